@@ -1,0 +1,335 @@
+/* sql/jobs--1.0.sql */
+
+-- complain if the script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION jobs" to load this file. \quit
+
+-- Plain CREATE throughout: nothing that was planted beforehand is adopted.
+CREATE SCHEMA jobs;
+COMMENT ON SCHEMA jobs IS 'long-running actions: exports, imports, bulk operations and background SQL';
+GRANT USAGE ON SCHEMA jobs TO PUBLIC;
+
+-------------------------------------------------------------------------------
+-- Tables.  Nobody but the library reads or writes them; it goes through the
+-- table access methods and not through SQL, so no role needs a grant.
+-------------------------------------------------------------------------------
+
+CREATE SEQUENCE jobs.job_id AS bigint;
+REVOKE ALL ON SEQUENCE jobs.job_id FROM PUBLIC;
+
+-- Jobs that are not final.  No index stands on a column that changes while a
+-- job runs, so that its updates are heap-only.
+CREATE TABLE jobs.live (
+    id             bigint NOT NULL CONSTRAINT live_pkey PRIMARY KEY,
+    kind           text NOT NULL,
+    title          text NOT NULL,
+    owner          oid NOT NULL,
+    owner_name     text NOT NULL,       -- as it was at submission
+    session_role   oid NOT NULL,        -- session_user at submission
+    by_membership  boolean NOT NULL,    -- session_role was then a member of owner
+    tenant         text NOT NULL,       -- '' is none
+    queue          text NOT NULL,
+    priority       integer NOT NULL,
+    state          text NOT NULL,
+    round          integer NOT NULL,
+    attempt        integer NOT NULL,
+    max_attempts   integer NOT NULL,
+    created_at     timestamptz NOT NULL,
+    run_at         timestamptz NOT NULL,
+    started_at     timestamptz,
+    finished_at    timestamptz,
+    timeout        interval,            -- null is none
+    processed      bigint,
+    total          bigint,
+    succeeded      bigint,
+    failed         bigint,
+    skipped        bigint,
+    warnings       bigint,
+    error_code     text,
+    error_message  text,
+    error_detail   text,
+    error_hint     text,
+    result         jsonb,
+    unique_key     text,
+    command        text NOT NULL,
+    options        jsonb,
+    settings       text[],              -- captured at submission, name=value
+    notify         jsonb,
+    origin         bigint NOT NULL,     -- system identifier of the cluster it belongs to
+    submit_xid     xid8 NOT NULL
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+CREATE UNIQUE INDEX live_unique_key ON jobs.live (owner, tenant, unique_key) WHERE unique_key IS NOT NULL;
+CREATE INDEX live_run_at ON jobs.live (run_at) WHERE run_at > created_at;
+REVOKE ALL ON jobs.live FROM PUBLIC;
+
+-- Jobs that are final, until they are deleted or jobs.history_retention ends.
+CREATE TABLE jobs.history (
+    LIKE jobs.live,
+    CONSTRAINT history_pkey PRIMARY KEY (id)
+) WITH (autovacuum_vacuum_insert_scale_factor = 0.1);
+CREATE INDEX history_finished_at ON jobs.history (finished_at);
+REVOKE ALL ON jobs.history FROM PUBLIC;
+
+-- What a waiting job waits for.
+CREATE TABLE jobs.dependency (
+    job    bigint NOT NULL,
+    after  bigint NOT NULL,
+    CONSTRAINT dependency_pkey PRIMARY KEY (job, after)
+);
+CREATE INDEX dependency_after ON jobs.dependency (after);
+REVOKE ALL ON jobs.dependency FROM PUBLIC;
+
+-- Paused queues: owner 0 pauses the queue for everybody.
+CREATE TABLE jobs.paused (
+    queue      text NOT NULL,
+    owner      oid NOT NULL,
+    tenant     text NOT NULL,
+    paused_at  timestamptz NOT NULL,
+    CONSTRAINT paused_pkey PRIMARY KEY (queue, owner, tenant)
+);
+REVOKE ALL ON jobs.paused FROM PUBLIC;
+
+-- One row for each file that an export made, and its bytes in chunks.
+CREATE TABLE jobs.file (
+    job         bigint NOT NULL CONSTRAINT file_pkey PRIMARY KEY,
+    owner       oid NOT NULL,
+    tenant      text NOT NULL,
+    filename    text NOT NULL,
+    format      text NOT NULL,
+    media_type  text NOT NULL,
+    rows        bigint NOT NULL,
+    bytes       bigint NOT NULL,
+    sha256      text NOT NULL,
+    created_at  timestamptz NOT NULL,
+    expires_at  timestamptz NOT NULL,
+    downloads   bigint NOT NULL,
+    chunks      bigint NOT NULL          -- 0 once the bytes have been removed
+);
+CREATE INDEX file_expires_at ON jobs.file (expires_at);
+REVOKE ALL ON jobs.file FROM PUBLIC;
+
+CREATE TABLE jobs.chunk (
+    job   bigint NOT NULL,
+    seq   bigint NOT NULL,
+    data  bytea NOT NULL,
+    CONSTRAINT chunk_pkey PRIMARY KEY (job, seq)
+);
+REVOKE ALL ON jobs.chunk FROM PUBLIC;
+
+-- Tokens of shared files; only their SHA-256 is stored.
+CREATE TABLE jobs.share_token (
+    hash        bytea NOT NULL CONSTRAINT share_token_pkey PRIMARY KEY,
+    job         bigint NOT NULL,
+    expires_at  timestamptz NOT NULL
+);
+CREATE INDEX share_token_job ON jobs.share_token (job);
+REVOKE ALL ON jobs.share_token FROM PUBLIC;
+
+-------------------------------------------------------------------------------
+-- Internal functions.  The views call them, so every role may; each shows its
+-- caller nothing that the views would not.
+-------------------------------------------------------------------------------
+
+CREATE FUNCTION jobs._visible(owner oid, tenant text) RETURNS boolean
+AS 'MODULE_PATHNAME', 'jobs_visible' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1;
+COMMENT ON FUNCTION jobs._visible(oid, text) IS 'internal: whether the caller may see a job of that owner and tenant';
+
+CREATE FUNCTION jobs._waiting(id bigint, state text, queue text, owner oid, tenant text, run_at timestamptz,
+    attempt integer, origin bigint, OUT shown_state text, OUT waiting_for text)
+AS 'MODULE_PATHNAME', 'jobs_waiting' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION jobs._waiting(bigint, text, text, oid, text, timestamptz, integer, bigint)
+    IS 'internal: the state of a job that is not final as its reader sees it, and what it waits for';
+
+CREATE FUNCTION jobs._slots(OUT id bigint, OUT phase text, OUT processed bigint, OUT total bigint,
+    OUT percent double precision, OUT bytes bigint, OUT succeeded bigint, OUT failed bigint, OUT skipped bigint,
+    OUT warnings bigint, OUT rows_per_second double precision, OUT eta interval, OUT message text, OUT pid integer)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'jobs_slots' LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 4;
+COMMENT ON FUNCTION jobs._slots() IS 'internal: live progress of the running jobs of this database that the caller may see';
+
+CREATE FUNCTION jobs._describe(kind text, state text, processed bigint, total bigint, succeeded bigint, failed bigint,
+    skipped bigint, warnings bigint, percent double precision, round integer, run_at timestamptz,
+    started_at timestamptz, finished_at timestamptz, phase text, message text, waiting_for text, error_message text,
+    format text, rows bigint, bytes bigint, expires_at timestamptz, OUT headline text, OUT detail text)
+AS 'MODULE_PATHNAME', 'jobs_describe' LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION jobs._describe(text, text, bigint, bigint, bigint, bigint, bigint, bigint, double precision, integer,
+    timestamptz, timestamptz, timestamptz, text, text, text, text, text, bigint, bigint, timestamptz)
+    IS 'internal: a job in the words of jobs.panel';
+
+CREATE FUNCTION jobs._actions(owner oid, tenant text, kind text, state text, has_file boolean) RETURNS text[]
+AS 'MODULE_PATHNAME', 'jobs_actions' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION jobs._actions(oid, text, text, text, boolean) IS 'internal: what the caller can call on a job now';
+
+-------------------------------------------------------------------------------
+-- Submitting
+-------------------------------------------------------------------------------
+
+CREATE FUNCTION jobs.run(command text, title text DEFAULT NULL, queue text DEFAULT 'default',
+    priority integer DEFAULT 0, run_at timestamptz DEFAULT pg_catalog.now(), after bigint[] DEFAULT NULL,
+    timeout interval DEFAULT NULL, max_attempts integer DEFAULT 1, unique_key text DEFAULT NULL,
+    notify jsonb DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_run' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.run(text, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb)
+    IS 'runs any SQL as a background job and returns the id of the job';
+
+CREATE FUNCTION jobs.export(query text, format text DEFAULT 'csv', filename text DEFAULT NULL,
+    options jsonb DEFAULT '{}', expires_in interval DEFAULT NULL,
+    title text DEFAULT NULL, queue text DEFAULT 'default',
+    priority integer DEFAULT 0, run_at timestamptz DEFAULT pg_catalog.now(), after bigint[] DEFAULT NULL,
+    timeout interval DEFAULT NULL, max_attempts integer DEFAULT 1, unique_key text DEFAULT NULL,
+    notify jsonb DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_export' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.export(text, text, text, jsonb, interval, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb)
+    IS 'writes the result of a query to a file in the background and returns the id of the job';
+
+-------------------------------------------------------------------------------
+-- Controlling
+-------------------------------------------------------------------------------
+
+CREATE FUNCTION jobs.cancel(job bigint) RETURNS boolean
+AS 'MODULE_PATHNAME', 'jobs_cancel' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.cancel(bigint) IS 'stops a job that is not final; false if it already was';
+
+CREATE FUNCTION jobs.retry(job bigint) RETURNS boolean
+AS 'MODULE_PATHNAME', 'jobs_retry' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.retry(bigint) IS 'queues a failed or cancelled job again, from the start';
+
+CREATE FUNCTION jobs.delete(job bigint) RETURNS boolean
+AS 'MODULE_PATHNAME', 'jobs_delete' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.delete(bigint) IS 'removes a final job with its artifact';
+
+CREATE FUNCTION jobs.wait(job bigint, timeout interval DEFAULT NULL) RETURNS text
+AS 'MODULE_PATHNAME', 'jobs_wait' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.wait(bigint, interval) IS 'blocks until a job is final and returns its state, or the current one at the timeout';
+
+CREATE FUNCTION jobs.pause(queue text) RETURNS void
+AS 'MODULE_PATHNAME', 'jobs_pause' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.pause(text) IS 'stops a queue from starting new jobs: for everybody when called by a superuser or a member of pg_signal_backend, else for the jobs of the calling role';
+
+CREATE FUNCTION jobs.resume(queue text) RETURNS void
+AS 'MODULE_PATHNAME', 'jobs_resume' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.resume(text) IS 'undoes jobs.pause';
+
+CREATE FUNCTION jobs.report_progress(processed bigint, total bigint DEFAULT NULL, message text DEFAULT NULL) RETURNS void
+AS 'MODULE_PATHNAME', 'jobs_report_progress' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION jobs.report_progress(bigint, bigint, text) IS 'inside a job: shows at once how far it is to everybody who may see it';
+
+-------------------------------------------------------------------------------
+-- Artifacts
+-------------------------------------------------------------------------------
+
+CREATE FUNCTION jobs.download(job bigint) RETURNS SETOF bytea
+AS 'MODULE_PATHNAME', 'jobs_download' LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT ROWS 100;
+COMMENT ON FUNCTION jobs.download(bigint) IS 'the bytes of an export''s file, chunk by chunk in order';
+
+CREATE FUNCTION jobs.download(token text) RETURNS SETOF bytea
+AS 'MODULE_PATHNAME', 'jobs_download_token' LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT ROWS 100;
+COMMENT ON FUNCTION jobs.download(text) IS 'the bytes of a shared file, for whoever holds the token that jobs.share gave';
+
+CREATE FUNCTION jobs.download_lo(job bigint) RETURNS oid
+AS 'MODULE_PATHNAME', 'jobs_download_lo' LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT;
+COMMENT ON FUNCTION jobs.download_lo(bigint) IS 'copies an export''s file to a new large object, for \lo_export';
+
+CREATE FUNCTION jobs.share(job bigint, expires_in interval DEFAULT NULL) RETURNS text
+AS 'MODULE_PATHNAME', 'jobs_share' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.share(bigint, interval) IS 'a token with which anybody can download the file of a job';
+
+CREATE FUNCTION jobs.unshare(job bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'jobs_unshare' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.unshare(bigint) IS 'takes back every token of the file of a job';
+
+-------------------------------------------------------------------------------
+-- Views.  They run with their owner's rights behind a security barrier, so
+-- that a leaky function in a query sees no row that jobs._visible refuses.
+-------------------------------------------------------------------------------
+
+CREATE VIEW jobs.job WITH (security_barrier) AS
+SELECT l.id, l.kind, l.title, pg_catalog.pg_get_userbyid(l.owner) AS owner, l.queue, l.priority,
+       w.shown_state AS state, w.waiting_for, l.round, l.attempt, l.max_attempts, l.created_at, l.run_at,
+       l.started_at, l.finished_at, l.timeout, l.processed, l.total, l.succeeded, l.failed, l.skipped, l.warnings,
+       l.error_code, l.error_message, l.error_detail, l.error_hint, l.result, l.unique_key, l.tenant, l.command,
+       l.options
+  FROM jobs.live l,
+       LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin) w
+ WHERE jobs._visible(l.owner, l.tenant)
+UNION ALL
+SELECT h.id, h.kind, h.title, pg_catalog.pg_get_userbyid(h.owner) AS owner, h.queue, h.priority,
+       h.state, NULL::text, h.round, h.attempt, h.max_attempts, h.created_at, h.run_at,
+       h.started_at, h.finished_at, h.timeout, h.processed, h.total, h.succeeded, h.failed, h.skipped, h.warnings,
+       h.error_code, h.error_message, h.error_detail, h.error_hint, h.result, h.unique_key, h.tenant, h.command,
+       h.options
+  FROM jobs.history h
+ WHERE jobs._visible(h.owner, h.tenant);
+COMMENT ON VIEW jobs.job IS 'the jobs of the roles that the reader is a member of';
+GRANT SELECT ON jobs.job TO PUBLIC;
+
+CREATE VIEW jobs.progress WITH (security_barrier) AS
+SELECT l.id, l.kind, l.title, w.shown_state AS state, s.phase,
+       coalesce(s.processed, l.processed) AS processed, coalesce(s.total, l.total) AS total, s.percent, s.bytes,
+       coalesce(s.succeeded, l.succeeded) AS succeeded, coalesce(s.failed, l.failed) AS failed,
+       coalesce(s.skipped, l.skipped) AS skipped, coalesce(s.warnings, l.warnings) AS warnings,
+       s.rows_per_second, s.eta, s.message, l.started_at,
+       CASE WHEN l.state OPERATOR(pg_catalog.=) 'running'
+            THEN greatest(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) l.started_at, '0'::interval) END AS elapsed,
+       w.waiting_for, s.pid
+  FROM jobs.live l
+       CROSS JOIN LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin) w
+       LEFT JOIN jobs._slots() s ON s.id OPERATOR(pg_catalog.=) l.id AND l.state OPERATOR(pg_catalog.=) 'running'
+ WHERE jobs._visible(l.owner, l.tenant)
+UNION ALL
+SELECT h.id, h.kind, h.title, h.state, NULL::text, h.processed, h.total,
+       CASE WHEN h.state OPERATOR(pg_catalog.=) ANY (ARRAY['succeeded', 'partial']) THEN 100::double precision END,
+       f.bytes, h.succeeded, h.failed, h.skipped, h.warnings,
+       CASE WHEN h.finished_at OPERATOR(pg_catalog.>) h.started_at
+            THEN (h.processed::double precision OPERATOR(pg_catalog./)
+                  extract(epoch FROM h.finished_at OPERATOR(pg_catalog.-) h.started_at)::double precision) END,
+       NULL::interval, NULL::text, h.started_at, h.finished_at OPERATOR(pg_catalog.-) h.started_at,
+       NULL::text, NULL::integer
+  FROM jobs.history h
+       LEFT JOIN jobs.file f ON f.job OPERATOR(pg_catalog.=) h.id
+ WHERE jobs._visible(h.owner, h.tenant)
+   AND h.finished_at OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::interval);
+COMMENT ON VIEW jobs.progress IS 'jobs that are not final or ended within the last hour, live';
+GRANT SELECT ON jobs.progress TO PUBLIC;
+
+CREATE VIEW jobs.panel WITH (security_barrier) AS
+SELECT id, title, state, headline, detail, percent, can_leave, actions
+  FROM (SELECT l.id, l.title, w.shown_state AS state, d.headline, d.detail, s.percent,
+               true AS can_leave,
+               jobs._actions(l.owner, l.tenant, l.kind, w.shown_state, false) AS actions
+          FROM jobs.live l
+               CROSS JOIN LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin) w
+               LEFT JOIN jobs._slots() s ON s.id OPERATOR(pg_catalog.=) l.id AND l.state OPERATOR(pg_catalog.=) 'running'
+               CROSS JOIN LATERAL jobs._describe(l.kind, w.shown_state, coalesce(s.processed, l.processed),
+                   coalesce(s.total, l.total), coalesce(s.succeeded, l.succeeded), coalesce(s.failed, l.failed),
+                   coalesce(s.skipped, l.skipped), coalesce(s.warnings, l.warnings), s.percent, l.round, l.run_at,
+                   l.started_at, NULL, s.phase, s.message, w.waiting_for, l.error_message,
+                   NULL, NULL, s.bytes, NULL) d
+         WHERE jobs._visible(l.owner, l.tenant)
+        UNION ALL
+        SELECT h.id, h.title, h.state, d.headline, d.detail,
+               CASE WHEN h.state OPERATOR(pg_catalog.=) ANY (ARRAY['succeeded', 'partial']) THEN 100::double precision END,
+               false,
+               jobs._actions(h.owner, h.tenant, h.kind, h.state,
+                             f.chunks OPERATOR(pg_catalog.>) 0 AND f.expires_at OPERATOR(pg_catalog.>) pg_catalog.now()
+                             IS TRUE)
+          FROM jobs.history h
+               LEFT JOIN jobs.file f ON f.job OPERATOR(pg_catalog.=) h.id
+               CROSS JOIN LATERAL jobs._describe(h.kind, h.state, h.processed, h.total, h.succeeded, h.failed,
+                   h.skipped, h.warnings, NULL, h.round, h.run_at, h.started_at, h.finished_at, NULL, NULL, NULL,
+                   h.error_message, f.format, f.rows, f.bytes, f.expires_at) d
+         WHERE jobs._visible(h.owner, h.tenant)
+           AND h.finished_at OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::interval)) p
+ ORDER BY id DESC;
+COMMENT ON VIEW jobs.panel IS 'the same jobs as a person reads them, newest first';
+GRANT SELECT ON jobs.panel TO PUBLIC;
+
+CREATE VIEW jobs.artifact WITH (security_barrier) AS
+SELECT f.job, f.filename, f.format, f.media_type, f.rows, f.bytes, f.sha256, f.created_at, f.expires_at, f.downloads
+  FROM jobs.file f
+ WHERE jobs._visible(f.owner, f.tenant);
+COMMENT ON VIEW jobs.artifact IS 'the files that exports made';
+GRANT SELECT ON jobs.artifact TO PUBLIC;
+
+-- No function is anybody's by default; these are what the contract gives to every role.
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA jobs FROM PUBLIC;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA jobs TO PUBLIC;

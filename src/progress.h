@@ -1,0 +1,35 @@
+/*-------------------------------------------------------------------------
+ *
+ * progress.h
+ *	  Live progress of the running job, in the worker's slot.
+ *
+ * Writers are the worker's own process only; a tick costs some 100 ns, takes
+ * no lock and writes no row.  Readers are everybody, through jobs._slots().
+ * Outside of a worker all of these do nothing.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef JOBS_PROGRESS_H
+#define JOBS_PROGRESS_H
+
+#include "jobs.h"
+
+#define JOBS_PHASE_LEN		32	/* bytes, with the NUL */
+#define JOBS_MESSAGE_LEN	256
+
+/* Starts a job's counters anew.  total is -1 where it is not known. */
+extern void jobs_progress_begin(const char *phase, int64 total);
+
+/* A word such as "counting", "exporting", "finishing"; cut at JOBS_PHASE_LEN. */
+extern void jobs_progress_phase(const char *phase);
+
+/* Sets the total; estimate says that processed may pass it. -1: not known. */
+extern void jobs_progress_total(int64 total, bool estimate);
+
+/* Rows and bytes done so far in this attempt; cheap enough for every row. */
+extern void jobs_progress_done(int64 processed, int64 bytes);
+
+/* A line for people, or NULL; cut at JOBS_MESSAGE_LEN at a character's end. */
+extern void jobs_progress_message(const char *message);
+
+#endif							/* JOBS_PROGRESS_H */

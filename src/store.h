@@ -1,0 +1,119 @@
+/*-------------------------------------------------------------------------
+ *
+ * store.h
+ *	  The only code that reads and writes the tables of schema jobs on behalf
+ *	  of users and workers.
+ *
+ * It goes through the table access methods the way logical replication's apply
+ * worker does, not through SQL: no privilege is raised for it, no search_path,
+ * operator, cast or plan takes part, and it works inside a read-only
+ * transaction.  Every function needs a transaction; none commits.  All raise
+ * 55000 with a hint where the extension is gone or of another version.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef JOBS_STORE_H
+#define JOBS_STORE_H
+
+#include "jobs.h"
+
+typedef enum JobsWaitPolicy
+{
+	JOBS_WAIT_BLOCK,
+	JOBS_WAIT_SKIP
+} JobsWaitPolicy;
+
+/* One row of jobs.file.  chunks is 0 once the bytes have been removed. */
+typedef struct JobsFile
+{
+	JobId		job;
+	Oid			owner;
+	char	   *tenant;
+	char	   *filename;
+	char	   *format;
+	char	   *media_type;
+	int64		rows;
+	int64		bytes;
+	char	   *sha256;			/* 64 hexadecimal digits */
+	TimestampTz created_at;
+	TimestampTz expires_at;
+	int64		downloads;
+	int64		chunks;
+} JobsFile;
+
+/* Whether this database has the extension; cheap, cached per relcache inval. */
+extern bool jobs_store_exists(void);
+
+/* The next job id. */
+extern JobId jobs_store_next_id(void);
+
+/* Adds a row to jobs.live; every field of job must be set. */
+extern void jobs_store_insert(Job *job);
+
+/*
+ * Finds a job, live or final, with a snapshot of now (not the transaction's).
+ * *own is set to true where its row was written by the current transaction.
+ * Returns NULL where there is none.  Result in the current memory context.
+ */
+extern Job *jobs_store_find(JobId id, bool *own);
+
+/* Finds a live job by its unique key; NULL if none. */
+extern Job *jobs_store_find_key(Oid owner, const char *tenant, const char *key);
+
+/*
+ * Finds and locks a live job's row against all other writers until the end of
+ * the transaction.  Returns NULL where there is none, or, with JOBS_WAIT_SKIP,
+ * where another transaction holds it (*held is then true).
+ */
+extern Job *jobs_store_lock(JobId id, JobsWaitPolicy policy, bool *held);
+
+/* The same for a final job. */
+extern Job *jobs_store_lock_final(JobId id);
+
+/*
+ * Writes a locked live job's row anew.  old is the state it must have had;
+ * an illegal pair of states is an error with both names.
+ */
+extern void jobs_store_update(Job *job, JobState old);
+
+/* Moves a locked live job to jobs.history; job->state must be final. */
+extern void jobs_store_finish(Job *job, JobState old);
+
+/* Moves a locked final job back to jobs.live. */
+extern void jobs_store_revive(Job *job, JobState old);
+
+/* Removes a locked final job with its dependencies, artifact and tokens. */
+extern void jobs_store_delete(JobId id);
+
+/* Dependencies: what a job waits for (in order of id), and adding one. */
+extern List *jobs_store_dependencies(JobId id);	/* of int64 * */
+extern void jobs_store_add_dependency(JobId id, JobId after);
+
+/* Paused queues. */
+extern bool jobs_store_pause(const char *queue, Oid owner, const char *tenant);
+extern bool jobs_store_resume(const char *queue, Oid owner, const char *tenant);
+typedef struct JobsPaused
+{
+	char	   *queue;
+	Oid			owner;			/* InvalidOid: everybody's */
+	char	   *tenant;
+} JobsPaused;
+extern List *jobs_store_paused(void);	/* of JobsPaused * */
+
+/* Artifacts: the file's row, and its bytes in chunks numbered from 0. */
+extern void jobs_store_add_file(const JobsFile *file);
+extern JobsFile *jobs_store_find_file(JobId job);
+extern void jobs_store_add_chunk(JobId job, int64 seq, const char *data, Size len);
+
+/* The bytes of one chunk, detoasted, or NULL; snapshot is the reader's own. */
+extern bytea *jobs_store_get_chunk(JobId job, int64 seq, Snapshot snapshot);
+
+/* Removes a file's chunks (not its row).  Returns how many. */
+extern int64 jobs_store_remove_chunks(JobId job);
+
+/* Share tokens, by the SHA-256 of the token (32 bytes). */
+extern void jobs_store_add_token(const uint8 *hash, JobId job, TimestampTz expires_at);
+extern bool jobs_store_find_token(const uint8 *hash, JobId *job, TimestampTz *expires_at);
+extern void jobs_store_remove_tokens(JobId job);
+
+#endif							/* JOBS_STORE_H */
