@@ -1,0 +1,61 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  Every difference between PostgreSQL 15, 16, 17 and 18 that the code meets.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef JOBS_COMPAT_H
+#define JOBS_COMPAT_H
+
+#include "postgres.h"
+
+#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
+#error "jobs supports PostgreSQL 15 to 18"
+#endif
+
+/*
+ * 16 put a role's right to SET ROLE beside plain membership.  Can go with 15.
+ */
+#if PG_VERSION_NUM >= 160000
+#define jobs_can_set_role(member, role) member_can_set_role(member, role)
+#else
+#define jobs_can_set_role(member, role) is_member_of_role(member, role)
+#endif
+
+/*
+ * 16 replaced pg_database_aclcheck and its kind by one function.  Can go with 15.
+ */
+#if PG_VERSION_NUM >= 160000
+#define jobs_database_aclcheck(db, role, mode) \
+	object_aclcheck(DatabaseRelationId, db, role, mode)
+#else
+#define jobs_database_aclcheck(db, role, mode) pg_database_aclcheck(db, role, mode)
+#endif
+
+/*
+ * 17 lets a background worker connect as a role without LOGIN.  Before, such
+ * a job runs with its submitter as the session's role.  Can go with 16.
+ */
+#if PG_VERSION_NUM >= 170000
+#define JOBS_CONNECT_FLAGS	BGWORKER_BYPASS_ROLELOGINCHECK
+#define JOBS_CAN_BYPASS_LOGIN	true
+#else
+#define JOBS_CONNECT_FLAGS	0
+#define JOBS_CAN_BYPASS_LOGIN	false
+#endif
+
+/*
+ * 18 dropped run_once from PortalRun and execute_once from ExecutorRun.  Can go with 17.
+ */
+#if PG_VERSION_NUM >= 180000
+#define jobs_PortalRun(portal, count, top, dest, altdest, qc) \
+	PortalRun(portal, count, top, dest, altdest, qc)
+#define jobs_ExecutorRun(desc, dir, count) ExecutorRun(desc, dir, count)
+#else
+#define jobs_PortalRun(portal, count, top, dest, altdest, qc) \
+	PortalRun(portal, count, top, true, dest, altdest, qc)
+#define jobs_ExecutorRun(desc, dir, count) ExecutorRun(desc, dir, count, true)
+#endif
+
+#endif							/* JOBS_COMPAT_H */
