@@ -57,8 +57,23 @@ extern void jobs_store_insert(Job *job);
  */
 extern Job *jobs_store_find(JobId id, bool *own);
 
-/* Finds a live job by its unique key; NULL if none. */
+/*
+ * Finds a live job by its unique key; NULL if none.  The lock, held to the end
+ * of the transaction, keeps others from adding a job with that key meanwhile;
+ * take it first.
+ */
+extern void jobs_store_lock_key(Oid owner, const char *tenant, const char *key);
 extern Job *jobs_store_find_key(Oid owner, const char *tenant, const char *key);
+
+/*
+ * Calls back for every live job with lo <= id <= hi that a snapshot of now
+ * sees, in no particular order; by the primary key unless the range is
+ * everything (0, PG_INT64_MAX).  Only the columns of fixed length and tenant
+ * and queue are set, and those two only until the callback returns.  The
+ * callback must not write.
+ */
+typedef void (*JobsScanFn) (const Job *job, void *arg);
+extern void jobs_store_scan(JobId lo, JobId hi, JobsScanFn fn, void *arg);
 
 /*
  * Finds and locks a live job's row against all other writers until the end of
@@ -85,9 +100,14 @@ extern void jobs_store_revive(Job *job, JobState old);
 /* Removes a locked final job with its dependencies, artifact and tokens. */
 extern void jobs_store_delete(JobId id);
 
-/* Dependencies: what a job waits for (in order of id), and adding one. */
+/*
+ * Dependencies: what a job waits for and who waits for it (in order of id),
+ * adding one, and removing all that a job waits for.
+ */
 extern List *jobs_store_dependencies(JobId id);	/* of int64 * */
+extern List *jobs_store_dependants(JobId after);	/* of int64 * */
 extern void jobs_store_add_dependency(JobId id, JobId after);
+extern void jobs_store_remove_dependencies(JobId id);
 
 /* Paused queues. */
 extern bool jobs_store_pause(const char *queue, Oid owner, const char *tenant);
@@ -108,12 +128,32 @@ extern void jobs_store_add_chunk(JobId job, int64 seq, const char *data, Size le
 /* The bytes of one chunk, detoasted, or NULL; snapshot is the reader's own. */
 extern bytea *jobs_store_get_chunk(JobId job, int64 seq, Snapshot snapshot);
 
-/* Removes a file's chunks (not its row).  Returns how many. */
+/*
+ * Removes a file's chunks and tokens and sets its chunks to 0; the row stays to
+ * tell that it expired.  Returns how many chunks it had.
+ */
 extern int64 jobs_store_remove_chunks(JobId job);
+
+/* The bytes of all the artifacts of a role that have not expired. */
+extern int64 jobs_store_file_bytes(Oid owner);
+
+/* Adds n to a file's count of downloads, if the file is still there. */
+extern void jobs_store_count_downloads(JobId job, int64 n);
 
 /* Share tokens, by the SHA-256 of the token (32 bytes). */
 extern void jobs_store_add_token(const uint8 *hash, JobId job, TimestampTz expires_at);
 extern bool jobs_store_find_token(const uint8 *hash, JobId *job, TimestampTz *expires_at);
 extern void jobs_store_remove_tokens(JobId job);
+
+/*
+ * Retention, a batch at a time: deletes final jobs that ended before a time,
+ * removes the bytes of files that have expired (at most about limit chunks).
+ * Returns whether there is more to do now.  The next_ functions give the time
+ * at which the oldest of each kind ends or expires, or DT_NOEND.
+ */
+extern bool jobs_store_prune_history(TimestampTz before, int limit);
+extern bool jobs_store_expire_files(TimestampTz now, int limit);
+extern TimestampTz jobs_store_oldest_finished(void);
+extern TimestampTz jobs_store_next_expiry(void);
 
 #endif							/* JOBS_STORE_H */

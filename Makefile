@@ -1,0 +1,126 @@
+# Makefile of the jobs extension
+#
+#   make check          everything on a fresh Debian machine: packages, build, all tests
+#   make demo           the product in a terminal; CSV=path for your own data, PSQL=1 for a prompt
+#
+#   make                build; WERROR= lets warnings pass, with_llvm=yes adds bitcode for the JIT
+#   make install        into the server of PG_CONFIG
+#   make installcheck   all tests with the installed library, on servers of their own; not as root
+#
+# Choose the server with PG_CONFIG=/path/to/pg_config; versions 15 to 18.
+
+PG_CONFIG ?= pg_config
+
+# ---------------------------------------------------------------------------
+# Goals that do their own set-up.  They come without PGXS, because it may not
+# be installed yet and because it has a check goal that only says no.
+# ---------------------------------------------------------------------------
+
+OWN_GOALS = asan bench check check-versions coverage demo dist indent typedefs valgrind
+VERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" jobs.control)
+
+ifneq ($(filter $(OWN_GOALS),$(MAKECMDGOALS)),)
+
+.PHONY: $(MAKECMDGOALS)
+.NOTPARALLEL:
+
+# Other goals beside them run in a make of their own.
+$(filter-out $(OWN_GOALS),$(MAKECMDGOALS)):
+	+@$(MAKE) --no-print-directory $@
+
+check:
+	@PG_CONFIG='$(PG_CONFIG)' bash test/check.sh
+
+# One build with AddressSanitizer and UndefinedBehaviorSanitizer, one under
+# valgrind, one that counts executed lines: the same tests each time.
+asan coverage valgrind:
+	@PG_CONFIG='$(PG_CONFIG)' bash test/check.sh --$@
+
+demo:
+	@PG_CONFIG='$(PG_CONFIG)' CSV='$(CSV)' PSQL='$(PSQL)' bash test/demo.sh
+
+bench:
+	@PG_CONFIG='$(PG_CONFIG)' bash test/bench/run.sh
+
+check-versions:
+	@bash test/versions.sh
+
+dist:
+	git archive --format=zip --prefix=jobs-$(VERSION)/ -o jobs-$(VERSION).zip HEAD
+
+# Every type name that the debug information of the objects knows, as pgindent
+# wants them.
+typedefs:
+	@$(MAKE) --no-print-directory all
+	@objdump -W src/*.o | awk '/\(DW_TAG_/ { t = ($$0 ~ /DW_TAG_typedef/) } t && /DW_AT_name/ { print $$NF; t = 0 }' \
+	    | grep -x '[A-Za-z_][A-Za-z0-9_]*' | LC_ALL=C sort -u > typedefs.list
+
+# pgindent and pg_bsd_indent come with PostgreSQL's source: src/tools/.
+indent:
+	pgindent --typedefs=typedefs.list src
+
+else
+
+# ---------------------------------------------------------------------------
+# PGXS
+# ---------------------------------------------------------------------------
+
+PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
+
+ifeq ($(PGXS),)
+
+.PHONY: all install installcheck uninstall clean
+all install installcheck uninstall clean:
+	@echo >&2 'No server headers found: $(PG_CONFIG) --pgxs names no existing file.'
+	@echo >&2 'Install them (Debian: apt-get install postgresql-server-dev-all zlib1g-dev gcc make)'
+	@echo >&2 'or name the server: make PG_CONFIG=/path/to/pg_config'
+	@exit 1
+
+else
+
+EXTENSION = jobs
+MODULE_big = jobs
+DATA = $(wildcard sql/jobs--*.sql)
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+SHLIB_LINK = -lz
+
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
+WERROR ?= 1
+ifneq ($(WERROR),)
+PG_CFLAGS += -Werror
+endif
+
+# Debian's servers are built with LLVM and would want clang for bitcode that
+# the JIT compiler hardly gains from.
+ifneq ($(origin with_llvm),command line)
+override with_llvm = no
+endif
+
+# sql/ holds the install scripts, with a double dash, and the regression tests.
+# The one named install creates the extension, so it goes first.
+SQL_TESTS := $(patsubst sql/%.sql,%,$(foreach f,$(sort $(wildcard sql/*.sql)),$(if $(findstring --,$f),,$f)))
+REGRESS := $(filter install,$(SQL_TESTS)) $(filter-out install,$(SQL_TESTS))
+REGRESS := $(strip $(REGRESS))
+REGRESS_OPTS = --temp-instance=./tmp_check_regress --temp-config=test/regress.conf --no-locale --encoding=UTF8
+
+ISOLATION := $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test --temp-instance=./tmp_check_iso --temp-config=test/regress.conf \
+	--load-extension=jobs --no-locale --encoding=UTF8
+
+PROVE_TESTS := $(sort $(wildcard test/t/*.pl))
+ifneq ($(PROVE_TESTS),)
+TAP_TESTS = 1
+endif
+
+EXTRA_CLEAN = tmp_check tmp_check_regress tmp_check_iso output_iso log results \
+	regression.diffs regression.out jobs-*.zip src/*.gcno src/*.gcda *.gcov
+
+include $(PGXS)
+
+PG_PROVE_FLAGS += -I $(CURDIR)/test/lib
+
+# Not every PostgreSQL is configured to track headers; this is enough here.
+$(OBJS): $(wildcard src/*.h) Makefile
+
+endif
+endif

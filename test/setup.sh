@@ -1,0 +1,244 @@
+# setup.sh
+#	  What `make check`, `make demo` and their kin share: packages, a user, a
+#	  build, a server.  Sourced by bash scripts, which then call in this order
+#
+#	    jobs_packages		installs what is missing; sets PG_CONFIG and PG_MAJOR
+#	    jobs_workdir		makes $WORK, owned by the user that runs the server
+#	    jobs_build [args]	builds a copy of this tree in $WORK/src, make's args
+#						given, and installs it into a private copy of the
+#						server's files; sets PGBIN
+#	    jobs_as command		runs a command as that user
+#	    jobs_start [lines]	starts a server in $WORK/data with these lines of
+#						configuration; sets PGHOST, PGPORT, PGUSER
+#
+# Nothing outside $WORK is written but missing Debian packages, so several of
+# these scripts may run at once, and no installed server or cluster notices.
+# When the script ends, its servers are stopped and $WORK is removed; KEEP=1
+# leaves the directory.
+
+set -u -o pipefail
+export LC_ALL=C.UTF-8 LANG=C.UTF-8
+PATH=$PATH:/usr/sbin:/sbin
+# Nothing of the caller's connections may leak in; only his choice of a server.
+JOBS_PG_CONFIG=${PG_CONFIG:-}
+unset ${!PG*}
+TMPDIR=${TMPDIR:-/tmp}
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+WORK=
+
+say()
+{
+	printf '%s\n' "$*"
+}
+
+die()
+{
+	printf '%s\n' "$*" >&2
+	exit 1
+}
+
+# Runs a command as root, by sudo where need be.
+jobs_as_root()
+{
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		return 1
+	fi
+}
+
+# Whether a pg_config belongs to a complete server of a supported version.
+# Sets PG_MAJOR.
+jobs_pg_usable()
+{
+	local pgxs bindir version
+
+	pgxs=$("$1" --pgxs 2>/dev/null) && bindir=$("$1" --bindir) || return 1
+	version=$("$1" --version)
+	version=${version#PostgreSQL }
+	PG_MAJOR=${version%%[!0-9]*}
+	[ -f "$pgxs" ] && [ -f "$("$1" --includedir-server)/postgres.h" ] &&
+		[ -x "$bindir/postgres" ] && [ -x "$bindir/initdb" ] && [ -x "$bindir/psql" ] &&
+		[ "$PG_MAJOR" -ge 15 ] && [ "$PG_MAJOR" -le 18 ]
+}
+
+# Finds the server to work with: the caller's choice, or the first in the path,
+# or one of Debian's, which keeps several beside each other.
+jobs_find_pg()
+{
+	local candidate
+
+	if [ -n "${JOBS_PG_CONFIG:-}" ] && [ "$JOBS_PG_CONFIG" != pg_config ]; then
+		jobs_pg_usable "$JOBS_PG_CONFIG" ||
+			die "PG_CONFIG=$JOBS_PG_CONFIG is not of a PostgreSQL 15 to 18 with server, client and server headers."
+		PG_CONFIG=$JOBS_PG_CONFIG
+		return 0
+	fi
+	for candidate in pg_config /usr/lib/postgresql/{15,16,17,18}/bin/pg_config; do
+		if jobs_pg_usable "$candidate"; then
+			PG_CONFIG=$(command -v "$candidate")
+			return 0
+		fi
+	done
+	return 1
+}
+
+# Prints the packages that are missing, one word each; "postgresql" stands for
+# a server and its headers.
+jobs_missing()
+{
+	jobs_find_pg || echo postgresql
+	command -v make >/dev/null || echo make
+	if command -v gcc >/dev/null; then
+		echo '#include <stdlib.h>' | gcc -E - >/dev/null 2>&1 || echo libc6-dev
+		echo '#include <zlib.h>' | gcc -E - >/dev/null 2>&1 || echo zlib1g-dev
+		printf '#include <stdio.h>\n#include <csv.h>\n' | gcc -E - >/dev/null 2>&1 || echo libcsv-dev
+	else
+		echo gcc libc6-dev zlib1g-dev libcsv-dev
+	fi
+	command -v prove >/dev/null || echo perl
+	perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
+}
+
+# Installs Debian packages.  No cluster is made for a server that comes along.
+jobs_apt()
+{
+	local log=$1 dir=/etc/postgresql-common/createcluster.d
+	shift
+
+	jobs_as_root env DEBIAN_FRONTEND=noninteractive sh -c '
+		dir=$1; shift
+		mkdir -p "$dir" && echo "create_main_cluster = false" > "$dir/zz-jobs.conf"
+		trap "rm -f $dir/zz-jobs.conf" EXIT
+		apt-get -o DPkg::Lock::Timeout=300 update
+		packages=
+		for package; do
+			if [ "$package" = postgresql ]; then
+				for major in 15 16 17 18; do
+					apt-cache show "postgresql-server-dev-$major" >/dev/null 2>&1 && break
+				done
+				package="postgresql-$major postgresql-server-dev-$major"
+			fi
+			packages="$packages $package"
+		done
+		apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $packages' \
+		sh "$dir" "$@" >"$log" 2>&1 </dev/null
+}
+
+jobs_packages()
+{
+	local missing log
+
+	missing=$(jobs_missing | xargs)
+	if [ -n "$missing" ]; then
+		command -v apt-get >/dev/null ||
+			die "Please install: $missing (Debian's names; this is not a Debian system)."
+		[ "$(id -u)" = 0 ] || command -v sudo >/dev/null ||
+			die "Please install: $missing (or run this as root or with sudo)."
+		say "Installing Debian packages: $missing"
+		log=$(mktemp)
+		jobs_apt "$log" $missing || { tail -n 30 "$log" >&2; rm -f "$log"; die "Could not install: $missing"; }
+		rm -f "$log"
+	fi
+	jobs_find_pg || die "No usable PostgreSQL 15 to 18 found after installing packages."
+}
+
+# PostgreSQL refuses to run as root; then it is the user that Debian's package
+# made for it, or else nobody.
+jobs_workdir()
+{
+	if [ "$(id -u)" != 0 ]; then
+		JOBS_USER=$(id -un)
+	elif id -u postgres >/dev/null 2>&1; then
+		JOBS_USER=postgres
+	else
+		JOBS_USER=nobody
+	fi
+	# Short, because the path of a socket has room for 107 bytes.
+	[ "${#TMPDIR}" -le 40 ] || TMPDIR=/tmp
+	export TMPDIR
+	trap jobs_cleanup EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+	WORK=$(mktemp -d "$TMPDIR/jobs.XXXXXX") || die "Could not make a directory in $TMPDIR."
+	chmod 755 "$WORK"
+	[ "$(id -u)" != 0 ] || chown "$JOBS_USER" "$WORK"
+}
+
+jobs_as()
+{
+	if [ "$(id -u)" = 0 ]; then
+		(cd "$WORK" && exec runuser -u "$JOBS_USER" -- env HOME="$WORK" "$@")
+	else
+		(cd "$WORK" && exec "$@")
+	fi
+}
+
+# Stops every server with its data under $WORK, whoever started it, and removes
+# the directory.
+jobs_cleanup()
+{
+	local status=$? file pid tries=0
+
+	trap - EXIT INT TERM HUP
+	[ -n "$WORK" ] && [ -d "$WORK" ] || exit $status
+	for file in $(find "$WORK" -name postmaster.pid 2>/dev/null); do
+		pid=$(head -n 1 "$file" 2>/dev/null)
+		[ -z "$pid" ] || kill -QUIT "$pid" 2>/dev/null || true
+		while [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null && [ $((tries += 1)) -le 100 ]; do
+			sleep 0.05
+		done
+	done
+	if [ -n "${KEEP:-}" ]; then
+		say "Kept: $WORK"
+	else
+		rm -rf "$WORK"
+	fi
+	exit $status
+}
+
+# The server finds its files relative to its program, so that a copy of the
+# three directories is a server of its own.
+jobs_private_server()
+{
+	local dir
+
+	for dir in $("$PG_CONFIG" --bindir) $("$PG_CONFIG" --sharedir) $("$PG_CONFIG" --pkglibdir); do
+		jobs_as mkdir -p "$WORK/pg$dir"
+		tar -C "$dir" --exclude=./bitcode --exclude=./pgxs -chf - . | jobs_as tar -C "$WORK/pg$dir" --no-same-owner -xf -
+	done
+	PGBIN=$WORK/pg$("$PG_CONFIG" --bindir)
+}
+
+jobs_build()
+{
+	jobs_as mkdir "$WORK/src"
+	tar -C "$TOP" --exclude=./.git --exclude='*.o' --exclude='*.bc' --exclude='*.so' --exclude='./tmp_check*' \
+		--exclude=./output_iso --exclude=./results --exclude=./log --exclude='./regression.*' \
+		-cf - . | jobs_as tar -C "$WORK/src" --no-same-owner -xf -
+	jobs_private_server || die "Could not copy the server."
+	if ! jobs_as make -C "$WORK/src" -j "$(nproc)" PG_CONFIG="$PG_CONFIG" "$@" all >"$WORK/build.log" 2>&1 </dev/null ||
+		! jobs_as make -C "$WORK/src" PG_CONFIG="$PG_CONFIG" "$@" install DESTDIR="$WORK/pg" >>"$WORK/build.log" 2>&1 </dev/null
+	then
+		grep -E -B 2 -A 12 'error|warning|Error ' "$WORK/build.log" | head -n 100 >&2
+		return 1
+	fi
+}
+
+# No TCP port, so none can be taken; the socket lies in $WORK.
+jobs_start()
+{
+	jobs_as "$PGBIN/initdb" -D "$WORK/data" -A trust -U postgres -E UTF8 --locale=C.UTF-8 --no-sync \
+		>"$WORK/initdb.log" 2>&1 </dev/null || { cat "$WORK/initdb.log" >&2; return 1; }
+	jobs_as tee -a "$WORK/data/postgresql.conf" >/dev/null <<-CONF
+		listen_addresses = ''
+		unix_socket_directories = '$WORK'
+		shared_preload_libraries = 'jobs'
+		$(printf '%s\n' "$@")
+	CONF
+	jobs_as "$PGBIN/pg_ctl" -D "$WORK/data" -l "$WORK/server.log" -w -t 60 start \
+		>"$WORK/pg_ctl.log" 2>&1 </dev/null || { cat "$WORK/pg_ctl.log" "$WORK/server.log" >&2; return 1; }
+	export PGHOST=$WORK PGPORT=5432 PGUSER=postgres PGDATABASE=postgres
+}
