@@ -17,6 +17,9 @@
 
 #include "jobs.h"
 
+#include "nodes/pg_list.h"
+#include "utils/snapshot.h"
+
 typedef enum JobsWaitPolicy
 {
 	JOBS_WAIT_BLOCK,

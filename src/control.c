@@ -1,0 +1,397 @@
+/*-------------------------------------------------------------------------
+ *
+ * control.c
+ *	  Cancelling, retrying, deleting and awaiting jobs; pausing queues.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "fmgr.h"
+#include "guc.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "rights.h"
+#include "shmem.h"
+#include "store.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+#include "wake.h"
+#include "worker.h"
+
+#include "catalog/pg_authid.h"
+
+PG_FUNCTION_INFO_V1(jobs_cancel);
+PG_FUNCTION_INFO_V1(jobs_retry);
+PG_FUNCTION_INFO_V1(jobs_delete);
+PG_FUNCTION_INFO_V1(jobs_wait);
+PG_FUNCTION_INFO_V1(jobs_pause);
+PG_FUNCTION_INFO_V1(jobs_resume);
+
+/* A lock on a row, a look at shared memory, another look at the row ... */
+#define CANCEL_TRIES	100
+
+static JobId job_arg(FunctionCallInfo fcinfo, const char *function);
+static void check_can_control(const char *function);
+static Job *lock_controlled_final(JobId id, const char *what, const char *hint);
+static bool cancel_running(JobId id);
+static void cancel_stored(Job *job);
+static char *queue_arg(FunctionCallInfo fcinfo, const char *function, Oid *owner);
+static TimestampTz wait_deadline(FunctionCallInfo fcinfo);
+static Job *find_awaited(JobId id);
+static const char *shown_state(Job *job);
+
+/*
+ * jobs.cancel(job bigint): false if the job was already final.
+ *
+ * A running job is stopped at once, by a signal, not at this transaction's
+ * commit: as with pg_cancel_backend there is no taking it back.
+ */
+Datum
+jobs_cancel(PG_FUNCTION_ARGS)
+{
+	JobId		id = job_arg(fcinfo, "jobs.cancel()");
+	bool		own;
+
+	for (int i = 0; i < CANCEL_TRIES; i++)
+	{
+		Job		   *job = jobs_store_find(id, &own);
+		bool		held;
+
+		if (job == NULL)
+			jobs_no_such_job(id);
+		if (!jobs_may_cancel(job->owner, job->tenant))
+			(void) jobs_find_controlled(id, &own);
+		if (job_state_is_final(job->state))
+			PG_RETURN_BOOL(false);
+		if (job->state == JOB_RUNNING && cancel_running(id))
+			PG_RETURN_BOOL(true);
+		if (job->state == JOB_RUNNING)
+		{
+			/* Between its claim and its place in the slot, or just over. */
+			CHECK_FOR_INTERRUPTS();
+			pg_usleep(1000L);
+			continue;
+		}
+		job = jobs_store_lock(id, JOBS_WAIT_BLOCK, &held);
+		if (job == NULL || job->state == JOB_RUNNING)
+			continue;
+		cancel_stored(job);
+		PG_RETURN_BOOL(true);
+	}
+
+	/* Its worker has died, and the scheduler is about to settle it. */
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("job %lld cannot be cancelled at the moment", (long long) id),
+			 errhint("Try again; it is changing its state.")));
+}
+
+static JobId
+job_arg(FunctionCallInfo fcinfo, const char *function)
+{
+	check_can_control(function);
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("job must not be null")));
+	return PG_GETARG_INT64(0);
+}
+
+static void
+check_can_control(const char *function)
+{
+	PreventCommandIfReadOnly(function);
+	PreventCommandIfParallelMode(function);
+	PreventCommandDuringRecovery(function);
+	if (InSecurityRestrictedOperation())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("cannot execute %s within a security-restricted operation", function)));
+}
+
+/*
+ * Stops the worker at the job.  The slot's lock keeps the worker from going on
+ * to its next job between our look and our signal.
+ */
+static bool
+cancel_running(JobId id)
+{
+	JobsSlot   *slot = jobs_slot_of(MyDatabaseId, id);
+	bool		stopped = false;
+
+	if (slot == NULL)
+		return false;
+	SpinLockAcquire(&slot->mutex);
+	if (slot->job == id)
+	{
+		if (!slot->cancel)
+		{
+			slot->cancel = true;
+			slot->cancel_at = GetCurrentTimestamp();
+		}
+		stopped = kill(slot->pid, SIGINT) == 0;
+	}
+	SpinLockRelease(&slot->mutex);
+	if (stopped)
+		jobs_wake_scheduler(jobs_database(MyDatabaseId, true));
+	return stopped;
+}
+
+static void
+cancel_stored(Job *job)
+{
+	JobState	old = job->state;
+
+	job->state = JOB_CANCELLED;
+	job->finished_at = GetCurrentTimestamp();
+	job->error_code = NULL;
+	job->error_message = NULL;
+	job->error_detail = NULL;
+	job->error_hint = NULL;
+	jobs_store_finish(job, old);
+	jobs_note_job(job->id);
+}
+
+/*
+ * jobs.retry(job bigint)
+ */
+Datum
+jobs_retry(PG_FUNCTION_ARGS)
+{
+	JobId		id = job_arg(fcinfo, "jobs.retry()");
+	Job		   *job;
+	JobState	old;
+
+	jobs_require_preload();
+	job = lock_controlled_final(id, "retried",
+								"Wait until it has ended, or cancel it.");
+	if (job->state == JOB_SUCCEEDED || job->state == JOB_PARTIAL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("job %lld has %s and cannot be retried", (long long) id, job_state_names[job->state]),
+				 errhint("Submit it again as a new job.")));
+	if (job->unique_key)
+	{
+		jobs_store_lock_key(job->owner, job->tenant, job->unique_key);
+		if (jobs_store_find_key(job->owner, job->tenant, job->unique_key))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("job %lld cannot be retried while another job has its unique_key", (long long) id),
+					 errhint("Wait for the other job, or cancel it.")));
+	}
+	old = job->state;
+	job->state = JOB_QUEUED;
+	job->attempt = 0;
+	job->run_at = GetCurrentTimestamp();
+	job->started_at = job->finished_at = 0;
+	job->processed = job->total = job->succeeded = job->failed = job->skipped = job->warnings = -1;
+	job->error_code = job->error_message = job->error_detail = job->error_hint = NULL;
+	job->result = NULL;
+	job->submit_xid = GetTopFullTransactionId();
+	jobs_store_remove_dependencies(id);
+	jobs_store_revive(job, old);
+	jobs_note_job(id);
+	PG_RETURN_BOOL(true);
+}
+
+/*
+ * jobs.delete(job bigint)
+ */
+Datum
+jobs_delete(PG_FUNCTION_ARGS)
+{
+	JobId		id = job_arg(fcinfo, "jobs.delete()");
+
+	(void) lock_controlled_final(id, "deleted", "Cancel it first.");
+	jobs_store_delete(id);
+	PG_RETURN_BOOL(true);
+}
+
+static Job *
+lock_controlled_final(JobId id, const char *what, const char *hint)
+{
+	bool		own;
+	Job		   *job = jobs_find_controlled(id, &own);
+
+	if (job_state_is_final(job->state))
+		job = jobs_store_lock_final(id);
+	if (job == NULL)
+		jobs_no_such_job(id);
+	if (!job_state_is_final(job->state))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("job %lld is %s and cannot be %s", (long long) id, job_state_names[job->state], what),
+				 errhint("%s", hint)));
+	return job;
+}
+
+/* ------------------------------------------------------------------------
+ * Queues
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * jobs.pause(queue text)
+ */
+Datum
+jobs_pause(PG_FUNCTION_ARGS)
+{
+	Oid			owner;
+	char	   *queue = queue_arg(fcinfo, "jobs.pause()", &owner);
+
+	jobs_require_preload();
+	if (jobs_store_pause(queue, owner, jobs_tenant))
+		jobs_note_pause();
+	PG_RETURN_VOID();
+}
+
+/*
+ * jobs.resume(queue text)
+ */
+Datum
+jobs_resume(PG_FUNCTION_ARGS)
+{
+	Oid			owner;
+	char	   *queue = queue_arg(fcinfo, "jobs.resume()", &owner);
+
+	jobs_require_preload();
+	if (jobs_store_resume(queue, owner, jobs_tenant))
+		jobs_note_pause();
+	PG_RETURN_VOID();
+}
+
+/*
+ * Operators pause a queue for everybody (owner 0), all others for the jobs of
+ * their role only: else anybody could hold up everybody.
+ */
+static char *
+queue_arg(FunctionCallInfo fcinfo, const char *function, Oid *owner)
+{
+	char	   *queue;
+
+	check_can_control(function);
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("queue must not be null")));
+	queue = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	if (queue[0] == '\0' || strlen(queue) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("queue must have 1 to %d bytes", NAMEDATALEN - 1)));
+	*owner = GetUserId();
+	if (jobs_tenant[0] == '\0' && has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND))
+		*owner = InvalidOid;
+	return queue;
+}
+
+/* ------------------------------------------------------------------------
+ * Waiting
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * jobs.wait(job bigint, timeout interval)
+ */
+Datum
+jobs_wait(PG_FUNCTION_ARGS)
+{
+	TimestampTz deadline = wait_deadline(fcinfo);
+	JobId		id;
+	JobsDatabase *db;
+	ConditionVariable *changed;
+	Job		   *job;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("job must not be null")));
+	id = PG_GETARG_INT64(0);
+	job = find_awaited(id);
+	if (job_state_is_final(job->state) || RecoveryInProgress())
+		PG_RETURN_TEXT_P(cstring_to_text(shown_state(job)));
+	jobs_require_preload();
+	if (jobs_my_slot != NULL && jobs_my_slot->job == id)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("job %lld cannot wait for itself", (long long) id),
+				 errhint("Wait for it in another session.")));
+
+	db = jobs_database(MyDatabaseId, true);
+	if (db == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("extension \"jobs\" is in use in too many databases"),
+				 errhint("One cluster can have it in %d databases.", JOBS_MAX_DATABASES)));
+	changed = &db->changed[id % JOBS_WAIT_CVS];
+	ConditionVariablePrepareToSleep(changed);
+	for (;;)
+	{
+		long		left;
+
+		job = find_awaited(id);
+		left = deadline == DT_NOEND ? -1 : TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+		if (job_state_is_final(job->state) || left == 0)
+			break;
+		(void) ConditionVariableTimedSleep(changed, left, PG_WAIT_EXTENSION);
+	}
+	ConditionVariableCancelSleep();
+	PG_RETURN_TEXT_P(cstring_to_text(shown_state(job)));
+}
+
+static TimestampTz
+wait_deadline(FunctionCallInfo fcinfo)
+{
+	Interval   *timeout;
+	int64		usecs;
+
+	if (PG_ARGISNULL(1))
+		return DT_NOEND;
+	timeout = PG_GETARG_INTERVAL_P(1);
+	if (pg_mul_s64_overflow(timeout->month * (int64) DAYS_PER_MONTH + timeout->day, USECS_PER_DAY, &usecs) ||
+		pg_add_s64_overflow(usecs, timeout->time, &usecs))
+		return DT_NOEND;
+	if (usecs < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("timeout must not be negative")));
+	return usecs > USECS_PER_DAY * 10000 ? DT_NOEND : GetCurrentTimestamp() + usecs;
+}
+
+/*
+ * A final state that is answered must outlive a crash, and the worker may have
+ * committed it without waiting for the disk.
+ */
+static Job *
+find_awaited(JobId id)
+{
+	bool		own = false;
+	Job		   *job = jobs_store_find(id, &own);
+
+	if (job == NULL || !jobs_may_see(job->owner, job->tenant))
+		jobs_no_such_job(id);
+	if (job_state_is_final(job->state))
+	{
+		if (!RecoveryInProgress())
+			XLogFlush(GetXLogInsertRecPtr());
+	}
+	else if (own || jobs_noted(id))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("job %lld was submitted in this transaction and cannot start before its end", (long long) id),
+				 errhint("Commit first, then call jobs.wait.")));
+	return job;
+}
+
+/* The states that jobs.job computes are not stored. */
+static const char *
+shown_state(Job *job)
+{
+	return job_state_names[job->state];
+}

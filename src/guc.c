@@ -1,0 +1,114 @@
+/*-------------------------------------------------------------------------
+ *
+ * guc.c
+ *	  Settings.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "guc.h"
+
+#include <limits.h>
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "jobs.h"
+#include "mb/pg_wchar.h"
+
+#define SECS_PER_DAY_INT	86400
+
+int			jobs_artifact_ttl = SECS_PER_DAY_INT;
+char	   *jobs_capture_settings = NULL;
+int			jobs_default_timeout = 0;
+bool		jobs_enabled = true;
+int			jobs_history_retention = 7 * SECS_PER_DAY_INT;
+int			jobs_max_artifact_bytes_per_role = 0;
+int			jobs_max_artifact_size = 10 * 1024;
+int			jobs_max_artifact_ttl = 30 * SECS_PER_DAY_INT;
+int			jobs_max_running_per_role = 0;
+int			jobs_max_timeout = 0;
+int			jobs_max_workers = 4;
+int			jobs_progress_interval = 500;
+int			jobs_retry_delay = 1000;
+char	   *jobs_tenant = NULL;
+int			jobs_worker_idle_timeout = 60;
+
+static void
+define_time(const char *name, const char *text, const char *detail, int *value, int min, int max,
+			GucContext context, int unit)
+{
+	DefineCustomIntVariable(name, text, detail, value, *value, min, max, context, unit,
+							NULL, NULL, NULL);
+}
+
+static bool
+check_tenant(char **newval, void **extra, GucSource source)
+{
+	if (*newval && pg_mbstrlen(*newval) > JOBS_MAX_KEY)
+	{
+		GUC_check_errdetail("A tenant has at most %d characters.", JOBS_MAX_KEY);
+		return false;
+	}
+	return true;
+}
+
+/* Limits of the whole server, and what an administrator gives to roles. */
+static void
+define_administrators_settings(void)
+{
+	DefineCustomBoolVariable("jobs.enabled", "Starts jobs.",
+							 "Off starts nothing, for clones and emergencies; jobs can still be submitted.",
+							 &jobs_enabled, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("jobs.max_workers", "Jobs that run at once in the whole cluster.",
+							"Each takes one of max_worker_processes.",
+							&jobs_max_workers, 4, 1, 1024, PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("jobs.max_running_per_role", "Jobs of one role that run at once.",
+							"0 is no limit.  Meant for ALTER ROLE and ALTER DATABASE.",
+							&jobs_max_running_per_role, 0, 0, 1024, PGC_SUSET, 0, NULL, NULL, NULL);
+	define_time("jobs.max_timeout", "The longest time a job may run.",
+				"0 is no ceiling.  Meant for ALTER ROLE and ALTER DATABASE.",
+				&jobs_max_timeout, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MS);
+	DefineCustomIntVariable("jobs.max_artifact_size", "The largest file an export may make.", NULL,
+							&jobs_max_artifact_size, 10 * 1024, 1, INT_MAX, PGC_SUSET, GUC_UNIT_MB,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("jobs.max_artifact_bytes_per_role",
+							"Size of all the files together that the exports of one role may keep.",
+							"0 is no limit.  Meant for ALTER ROLE and ALTER DATABASE.",
+							&jobs_max_artifact_bytes_per_role, 0, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MB,
+							NULL, NULL, NULL);
+	define_time("jobs.max_artifact_ttl", "The longest time that the file of an export is kept.", NULL,
+				&jobs_max_artifact_ttl, 1, INT_MAX, PGC_SUSET, GUC_UNIT_S);
+	DefineCustomStringVariable("jobs.capture_settings",
+							   "Settings whose values at submission hold in the job too.",
+							   "A comma-separated list of names.",
+							   &jobs_capture_settings, "search_path, DateStyle, IntervalStyle, TimeZone",
+							   PGC_SUSET, GUC_LIST_INPUT, NULL, NULL, NULL);
+	define_time("jobs.progress_interval", "The shortest time between two progress notifications of a job.",
+				NULL, &jobs_progress_interval, 10, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_time("jobs.worker_idle_timeout", "How long a worker without work stays.", NULL,
+				&jobs_worker_idle_timeout, 0, SECS_PER_DAY_INT, PGC_SIGHUP, GUC_UNIT_S);
+	define_time("jobs.history_retention", "How long finished jobs are kept.",
+				"-1 keeps them until they are deleted.",
+				&jobs_history_retention, -1, INT_MAX, PGC_SIGHUP, GUC_UNIT_S);
+	define_time("jobs.retry_delay", "The delay before a failed job's second attempt.",
+				"It doubles with each further attempt, up to an hour, and varies by a quarter.",
+				&jobs_retry_delay, 0, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
+}
+
+void
+jobs_define_settings(void)
+{
+	define_administrators_settings();
+	define_time("jobs.default_timeout", "The timeout of a job that is submitted without one.",
+				"0 is none.", &jobs_default_timeout, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS);
+	define_time("jobs.artifact_ttl", "How long the file of an export is kept.",
+				"At most jobs.max_artifact_ttl.", &jobs_artifact_ttl, 1, INT_MAX, PGC_USERSET, GUC_UNIT_S);
+	DefineCustomStringVariable("jobs.tenant",
+							   "Tells the users of an application apart that share one role.",
+							   "A job keeps the tenant it was submitted under, and a session with a tenant "
+							   "sees and controls only that tenant's jobs.",
+							   &jobs_tenant, "", PGC_USERSET, 0, check_tenant, NULL, NULL);
+	MarkGUCPrefixReserved("jobs");
+}

@@ -1,0 +1,310 @@
+/*-------------------------------------------------------------------------
+ *
+ * progress.c
+ *	  Live progress of the running job, in the worker's slot.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "common/hashfn.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "guc.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "progress.h"
+#include "rights.h"
+#include "shmem.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "worker.h"
+
+/* A running job shows less than 100 percent, whatever it counts. */
+#define MAX_PERCENT		99.9
+
+/* A reader gives up on a torn record after so many looks. */
+#define MAX_LOOKS		1000
+
+/* The protocol of pg_stat_activity: odd while a change is under way. */
+#define BEGIN_CHANGE(p) \
+	do { START_CRIT_SECTION(); (p)->changes++; pg_write_barrier(); } while (0)
+#define END_CHANGE(p) \
+	do { pg_write_barrier(); (p)->changes++; END_CRIT_SECTION(); } while (0)
+
+PG_FUNCTION_INFO_V1(jobs_report_progress);
+PG_FUNCTION_INFO_V1(jobs_slots);
+
+static void set_percent(JobsProgress *progress);
+static Datum *slot_values(const JobsProgress *progress, pid_t pid, Datum *values, bool *nulls);
+
+/* ------------------------------------------------------------------------
+ * Writers
+ * ------------------------------------------------------------------------
+ */
+
+void
+jobs_progress_begin(const char *phase, int64 total)
+{
+	JobsProgress *progress;
+
+	if (jobs_my_slot == NULL)
+		return;
+	progress = &jobs_my_slot->progress;
+	BEGIN_CHANGE(progress);
+	strlcpy(progress->phase, phase, JOBS_PHASE_LEN);
+	progress->message[0] = '\0';
+	progress->processed = -1;
+	progress->total = total;
+	progress->estimate = false;
+	progress->bytes = -1;
+	progress->succeeded = -1;
+	progress->failed = -1;
+	progress->skipped = -1;
+	progress->warnings = -1;
+	progress->percent = -1;
+	progress->counted_at = GetCurrentTimestamp();
+	END_CHANGE(progress);
+}
+
+void
+jobs_progress_phase(const char *phase)
+{
+	JobsProgress *progress;
+
+	if (jobs_my_slot == NULL)
+		return;
+	progress = &jobs_my_slot->progress;
+	BEGIN_CHANGE(progress);
+	strlcpy(progress->phase, phase, JOBS_PHASE_LEN);
+	END_CHANGE(progress);
+}
+
+void
+jobs_progress_total(int64 total, bool estimate)
+{
+	JobsProgress *progress;
+
+	if (jobs_my_slot == NULL)
+		return;
+	progress = &jobs_my_slot->progress;
+	BEGIN_CHANGE(progress);
+	progress->total = total;
+	progress->estimate = estimate;
+	set_percent(progress);
+	END_CHANGE(progress);
+}
+
+void
+jobs_progress_done(int64 processed, int64 bytes)
+{
+	JobsProgress *progress;
+
+	if (jobs_my_slot == NULL)
+		return;
+	progress = &jobs_my_slot->progress;
+	BEGIN_CHANGE(progress);
+	progress->processed = processed;
+	progress->bytes = bytes;
+	set_percent(progress);
+	END_CHANGE(progress);
+}
+
+void
+jobs_progress_message(const char *message)
+{
+	JobsProgress *progress;
+	int			len;
+
+	if (jobs_my_slot == NULL)
+		return;
+	if (message == NULL)
+		message = "";
+	len = pg_mbcliplen(message, strlen(message), JOBS_MESSAGE_LEN - 1);
+	progress = &jobs_my_slot->progress;
+	BEGIN_CHANGE(progress);
+	memcpy(progress->message, message, len);
+	progress->message[len] = '\0';
+	END_CHANGE(progress);
+}
+
+/* A better total found on the way must not make the percentage go back. */
+static void
+set_percent(JobsProgress *progress)
+{
+	double		percent;
+
+	if (progress->total <= 0 || progress->processed < 0)
+		return;
+	percent = 100.0 * progress->processed / progress->total;
+	if (percent > MAX_PERCENT)
+		percent = MAX_PERCENT;
+	if (percent > progress->percent)
+		progress->percent = percent;
+}
+
+/*
+ * jobs.report_progress(processed bigint, total bigint, message text)
+ */
+Datum
+jobs_report_progress(PG_FUNCTION_ARGS)
+{
+	int64		processed;
+	int64		total = -1;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("processed must not be null")));
+	processed = PG_GETARG_INT64(0);
+	if (processed < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("processed must not be negative")));
+	if (!PG_ARGISNULL(1))
+	{
+		total = PG_GETARG_INT64(1);
+		if (total < 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("total must not be negative")));
+	}
+	if (jobs_my_slot == NULL || jobs_my_slot->job == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("there is no job in this session to report progress of"),
+				 errhint("Call jobs.report_progress inside the SQL that jobs.run executes.")));
+
+	if (total >= 0 && total != jobs_my_slot->progress.total)
+		jobs_progress_total(total, true);
+	jobs_progress_done(processed, jobs_my_slot->progress.bytes);
+	if (!PG_ARGISNULL(2))
+		jobs_progress_message(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	PG_RETURN_VOID();
+}
+
+/* ------------------------------------------------------------------------
+ * Readers
+ * ------------------------------------------------------------------------
+ */
+
+bool
+jobs_progress_read(JobsSlot *slot, JobsProgress *copy)
+{
+	volatile JobsProgress *progress = &slot->progress;
+
+	for (int look = 0; look < MAX_LOOKS; look++)
+	{
+		uint32		before = progress->changes;
+
+		pg_read_barrier();
+		memcpy(copy, unvolatize(JobsProgress *, progress), sizeof(JobsProgress));
+		pg_read_barrier();
+		if (before == progress->changes && (before & 1) == 0)
+		{
+			if (copy->total >= 0 && copy->estimate)
+				copy->total = Max(copy->total, copy->processed);
+			return copy->job != 0;
+		}
+		CHECK_FOR_INTERRUPTS();
+	}
+	return false;
+}
+
+uint64
+jobs_tenant_hash(const char *tenant)
+{
+	if (tenant == NULL || tenant[0] == '\0')
+		return 0;
+	return hash_bytes_extended((const unsigned char *) tenant, strlen(tenant), 0) | 1;
+}
+
+/*
+ * jobs._slots(): live progress of the running jobs of this database that the
+ * caller may see.
+ */
+Datum
+jobs_slots(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	uint64		tenant = jobs_tenant_hash(jobs_tenant);
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (jobs_shared == NULL)
+		return (Datum) 0;
+
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+		JobsProgress copy;
+		Oid			owner;
+		uint64		job_tenant;
+		JobId		job;
+		pid_t		pid;
+		Datum		values[14];
+		bool		nulls[14];
+
+		if (slot->dboid != MyDatabaseId)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		job = slot->job;
+		owner = slot->job_owner;
+		job_tenant = slot->job_tenant;
+		pid = slot->pid;
+		SpinLockRelease(&slot->mutex);
+
+		/* The slot has only the hash of the tenant. */
+		if (job == 0 || (tenant != 0 && tenant != job_tenant) || !jobs_may_see(owner, jobs_tenant))
+			continue;
+		if (!jobs_progress_read(slot, &copy) || copy.job != job)
+			continue;
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc,
+							 slot_values(&copy, pid, values, nulls), nulls);
+	}
+	return (Datum) 0;
+}
+
+static Datum *
+slot_values(const JobsProgress *progress, pid_t pid, Datum *values, bool *nulls)
+{
+	double		elapsed = (GetCurrentTimestamp() - progress->counted_at) / 1000000.0;
+	double		rate = -1;
+	double		left = -1;
+
+	if (progress->processed > 0 && elapsed > 0.1)
+		rate = progress->processed / elapsed;
+	if (rate > 0 && progress->total >= progress->processed)
+		left = (progress->total - progress->processed) / rate;
+
+#define COUNT(n, value) \
+	(nulls[n] = (value) < 0, values[n] = Int64GetDatum(value))
+
+	memset(nulls, false, 14 * sizeof(bool));
+	values[0] = Int64GetDatum(progress->job);
+	values[1] = CStringGetTextDatum(progress->phase);
+	COUNT(2, progress->processed);
+	COUNT(3, progress->total);
+	values[4] = Float8GetDatum(floor(progress->percent * 10) / 10);
+	nulls[4] = progress->percent < 0;
+	COUNT(5, progress->bytes);
+	COUNT(6, progress->succeeded);
+	COUNT(7, progress->failed);
+	COUNT(8, progress->skipped);
+	COUNT(9, progress->warnings);
+	values[10] = Float8GetDatum(rint(rate * 10) / 10);
+	nulls[10] = rate < 0;
+	nulls[11] = left < 0 || left > 1e9;
+	if (!nulls[11])
+	{
+		Interval   *eta = palloc0(sizeof(Interval));
+
+		eta->time = (int64) ceil(left) * USECS_PER_SEC;
+		values[11] = IntervalPGetDatum(eta);
+	}
+	values[12] = CStringGetTextDatum(progress->message);
+	nulls[12] = progress->message[0] == '\0';
+	values[13] = Int32GetDatum(pid);
+	return values;
+}

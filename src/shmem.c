@@ -1,0 +1,174 @@
+/*-------------------------------------------------------------------------
+ *
+ * shmem.c
+ *	  Shared memory: its size, its start, and finding one's way in it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "guc.h"
+#include "miscadmin.h"
+#include "shmem.h"
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+
+#define JOBS_TRANCHE	"jobs"
+
+JobsShared *jobs_shared = NULL;
+
+static shmem_request_hook_type prev_shmem_request_hook = NULL;
+static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
+
+static Size jobs_shmem_size(void);
+static void jobs_shmem_request(void);
+static void jobs_shmem_startup(void);
+
+void
+jobs_shmem_init(void)
+{
+	prev_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = jobs_shmem_request;
+	prev_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = jobs_shmem_startup;
+}
+
+static Size
+jobs_shmem_size(void)
+{
+	return add_size(offsetof(JobsShared, slots),
+					mul_size(jobs_max_workers, sizeof(JobsSlot)));
+}
+
+static void
+jobs_shmem_request(void)
+{
+	if (prev_shmem_request_hook)
+		prev_shmem_request_hook();
+	RequestAddinShmemSpace(jobs_shmem_size());
+	RequestNamedLWLockTranche(JOBS_TRANCHE, 1);
+}
+
+static void
+jobs_shmem_startup(void)
+{
+	bool		found;
+
+	if (prev_shmem_startup_hook)
+		prev_shmem_startup_hook();
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	jobs_shared = ShmemInitStruct("jobs", jobs_shmem_size(), &found);
+	if (!found)
+	{
+		memset(jobs_shared, 0, jobs_shmem_size());
+		jobs_shared->lock = &(GetNamedLWLockTranche(JOBS_TRANCHE))->lock;
+		jobs_shared->nslots = jobs_max_workers;
+		for (int i = 0; i < JOBS_MAX_DATABASES; i++)
+		{
+			JobsDatabase *db = &jobs_shared->databases[i];
+
+			SpinLockInit(&db->mutex);
+			for (int j = 0; j < JOBS_WAIT_CVS; j++)
+				ConditionVariableInit(&db->changed[j]);
+		}
+		for (int i = 0; i < jobs_shared->nslots; i++)
+		{
+			JobsSlot   *slot = &jobs_shared->slots[i];
+
+			SpinLockInit(&slot->mutex);
+			pg_atomic_init_u32(&slot->ring_head, 0);
+			pg_atomic_init_u32(&slot->ring_tail, 0);
+		}
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+JobsDatabase *
+jobs_database(Oid dboid, bool create)
+{
+	JobsDatabase *free_entry = NULL;
+	JobsDatabase *found = NULL;
+
+	if (jobs_shared == NULL)
+		return NULL;
+
+	LWLockAcquire(jobs_shared->lock, create ? LW_EXCLUSIVE : LW_SHARED);
+	for (int i = 0; i < JOBS_MAX_DATABASES && found == NULL; i++)
+	{
+		JobsDatabase *db = &jobs_shared->databases[i];
+
+		if (db->dboid == dboid)
+			found = db;
+		else if (db->dboid == InvalidOid && free_entry == NULL)
+			free_entry = db;
+	}
+	if (found == NULL && create && free_entry != NULL)
+	{
+		found = free_entry;
+		found->scheduler_pid = 0;
+		found->scheduler_latch = NULL;
+		found->starting = false;
+		found->wanted = false;
+		found->next_needed = DT_NOEND;
+		found->quiet = 0;
+		found->leave = false;
+		found->nevents = 0;
+		found->paused_changed = false;
+		found->cooling = false;
+		found->wants_slot = false;
+		found->no_process = false;
+		found->dboid = dboid;
+	}
+	LWLockRelease(jobs_shared->lock);
+	return found;
+}
+
+void
+jobs_wake_scheduler(JobsDatabase *db)
+{
+	bool		launch = false;
+
+	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
+	if (db->scheduler_pid != 0)
+		SetLatch(db->scheduler_latch);
+	else
+	{
+		db->wanted = true;
+		launch = true;
+	}
+	LWLockRelease(jobs_shared->lock);
+	if (launch)
+		jobs_wake_launcher();
+}
+
+void
+jobs_wake_launcher(void)
+{
+	LWLockAcquire(jobs_shared->lock, LW_SHARED);
+	if (jobs_shared->launcher_latch)
+		SetLatch(jobs_shared->launcher_latch);
+	LWLockRelease(jobs_shared->lock);
+}
+
+void
+jobs_wake_waiters(JobsDatabase *db, JobId job)
+{
+	ConditionVariableBroadcast(&db->changed[job % JOBS_WAIT_CVS]);
+}
+
+JobsSlot *
+jobs_slot_of(Oid dboid, JobId job)
+{
+	if (jobs_shared == NULL)
+		return NULL;
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+
+		/* Both are checked again under the slot's lock where it matters. */
+		if (slot->dboid == dboid && slot->job == job && slot->state != SLOT_FREE)
+			return slot;
+	}
+	return NULL;
+}

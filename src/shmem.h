@@ -1,0 +1,195 @@
+/*-------------------------------------------------------------------------
+ *
+ * shmem.h
+ *	  What launcher, schedulers, workers and backends share.
+ *
+ * One entry for each database that has work, one slot for each worker process.
+ * Three locks, never two at once but in this order:
+ *
+ *	 JobsShared->lock	which entries and slots are taken, and by whom
+ *	 entry->mutex		a database's events (spinlock)
+ *	 slot->mutex		a worker's inbox and its job (spinlock)
+ *
+ * A slot's progress has no lock: the change-count protocol guards it.  A slot's
+ * ring of events has one writer, the worker, and one reader, the scheduler.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef JOBS_SHMEM_H
+#define JOBS_SHMEM_H
+
+#include "jobs.h"
+
+#include "port/atomics.h"
+#include "progress.h"
+#include "storage/condition_variable.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/spin.h"
+
+#define JOBS_MAX_DATABASES	128 /* with the extension, in one cluster */
+#define JOBS_DB_EVENTS		64	/* ranges a database can have pending */
+#define JOBS_INBOX			32	/* jobs dealt to a worker ahead */
+#define JOBS_RING			128 /* events of a worker; a power of 2 */
+#define JOBS_WAIT_CVS		16	/* condition variables of jobs.wait, by id */
+#define JOBS_REASON_LEN		256
+
+/* Jobs lo to hi may have changed, or a file was read to its end. */
+typedef struct JobsDbEvent
+{
+	bool		download;		/* lo is the job whose file was read */
+	JobId		lo;
+	JobId		hi;
+} JobsDbEvent;
+
+typedef struct JobsDatabase
+{
+	Oid			dboid;			/* InvalidOid: the entry is free */
+	slock_t		mutex;
+	/* guarded by JobsShared->lock */
+	pid_t		scheduler_pid;	/* 0: none */
+	Latch	   *scheduler_latch;
+	bool		starting;		/* the launcher has asked for a scheduler */
+	bool		wanted;			/* somebody wants a scheduler now */
+	TimestampTz next_needed;	/* DT_NOEND: only when something happens */
+	int			quiet;			/* utility commands that keep it quiet */
+	bool		leave;			/* the scheduler shall leave */
+	/* guarded by mutex */
+	int			nevents;
+	JobsDbEvent events[JOBS_DB_EVENTS];
+	bool		paused_changed;
+	/* flags, each written by one process */
+	bool		cooling;		/* scheduler will look by itself soon */
+	bool		wants_slot;		/* has work but no slot for it */
+	bool		no_process;		/* the server is out of background workers */
+	ConditionVariable changed[JOBS_WAIT_CVS];
+} JobsDatabase;
+
+typedef enum JobsSlotState
+{
+	SLOT_FREE,
+	SLOT_STARTING,				/* process asked for */
+	SLOT_ALIVE,
+	SLOT_EXITED					/* process gone, scheduler has to settle */
+} JobsSlotState;
+
+typedef enum JobsEventKind
+{
+	JOBS_EVENT_STATE,			/* a job has reached a state, committed */
+	JOBS_EVENT_HELD				/* a dealt job's row is locked by somebody */
+} JobsEventKind;
+
+typedef struct JobsEvent
+{
+	JobsEventKind kind;
+	JobId		job;
+	JobKind		job_kind;
+	JobState	state;
+	int64		processed;
+	int64		total;
+	int64		succeeded;
+	int64		failed;
+	int64		skipped;
+	int64		warnings;
+} JobsEvent;
+
+/* What jobs._slots() and NOTIFY show of a running job. */
+typedef struct JobsProgress
+{
+	uint32		changes;		/* odd while it is being written */
+	JobId		job;
+	JobKind		kind;
+	char		phase[JOBS_PHASE_LEN];
+	char		message[JOBS_MESSAGE_LEN];
+	int64		processed;
+	int64		total;			/* -1: not known */
+	bool		estimate;
+	int64		bytes;
+	int64		succeeded;
+	int64		failed;
+	int64		skipped;
+	int64		warnings;
+	double		percent;		/* < 0: not known; never goes back */
+	TimestampTz counted_at;		/* processed counts from then on */
+} JobsProgress;
+
+typedef struct JobsSlot
+{
+	/* guarded by JobsShared->lock */
+	JobsSlotState state;
+	uint32		generation;		/* tells a late process that its slot went on */
+	Oid			dboid;
+	Oid			owner;
+	Oid			connect_as;		/* the session's role; owner where possible */
+	pid_t		pid;
+	Latch	   *latch;
+	Oid			reserved_for;	/* database that gets it next, or InvalidOid */
+	TimestampTz reserved_at;
+
+	/* guarded by mutex */
+	slock_t		mutex;
+	JobId		job;			/* claimed, 0: none */
+	Oid			job_owner;
+	uint64		job_tenant;		/* hash of it, 0: none */
+	TimestampTz job_started;
+	int			inbox_first;
+	int			inbox_n;
+	JobId		inbox[JOBS_INBOX];
+	bool		idle;			/* nothing claimed, nothing in the inbox */
+	TimestampTz idle_since;
+	bool		leave;			/* go after the job at hand */
+	bool		cancel;			/* stop the job at hand ... */
+	TimestampTz cancel_at;		/* ... asked then */
+	char		reason[JOBS_REASON_LEN];	/* of a FATAL exit, "" if none */
+	int			reason_code;
+
+	/* worker to scheduler */
+	pg_atomic_uint32 ring_head; /* next to be read */
+	pg_atomic_uint32 ring_tail; /* next to be written */
+	JobsEvent	ring[JOBS_RING];
+
+	JobsProgress progress;
+} JobsSlot;
+
+typedef struct JobsShared
+{
+	LWLock	   *lock;
+	pid_t		launcher_pid;
+	Latch	   *launcher_latch;
+	int			nslots;
+	JobsDatabase databases[JOBS_MAX_DATABASES];
+	JobsSlot	slots[FLEXIBLE_ARRAY_MEMBER];
+} JobsShared;
+
+/* NULL where the library was not preloaded. */
+extern JobsShared *jobs_shared;
+
+/* Called from _PG_init while shared libraries are preloaded. */
+extern void jobs_shmem_init(void);
+
+/*
+ * The entry of a database, made where create is set.  NULL where there is none,
+ * or with create where all are taken.  Takes JobsShared->lock.
+ */
+extern JobsDatabase *jobs_database(Oid dboid, bool create);
+
+/* Wakes a database's scheduler, or the launcher to start one. */
+extern void jobs_wake_scheduler(JobsDatabase *db);
+extern void jobs_wake_launcher(void);
+
+/* Wakes those who wait for a job in jobs.wait. */
+extern void jobs_wake_waiters(JobsDatabase *db, JobId job);
+
+/*
+ * A copy of a slot's progress.  False where the slot runs no job, or where its
+ * process died in the middle of a change.
+ */
+extern bool jobs_progress_read(JobsSlot *slot, JobsProgress *copy);
+
+/* Hash of a tenant's name for JobsSlot.job_tenant. */
+extern uint64 jobs_tenant_hash(const char *tenant);
+
+/* The slot that runs a job, or NULL.  Another job may have followed at once. */
+extern JobsSlot *jobs_slot_of(Oid dboid, JobId job);
+
+#endif							/* JOBS_SHMEM_H */

@@ -1,0 +1,175 @@
+/*-------------------------------------------------------------------------
+ *
+ * wake.c
+ *	  From a backend's commit to its database's scheduler.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "wake.h"
+
+/* Ranges of this transaction; more than these are merged into the last. */
+#define MAX_NOTED	16
+
+typedef struct Noted
+{
+	JobId		lo;
+	JobId		hi;
+} Noted;
+
+static Noted noted[MAX_NOTED];
+static int	nnoted = 0;
+static bool noted_pause = false;
+static JobsDatabase *my_database = NULL;
+
+static void at_xact_end(XactEvent event, void *arg);
+static void push_noted(void);
+
+void
+jobs_wake_init(void)
+{
+	RegisterXactCallback(at_xact_end, NULL);
+}
+
+/*
+ * At PREPARE TRANSACTION the ranges are dropped: COMMIT PREPARED, seen by the
+ * utility hook, makes the scheduler look at everything.
+ */
+static void
+at_xact_end(XactEvent event, void *arg)
+{
+	if (nnoted == 0 && !noted_pause)
+		return;
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_ABORT:
+			push_noted();
+			break;
+		case XACT_EVENT_PREPARE:
+			break;
+		default:
+			return;
+	}
+	nnoted = 0;
+	noted_pause = false;
+}
+
+static void
+push_noted(void)
+{
+	JobsDatabase *db = my_database;
+
+	if (db == NULL)
+		return;
+	SpinLockAcquire(&db->mutex);
+	if (noted_pause)
+		db->paused_changed = true;
+	SpinLockRelease(&db->mutex);
+	for (int i = 0; i < nnoted; i++)
+		jobs_push_event(db, false, noted[i].lo, noted[i].hi);
+	jobs_wake_scheduler(db);
+}
+
+/* Entries are never given to another database while it exists. */
+static void
+attach(void)
+{
+	if (jobs_shared == NULL || (my_database && my_database->dboid == MyDatabaseId))
+		return;
+	my_database = jobs_database(MyDatabaseId, true);
+	if (my_database == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("extension \"jobs\" is in use in too many databases"),
+				 errhint("One cluster can have it in %d databases.", JOBS_MAX_DATABASES)));
+}
+
+void
+jobs_note_job(JobId id)
+{
+	attach();
+	for (int i = nnoted - 1; i >= 0 && i >= nnoted - 2; i--)
+	{
+		if (id >= noted[i].lo && id <= noted[i].hi + 1)
+		{
+			noted[i].hi = Max(noted[i].hi, id);
+			return;
+		}
+	}
+	if (nnoted < MAX_NOTED)
+	{
+		noted[nnoted].lo = noted[nnoted].hi = id;
+		nnoted++;
+	}
+	else
+	{
+		noted[nnoted - 1].lo = Min(noted[nnoted - 1].lo, id);
+		noted[nnoted - 1].hi = Max(noted[nnoted - 1].hi, id);
+	}
+}
+
+void
+jobs_note_pause(void)
+{
+	attach();
+	noted_pause = true;
+}
+
+bool
+jobs_noted(JobId id)
+{
+	for (int i = 0; i < nnoted; i++)
+	{
+		if (id >= noted[i].lo && id <= noted[i].hi)
+			return true;
+	}
+	return false;
+}
+
+void
+jobs_note_download(JobId id)
+{
+	JobsDatabase *db;
+
+	if (jobs_shared == NULL || RecoveryInProgress())
+		return;
+	db = jobs_database(MyDatabaseId, false);
+	if (db == NULL)
+		return;
+	jobs_push_event(db, true, id, id);
+	jobs_wake_scheduler(db);
+}
+
+void
+jobs_push_event(JobsDatabase *db, bool download, JobId lo, JobId hi)
+{
+	SpinLockAcquire(&db->mutex);
+	if (db->nevents < JOBS_DB_EVENTS)
+	{
+		JobsDbEvent *event = &db->events[db->nevents++];
+
+		event->download = download;
+		event->lo = lo;
+		event->hi = hi;
+	}
+	else if (!download)
+	{
+		JobsDbEvent *last = &db->events[JOBS_DB_EVENTS - 1];
+
+		/* A lost count of a download hurts less than a lost job. */
+		if (last->download)
+		{
+			last->download = false;
+			last->lo = lo;
+			last->hi = hi;
+		}
+		last->lo = Min(last->lo, lo);
+		last->hi = Max(last->hi, hi);
+	}
+	SpinLockRelease(&db->mutex);
+}

@@ -1,0 +1,37 @@
+/*-------------------------------------------------------------------------
+ *
+ * wake.h
+ *	  From a backend's commit to its database's scheduler.
+ *
+ * A backend notes the jobs that its transaction touches; when it commits (or
+ * rolls back, since then a row that the scheduler found locked is free again)
+ * the scheduler is told to look at them.  Nothing here writes a row.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef JOBS_WAKE_H
+#define JOBS_WAKE_H
+
+#include "jobs.h"
+#include "shmem.h"
+
+/* Registers the transaction callbacks; from _PG_init. */
+extern void jobs_wake_init(void);
+
+/*
+ * Notes that the current transaction has added or changed a job, or paused or
+ * resumed a queue.  Raises 54000 where JOBS_MAX_DATABASES is exceeded.
+ */
+extern void jobs_note_job(JobId id);
+extern void jobs_note_pause(void);
+
+/* Notes at once, commit or not, that a file was read to its end. */
+extern void jobs_note_download(JobId id);
+
+/* Tells a database's scheduler at once to look at the jobs lo to hi. */
+extern void jobs_push_event(JobsDatabase *db, bool download, JobId lo, JobId hi);
+
+/* Whether the current transaction has submitted or changed the job. */
+extern bool jobs_noted(JobId id);
+
+#endif							/* JOBS_WAKE_H */
