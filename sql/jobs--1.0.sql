@@ -17,7 +17,8 @@ CREATE SEQUENCE jobs.job_id AS bigint;
 REVOKE ALL ON SEQUENCE jobs.job_id FROM PUBLIC;
 
 -- Jobs that are not final.  No index stands on a column that changes while a
--- job runs, so that its updates are heap-only.
+-- job runs, so that its updates are heap-only.  Columns in an index have the
+-- collation C, which the library asks for.
 CREATE TABLE jobs.live (
     id             bigint NOT NULL CONSTRAINT live_pkey PRIMARY KEY,
     kind           text NOT NULL,
@@ -26,7 +27,7 @@ CREATE TABLE jobs.live (
     owner_name     text NOT NULL,       -- as it was at submission
     session_role   oid NOT NULL,        -- session_user at submission
     by_membership  boolean NOT NULL,    -- session_role was then a member of owner
-    tenant         text NOT NULL,       -- '' is none
+    tenant         text COLLATE "C" NOT NULL,   -- '' is none
     queue          text NOT NULL,
     priority       integer NOT NULL,
     state          text NOT NULL,
@@ -49,16 +50,14 @@ CREATE TABLE jobs.live (
     error_detail   text,
     error_hint     text,
     result         jsonb,
-    unique_key     text,
+    unique_key     text COLLATE "C",
     command        text NOT NULL,
     options        jsonb,
     settings       text[],              -- captured at submission, name=value
     notify         jsonb,
-    origin         bigint NOT NULL,     -- system identifier of the cluster it belongs to
-    submit_xid     xid8 NOT NULL
+    origin         bigint NOT NULL      -- system identifier of the cluster it belongs to
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 CREATE UNIQUE INDEX live_unique_key ON jobs.live (owner, tenant, unique_key) WHERE unique_key IS NOT NULL;
-CREATE INDEX live_run_at ON jobs.live (run_at) WHERE run_at > created_at;
 REVOKE ALL ON jobs.live FROM PUBLIC;
 
 -- Jobs that are final, until they are deleted or jobs.history_retention ends.
@@ -80,9 +79,9 @@ REVOKE ALL ON jobs.dependency FROM PUBLIC;
 
 -- Paused queues: owner 0 pauses the queue for everybody.
 CREATE TABLE jobs.paused (
-    queue      text NOT NULL,
+    queue      text COLLATE "C" NOT NULL,
     owner      oid NOT NULL,
-    tenant     text NOT NULL,
+    tenant     text COLLATE "C" NOT NULL,
     paused_at  timestamptz NOT NULL,
     CONSTRAINT paused_pkey PRIMARY KEY (queue, owner, tenant)
 );
@@ -104,7 +103,7 @@ CREATE TABLE jobs.file (
     downloads   bigint NOT NULL,
     chunks      bigint NOT NULL          -- 0 once the bytes have been removed
 );
-CREATE INDEX file_expires_at ON jobs.file (expires_at);
+CREATE INDEX file_expires_at ON jobs.file (expires_at) WHERE chunks > 0;
 REVOKE ALL ON jobs.file FROM PUBLIC;
 
 CREATE TABLE jobs.chunk (

@@ -191,7 +191,6 @@ new_job(FunctionCallInfo fcinfo, int first, JobKind kind)
 	job->processed = job->total = job->succeeded = job->failed = job->skipped = job->warnings = -1;
 	job->settings = captured_settings();
 	job->origin = (int64) GetSystemIdentifier();
-	job->submit_xid = GetTopFullTransactionId();
 	return job;
 }
 

@@ -58,4 +58,24 @@
 #define jobs_ExecutorRun(desc, dir, count) ExecutorRun(desc, dir, count, true)
 #endif
 
+/*
+ * 16 gave EvalPlanQualInit a list of result relations.  Can go with 15.
+ */
+#if PG_VERSION_NUM >= 160000
+#define jobs_EvalPlanQualInit(epq, estate) EvalPlanQualInit(epq, estate, NULL, NIL, -1, NIL)
+#else
+#define jobs_EvalPlanQualInit(epq, estate) EvalPlanQualInit(epq, estate, NULL, NIL, -1)
+#endif
+
+/*
+ * 18 counts index searches in an argument of index_beginscan.  Can go with 17.
+ */
+#if PG_VERSION_NUM >= 180000
+#define jobs_index_beginscan(rel, index, snapshot, nkeys) \
+	index_beginscan(rel, index, snapshot, NULL, nkeys, 0)
+#else
+#define jobs_index_beginscan(rel, index, snapshot, nkeys) \
+	index_beginscan(rel, index, snapshot, nkeys, 0)
+#endif
+
 #endif							/* JOBS_COMPAT_H */

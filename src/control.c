@@ -193,7 +193,6 @@ jobs_retry(PG_FUNCTION_ARGS)
 	job->processed = job->total = job->succeeded = job->failed = job->skipped = job->warnings = -1;
 	job->error_code = job->error_message = job->error_detail = job->error_hint = NULL;
 	job->result = NULL;
-	job->submit_xid = GetTopFullTransactionId();
 	jobs_store_remove_dependencies(id);
 	jobs_store_revive(job, old);
 	jobs_note_job(id);

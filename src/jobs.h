@@ -95,7 +95,6 @@ typedef struct Job
 	ArrayType  *settings;		/* text[] of name=value */
 	Jsonb	   *notify;
 	int64		origin;			/* system identifier of the cluster */
-	FullTransactionId submit_xid;
 } Job;
 
 /* Words used in the tables, the views and the notifications. */

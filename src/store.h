@@ -137,6 +137,9 @@ extern bytea *jobs_store_get_chunk(JobId job, int64 seq, Snapshot snapshot);
  */
 extern int64 jobs_store_remove_chunks(JobId job);
 
+/* Removes a file altogether: row, chunks and tokens. */
+extern void jobs_store_remove_file(JobId job);
+
 /* The bytes of all the artifacts of a role that have not expired. */
 extern int64 jobs_store_file_bytes(Oid owner);
 

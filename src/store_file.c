@@ -1,0 +1,383 @@
+/*-------------------------------------------------------------------------
+ *
+ * store_file.c
+ *	  Artifacts with their chunks and tokens, and retention.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/tableam.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "rel.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+/* Columns of jobs.file. */
+enum
+{
+	FILE_JOB, FILE_OWNER, FILE_TENANT, FILE_FILENAME, FILE_FORMAT, FILE_MEDIA_TYPE, FILE_ROWS, FILE_BYTES, FILE_SHA256,
+	FILE_CREATED_AT, FILE_EXPIRES_AT, FILE_DOWNLOADS, FILE_CHUNKS, FILE_COUNT
+};
+StaticAssertDecl(FILE_COUNT == JOBS_FILE_NATTS, "JOBS_FILE_NATTS is wrong");
+
+#define GET(a)		(slot->tts_values[a])
+#define GET_TEXT(a)	TextDatumGetCString(GET(a))
+
+static JobsFile *row_to_file(TupleTableSlot *slot);
+static void change_file(JobId job, int64 downloads, bool no_chunks);
+static int64 remove_by_job(JobsRelName name, const char *index, int attno, JobId job);
+static bytea *hash_value(const uint8 *hash);
+static int	due_jobs(JobsRelName name, const char *index, TimestampTz before, JobId *ids, int max);
+static TimestampTz first_time(JobsRelName name, const char *index, int attno);
+
+/* ------------------------------------------------------------------------
+ * Files
+ * ------------------------------------------------------------------------
+ */
+
+void
+jobs_store_add_file(const JobsFile *file)
+{
+	JobsRel		r;
+	Datum		values[JOBS_FILE_NATTS];
+	bool		nulls[JOBS_FILE_NATTS] = {false};
+
+	values[FILE_JOB] = Int64GetDatum(file->job);
+	values[FILE_OWNER] = ObjectIdGetDatum(file->owner);
+	values[FILE_TENANT] = CStringGetTextDatum(file->tenant);
+	values[FILE_FILENAME] = CStringGetTextDatum(file->filename);
+	values[FILE_FORMAT] = CStringGetTextDatum(file->format);
+	values[FILE_MEDIA_TYPE] = CStringGetTextDatum(file->media_type);
+	values[FILE_ROWS] = Int64GetDatum(file->rows);
+	values[FILE_BYTES] = Int64GetDatum(file->bytes);
+	values[FILE_SHA256] = CStringGetTextDatum(file->sha256);
+	values[FILE_CREATED_AT] = TimestampTzGetDatum(file->created_at);
+	values[FILE_EXPIRES_AT] = TimestampTzGetDatum(file->expires_at);
+	values[FILE_DOWNLOADS] = Int64GetDatum(file->downloads);
+	values[FILE_CHUNKS] = Int64GetDatum(file->chunks);
+	jobs_rel_open(&r, REL_FILE, RowExclusiveLock);
+	jobs_rel_insert(&r, values, nulls);
+	jobs_rel_close(&r);
+}
+
+static JobsFile *
+row_to_file(TupleTableSlot *slot)
+{
+	JobsFile   *file = palloc0(sizeof(JobsFile));
+
+	slot_getallattrs(slot);
+	file->job = DatumGetInt64(GET(FILE_JOB));
+	file->owner = DatumGetObjectId(GET(FILE_OWNER));
+	file->tenant = GET_TEXT(FILE_TENANT);
+	file->filename = GET_TEXT(FILE_FILENAME);
+	file->format = GET_TEXT(FILE_FORMAT);
+	file->media_type = GET_TEXT(FILE_MEDIA_TYPE);
+	file->rows = DatumGetInt64(GET(FILE_ROWS));
+	file->bytes = DatumGetInt64(GET(FILE_BYTES));
+	file->sha256 = GET_TEXT(FILE_SHA256);
+	file->created_at = DatumGetTimestampTz(GET(FILE_CREATED_AT));
+	file->expires_at = DatumGetTimestampTz(GET(FILE_EXPIRES_AT));
+	file->downloads = DatumGetInt64(GET(FILE_DOWNLOADS));
+	file->chunks = DatumGetInt64(GET(FILE_CHUNKS));
+	return file;
+}
+
+JobsFile *
+jobs_store_find_file(JobId job)
+{
+	JobsRel		r;
+	JobsFile   *file = NULL;
+
+	jobs_rel_open(&r, REL_FILE, AccessShareLock);
+	if (jobs_rel_find(&r, "file_pkey", job))
+		file = row_to_file(r.slot);
+	jobs_rel_close(&r);
+	return file;
+}
+
+/* Adds to the downloads, and may set the chunks to 0. */
+static void
+change_file(JobId job, int64 downloads, bool no_chunks)
+{
+	JobsRel		r;
+
+	jobs_rel_open(&r, REL_FILE, RowExclusiveLock);
+	if (jobs_rel_find(&r, "file_pkey", job) && jobs_rel_lock(&r, JOBS_WAIT_BLOCK, NULL))
+	{
+		TupleTableSlot *slot = r.slot;
+		Datum		values[JOBS_FILE_NATTS];
+		bool		nulls[JOBS_FILE_NATTS] = {false};
+
+		slot_getallattrs(slot);
+		memcpy(values, slot->tts_values, sizeof(values));
+		values[FILE_DOWNLOADS] = Int64GetDatum(DatumGetInt64(GET(FILE_DOWNLOADS)) + downloads);
+		if (no_chunks)
+			values[FILE_CHUNKS] = Int64GetDatum(0);
+		jobs_rel_update(&r, values, nulls);
+	}
+	jobs_rel_close(&r);
+}
+
+void
+jobs_store_count_downloads(JobId job, int64 n)
+{
+	change_file(job, n, false);
+}
+
+void
+jobs_store_add_chunk(JobId job, int64 seq, const char *data, Size len)
+{
+	JobsRel		r;
+	bytea	   *chunk = palloc(VARHDRSZ + len);
+	Datum		values[3] = {Int64GetDatum(job), Int64GetDatum(seq), PointerGetDatum(chunk)};
+	bool		nulls[3] = {false, false, false};
+
+	SET_VARSIZE(chunk, VARHDRSZ + len);
+	memcpy(VARDATA(chunk), data, len);
+	jobs_rel_open(&r, REL_CHUNK, RowExclusiveLock);
+	jobs_rel_insert(&r, values, nulls);
+	jobs_rel_close(&r);
+	pfree(chunk);
+}
+
+bytea *
+jobs_store_get_chunk(JobId job, int64 seq, Snapshot snapshot)
+{
+	JobsRel		r;
+	JobsRelScan scan;
+	ScanKeyData keys[2];
+	bytea	   *data = NULL;
+
+	jobs_rel_open(&r, REL_CHUNK, AccessShareLock);
+	jobs_key_int8(&keys[0], 1, job);
+	jobs_key_int8(&keys[1], 2, seq);
+	jobs_rel_scan(&scan, &r, "chunk_pkey", keys, 2, snapshot);
+	if (jobs_rel_next(&scan))
+	{
+		bool		isnull;
+
+		data = DatumGetByteaPCopy(slot_getattr(r.slot, 3, &isnull));
+	}
+	jobs_rel_scan_end(&scan);
+	jobs_rel_close(&r);
+	return data;
+}
+
+/* Deletes all rows of a job by an index that begins with it; returns how many. */
+static int64
+remove_by_job(JobsRelName name, const char *index, int attno, JobId job)
+{
+	JobsRel		r;
+	JobsRelScan scan;
+	ScanKeyData key;
+	int64		n = 0;
+
+	jobs_rel_open(&r, name, RowExclusiveLock);
+	jobs_key_int8(&key, attno, job);
+	jobs_rel_scan(&scan, &r, index, &key, 1, jobs_rel_snapshot());
+	while (jobs_rel_next(&scan))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!jobs_rel_lock(&r, JOBS_WAIT_BLOCK, NULL))
+			continue;
+		jobs_rel_delete(&r);
+		n++;
+	}
+	jobs_rel_scan_end(&scan);
+	jobs_rel_close(&r);
+	return n;
+}
+
+int64
+jobs_store_remove_chunks(JobId job)
+{
+	int64		n = remove_by_job(REL_CHUNK, "chunk_pkey", 1, job);
+
+	jobs_store_remove_tokens(job);
+	change_file(job, 0, true);
+	return n;
+}
+
+void
+jobs_store_remove_file(JobId job)
+{
+	(void) remove_by_job(REL_CHUNK, "chunk_pkey", 1, job);
+	jobs_store_remove_tokens(job);
+	(void) remove_by_job(REL_FILE, "file_pkey", 1, job);
+}
+
+int64
+jobs_store_file_bytes(Oid owner)
+{
+	JobsRel		r;
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TableScanDesc scan;
+	TimestampTz now = GetCurrentTimestamp();
+	int64		bytes = 0;
+
+	jobs_rel_open(&r, REL_FILE, AccessShareLock);
+	scan = table_beginscan(r.rel, snapshot, 0, NULL);
+	while (table_scan_getnextslot(scan, ForwardScanDirection, r.slot))
+	{
+		TupleTableSlot *slot = r.slot;
+
+		slot_getallattrs(slot);
+		if (DatumGetObjectId(GET(FILE_OWNER)) == owner && DatumGetInt64(GET(FILE_CHUNKS)) > 0 &&
+			DatumGetTimestampTz(GET(FILE_EXPIRES_AT)) > now)
+			bytes += DatumGetInt64(GET(FILE_BYTES));
+	}
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	jobs_rel_close(&r);
+	return bytes;
+}
+
+/* ------------------------------------------------------------------------
+ * Tokens
+ * ------------------------------------------------------------------------
+ */
+
+static bytea *
+hash_value(const uint8 *hash)
+{
+	bytea	   *value = palloc(VARHDRSZ + 32);
+
+	SET_VARSIZE(value, VARHDRSZ + 32);
+	memcpy(VARDATA(value), hash, 32);
+	return value;
+}
+
+void
+jobs_store_add_token(const uint8 *hash, JobId job, TimestampTz expires_at)
+{
+	JobsRel		r;
+	Datum		values[3] = {PointerGetDatum(hash_value(hash)), Int64GetDatum(job), TimestampTzGetDatum(expires_at)};
+	bool		nulls[3] = {false, false, false};
+
+	jobs_rel_open(&r, REL_TOKEN, RowExclusiveLock);
+	jobs_rel_insert(&r, values, nulls);
+	jobs_rel_close(&r);
+}
+
+bool
+jobs_store_find_token(const uint8 *hash, JobId *job, TimestampTz *expires_at)
+{
+	JobsRel		r;
+	JobsRelScan scan;
+	ScanKeyData key;
+	bool		found;
+
+	jobs_rel_open(&r, REL_TOKEN, AccessShareLock);
+	jobs_key_bytea(&key, 1, hash_value(hash));
+	jobs_rel_scan(&scan, &r, "share_token_pkey", &key, 1, jobs_rel_snapshot());
+	found = jobs_rel_next(&scan);
+	if (found)
+	{
+		bool		isnull;
+
+		*job = DatumGetInt64(slot_getattr(r.slot, 2, &isnull));
+		*expires_at = DatumGetTimestampTz(slot_getattr(r.slot, 3, &isnull));
+	}
+	jobs_rel_scan_end(&scan);
+	jobs_rel_close(&r);
+	return found;
+}
+
+void
+jobs_store_remove_tokens(JobId job)
+{
+	(void) remove_by_job(REL_TOKEN, "share_token_job", 1, job);
+}
+
+/* ------------------------------------------------------------------------
+ * Retention
+ * ------------------------------------------------------------------------
+ */
+
+/* Up to max jobs whose time in an index is before a time, oldest first. */
+static int
+due_jobs(JobsRelName name, const char *index, TimestampTz before, JobId *ids, int max)
+{
+	JobsRel		r;
+	JobsRelScan scan;
+	ScanKeyData key;
+	int			n = 0;
+
+	jobs_rel_open(&r, name, AccessShareLock);
+	ScanKeyInit(&key, 1, BTLessStrategyNumber, F_TIMESTAMPTZ_LT, TimestampTzGetDatum(before));
+	jobs_rel_scan(&scan, &r, index, &key, 1, GetLatestSnapshot());
+	while (n < max && jobs_rel_next(&scan))
+	{
+		TupleTableSlot *slot = r.slot;
+
+		slot_getallattrs(slot);
+		ids[n++] = DatumGetInt64(GET(0));
+	}
+	jobs_rel_scan_end(&scan);
+	jobs_rel_close(&r);
+	return n;
+}
+
+bool
+jobs_store_prune_history(TimestampTz before, int limit)
+{
+	JobId	   *ids = palloc(limit * sizeof(JobId));
+	int			n = due_jobs(REL_HISTORY, "history_finished_at", before, ids, limit);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (jobs_store_lock_final(ids[i]))
+			jobs_store_delete(ids[i]);
+	}
+	return n == limit;
+}
+
+bool
+jobs_store_expire_files(TimestampTz now, int limit)
+{
+	JobId	   *ids = palloc(limit * sizeof(JobId));
+	int			n = due_jobs(REL_FILE, "file_expires_at", now, ids, limit);
+	int64		chunks = 0;
+	int			i;
+
+	for (i = 0; i < n && chunks < limit; i++)
+		chunks += jobs_store_remove_chunks(ids[i]);
+	return i < n || n == limit;
+}
+
+/* The least time in an index, or DT_NOEND. */
+static TimestampTz
+first_time(JobsRelName name, const char *index, int attno)
+{
+	JobsRel		r;
+	JobsRelScan scan;
+	TimestampTz time = DT_NOEND;
+
+	jobs_rel_open(&r, name, AccessShareLock);
+	jobs_rel_scan(&scan, &r, index, NULL, 0, GetLatestSnapshot());
+	if (jobs_rel_next(&scan))
+	{
+		bool		isnull;
+
+		time = DatumGetTimestampTz(slot_getattr(r.slot, attno, &isnull));
+	}
+	jobs_rel_scan_end(&scan);
+	jobs_rel_close(&r);
+	return time;
+}
+
+TimestampTz
+jobs_store_oldest_finished(void)
+{
+	return first_time(REL_HISTORY, "history_finished_at", 18);
+}
+
+TimestampTz
+jobs_store_next_expiry(void)
+{
+	return first_time(REL_FILE, "file_expires_at", FILE_EXPIRES_AT + 1);
+}
