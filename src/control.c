@@ -128,7 +128,7 @@ cancel_running(JobId id)
 	if (slot == NULL)
 		return false;
 	SpinLockAcquire(&slot->mutex);
-	if (slot->job == id)
+	if (slot->job == id && slot->job_shown && !slot->finishing)
 	{
 		if (!slot->cancel)
 		{

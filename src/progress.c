@@ -46,6 +46,20 @@ static Datum *slot_values(const JobsProgress *progress, pid_t pid, Datum *values
  */
 
 void
+jobs_progress_job(JobId job, JobKind kind)
+{
+	JobsProgress *progress;
+
+	if (jobs_my_slot == NULL)
+		return;
+	progress = &jobs_my_slot->progress;
+	BEGIN_CHANGE(progress);
+	progress->job = job;
+	progress->kind = kind;
+	END_CHANGE(progress);
+}
+
+void
 jobs_progress_begin(const char *phase, int64 total)
 {
 	JobsProgress *progress;
@@ -249,7 +263,7 @@ jobs_slots(PG_FUNCTION_ARGS)
 		if (slot->dboid != MyDatabaseId)
 			continue;
 		SpinLockAcquire(&slot->mutex);
-		job = slot->job;
+		job = slot->job_shown ? slot->job : 0;
 		owner = slot->job_owner;
 		job_tenant = slot->job_tenant;
 		pid = slot->pid;

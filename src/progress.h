@@ -17,6 +17,9 @@
 #define JOBS_PHASE_LEN		32	/* bytes, with the NUL */
 #define JOBS_MESSAGE_LEN	256
 
+/* Shows the slot as running a job, or no job where it is 0. */
+extern void jobs_progress_job(JobId job, JobKind kind);
+
 /* Starts a job's counters anew.  total is -1 where it is not known. */
 extern void jobs_progress_begin(const char *phase, int64 total);
 

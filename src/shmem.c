@@ -127,18 +127,24 @@ jobs_database(Oid dboid, bool create)
 void
 jobs_wake_scheduler(JobsDatabase *db)
 {
-	bool		launch = false;
+	bool		alive;
+
+	LWLockAcquire(jobs_shared->lock, LW_SHARED);
+	alive = db->scheduler_pid != 0;
+	if (alive)
+		SetLatch(db->scheduler_latch);
+	LWLockRelease(jobs_shared->lock);
+	if (alive)
+		return;
 
 	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
-	if (db->scheduler_pid != 0)
+	alive = db->scheduler_pid != 0;
+	if (alive)
 		SetLatch(db->scheduler_latch);
 	else
-	{
 		db->wanted = true;
-		launch = true;
-	}
 	LWLockRelease(jobs_shared->lock);
-	if (launch)
+	if (!alive)
 		jobs_wake_launcher();
 }
 

@@ -53,12 +53,12 @@ typedef struct JobsDatabase
 	bool		wanted;			/* somebody wants a scheduler now */
 	TimestampTz next_needed;	/* DT_NOEND: only when something happens */
 	int			quiet;			/* utility commands that keep it quiet */
-	bool		leave;			/* the scheduler shall leave */
 	/* guarded by mutex */
 	int			nevents;
 	JobsDbEvent events[JOBS_DB_EVENTS];
 	bool		paused_changed;
 	/* flags, each written by one process */
+	bool		leave;			/* the scheduler shall leave */
 	bool		cooling;		/* scheduler will look by itself soon */
 	bool		wants_slot;		/* has work but no slot for it */
 	bool		no_process;		/* the server is out of background workers */
@@ -76,7 +76,8 @@ typedef enum JobsSlotState
 typedef enum JobsEventKind
 {
 	JOBS_EVENT_STATE,			/* a job has reached a state, committed */
-	JOBS_EVENT_HELD				/* a dealt job's row is locked by somebody */
+	JOBS_EVENT_HELD,			/* a dealt job's row is locked by somebody */
+	JOBS_EVENT_LOOK				/* a dealt job is not what it was dealt as */
 } JobsEventKind;
 
 typedef struct JobsEvent
@@ -128,10 +129,11 @@ typedef struct JobsSlot
 
 	/* guarded by mutex */
 	slock_t		mutex;
-	JobId		job;			/* claimed, 0: none */
+	JobId		job;			/* taken from the inbox, 0: none */
 	Oid			job_owner;
 	uint64		job_tenant;		/* hash of it, 0: none */
-	TimestampTz job_started;
+	TimestampTz job_started;	/* taken then */
+	bool		job_shown;		/* claimed: owner and tenant are set */
 	int			inbox_first;
 	int			inbox_n;
 	JobId		inbox[JOBS_INBOX];
@@ -140,6 +142,7 @@ typedef struct JobsSlot
 	bool		leave;			/* go after the job at hand */
 	bool		cancel;			/* stop the job at hand ... */
 	TimestampTz cancel_at;		/* ... asked then */
+	bool		finishing;		/* too late for that: it is committing */
 	char		reason[JOBS_REASON_LEN];	/* of a FATAL exit, "" if none */
 	int			reason_code;
 

@@ -36,8 +36,9 @@ jobs_wake_init(void)
 }
 
 /*
- * At PREPARE TRANSACTION the ranges are dropped: COMMIT PREPARED, seen by the
- * utility hook, makes the scheduler look at everything.
+ * After an abort there is nothing to tell: a row that the scheduler found locked
+ * is looked at again by itself.  At PREPARE TRANSACTION the ranges are dropped:
+ * COMMIT PREPARED, seen by the utility hook, makes the scheduler look at everything.
  */
 static void
 at_xact_end(XactEvent event, void *arg)
@@ -47,9 +48,9 @@ at_xact_end(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_COMMIT:
-		case XACT_EVENT_ABORT:
 			push_noted();
 			break;
+		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
 			break;
 		default:

@@ -3,9 +3,8 @@
  * wake.h
  *	  From a backend's commit to its database's scheduler.
  *
- * A backend notes the jobs that its transaction touches; when it commits (or
- * rolls back, since then a row that the scheduler found locked is free again)
- * the scheduler is told to look at them.  Nothing here writes a row.
+ * A backend notes the jobs that its transaction touches; when it commits, the
+ * scheduler is told to look at them.  Nothing here writes a row.
  *
  *-------------------------------------------------------------------------
  */

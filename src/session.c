@@ -1,0 +1,247 @@
+/*-------------------------------------------------------------------------
+ *
+ * session.c
+ *	  The session that a worker gives to each job.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <dlfcn.h>
+#include <signal.h>
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/discard.h"
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "session.h"
+#include "storage/proc.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/portal.h"
+#include "utils/snapmgr.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+#define KILL_AFTER_TIMEOUT_MS	5000
+
+/* Anything longer is no timeout. */
+#define LONGEST_TIMEOUT	(INT64CONST(10000) * USECS_PER_DAY)
+
+/* Languages with variables that outlive a function's call. */
+static const char *const keeping_languages[] = {
+	"plperl", "plpython3", "plpython2", "pltcl", "plv8", "pllua", "plr", "pljava"
+};
+
+static volatile sig_atomic_t timed_out = false;
+static TimeoutId job_timeout_id = MAX_TIMEOUTS;
+
+static void discard_all(void);
+static void job_timeout_handler(void);
+static void apply_setting(const char *setting, GucContext context);
+
+/* ------------------------------------------------------------------------
+ * Transactions
+ * ------------------------------------------------------------------------
+ */
+
+void
+jobs_session_begin(Oid owner, bool reset)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	if (reset)
+		discard_all();
+	if (owner != GetSessionUserId())
+		SetUserIdAndSecContext(owner, SECURITY_LOCAL_USERID_CHANGE);
+}
+
+void
+jobs_session_commit(bool async)
+{
+	int			saved = synchronous_commit;
+
+	if (async && synchronous_commit > SYNCHRONOUS_COMMIT_OFF)
+		synchronous_commit = SYNCHRONOUS_COMMIT_OFF;
+	PG_TRY();
+	{
+		CommitTransactionCommand();
+	}
+	PG_FINALLY();
+	{
+		synchronous_commit = saved;
+	}
+	PG_END_TRY();
+	/* A transaction must not begin with the identity that one has taken. */
+	SetUserIdAndSecContext(GetSessionUserId(), 0);
+}
+
+void
+jobs_session_abort(void)
+{
+	AbortCurrentTransaction();
+	PortalErrorCleanup();
+	SetUserIdAndSecContext(GetSessionUserId(), 0);
+}
+
+bool
+jobs_session_can_commit(void)
+{
+	return GetUserId() == GetSessionUserId();
+}
+
+/* ------------------------------------------------------------------------
+ * Between jobs
+ * ------------------------------------------------------------------------
+ */
+
+static void
+discard_all(void)
+{
+	DiscardStmt *discard = makeNode(DiscardStmt);
+
+	discard->target = DISCARD_ALL;
+	DiscardCommand(discard, true);
+}
+
+void
+jobs_session_reset(void)
+{
+	jobs_session_begin(GetSessionUserId(), true);
+	jobs_session_commit(true);
+}
+
+bool
+jobs_session_keeps_values(void)
+{
+	for (int i = 0; i < lengthof(keeping_languages); i++)
+	{
+		char		path[MAXPGPATH];
+		void	   *library;
+
+		snprintf(path, sizeof(path), "%s/%s%s", pkglib_path, keeping_languages[i], DLSUFFIX);
+		library = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);
+		if (library)
+		{
+			dlclose(library);
+			return true;
+		}
+	}
+	return false;
+}
+
+void
+jobs_session_enter(const Job *job)
+{
+	GucContext	context = superuser_arg(job->owner) ? PGC_SUSET : PGC_USERSET;
+	char		name[NAMEDATALEN];
+	char	   *activity;
+
+	if (job->settings)
+	{
+		Datum	   *settings;
+		int			n;
+
+		deconstruct_array(job->settings, TEXTOID, -1, false, TYPALIGN_INT, &settings, NULL, &n);
+		for (int i = 0; i < n; i++)
+			apply_setting(TextDatumGetCString(settings[i]), context);
+	}
+	if (job->tenant[0] != '\0')
+		SetConfigOption("jobs.tenant", job->tenant, PGC_USERSET, PGC_S_SESSION);
+
+	snprintf(name, sizeof(name), "jobs %lld %s", (long long) job->id, job_kind_names[job->kind]);
+	SetConfigOption("application_name", name, PGC_USERSET, PGC_S_SESSION);
+	activity = psprintf("job %lld \"%s\": %s", (long long) job->id, job->title, job->command);
+	pgstat_report_activity(STATE_RUNNING, activity);
+}
+
+static void
+apply_setting(const char *setting, GucContext context)
+{
+	char	   *name = pstrdup(setting);
+	char	   *value = strchr(name, '=');
+
+	if (value == NULL)
+		return;
+	*value++ = '\0';
+	SetConfigOption(name, value, context, PGC_S_SESSION);
+}
+
+void
+jobs_session_idle(void)
+{
+	pgstat_report_activity(STATE_IDLE, NULL);
+	pgstat_report_stat(false);
+}
+
+/* ------------------------------------------------------------------------
+ * Timeouts
+ * ------------------------------------------------------------------------
+ */
+
+void
+jobs_start_statement_timeout(void)
+{
+	if (StatementTimeout > 0)
+		enable_timeout_after(STATEMENT_TIMEOUT, StatementTimeout);
+}
+
+void
+jobs_stop_statement_timeout(void)
+{
+	if (get_timeout_active(STATEMENT_TIMEOUT))
+		disable_timeout(STATEMENT_TIMEOUT, false);
+}
+
+/* Signal handler: asks once, then insists. */
+static void
+job_timeout_handler(void)
+{
+	if (timed_out)
+	{
+		kill(MyProcPid, SIGTERM);
+		return;
+	}
+	timed_out = true;
+	kill(MyProcPid, SIGINT);
+}
+
+void
+jobs_start_job_timeout(int64 usecs)
+{
+	if (job_timeout_id == MAX_TIMEOUTS)
+		job_timeout_id = RegisterTimeout(USER_TIMEOUT, job_timeout_handler);
+	timed_out = false;
+	if (usecs > 0 && usecs < LONGEST_TIMEOUT)
+		enable_timeout_every(job_timeout_id, GetCurrentTimestamp() + usecs, KILL_AFTER_TIMEOUT_MS);
+}
+
+void
+jobs_stop_job_timeout(void)
+{
+	if (job_timeout_id != MAX_TIMEOUTS && get_timeout_active(job_timeout_id))
+		disable_timeout(job_timeout_id, false);
+}
+
+bool
+jobs_job_timed_out(void)
+{
+	return timed_out;
+}
+
+int64
+jobs_interval_usecs(const Interval *interval)
+{
+	int64		usecs;
+
+	if (interval == NULL)
+		return 0;
+	if (pg_mul_s64_overflow(interval->month * (int64) DAYS_PER_MONTH + interval->day, USECS_PER_DAY, &usecs) ||
+		pg_add_s64_overflow(usecs, interval->time, &usecs))
+		return PG_INT64_MAX;
+	return usecs;
+}

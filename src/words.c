@@ -1,0 +1,625 @@
+/*-------------------------------------------------------------------------
+ *
+ * words.c
+ *	  A job in the words of jobs.panel, and what its reader can call on it.
+ *
+ * The words are English and part of the contract.  Nothing here reads a table
+ * or raises an error for a value that it does not know: it leaves it out.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "jobs.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "rights.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(jobs_describe);
+PG_FUNCTION_INFO_V1(jobs_actions);
+
+#define MAX_ERROR_CHARS		200 /* of an error's text in a line */
+
+/* Signs of the contract; other encodings than UTF-8 may not have them. */
+#define IN_UTF8(utf8, ascii)	(GetDatabaseEncoding() == PG_UTF8 ? (utf8) : (ascii))
+#define DOT			IN_UTF8(" \302\267 ", " - ")
+#define DASH		IN_UTF8(" \342\200\224 ", " - ")
+#define ELLIPSIS	IN_UTF8("\342\200\246", "...")
+
+/* The arguments; NULL, 0 for times and -1 for counts where null. */
+typedef struct Facts
+{
+	char	   *kind;
+	JobState	state;
+	int64		processed;
+	int64		total;
+	int64		succeeded;
+	int64		failed;
+	int64		skipped;
+	double		percent;
+	int32		round;
+	TimestampTz run_at;
+	TimestampTz started_at;
+	TimestampTz finished_at;
+	char	   *message;
+	char	   *waiting_for;
+	char	   *error_message;
+	char	   *format;
+	int64		rows;
+	int64		bytes;
+	TimestampTz expires_at;
+	TimestampTz now;
+} Facts;
+
+static bool read_facts(FunctionCallInfo fcinfo, Facts *f);
+static bool find_state(const char *name, JobState *state);
+static char *text_arg(FunctionCallInfo fcinfo, int n);
+static int64 count_arg(FunctionCallInfo fcinfo, int n);
+static TimestampTz time_arg(FunctionCallInfo fcinfo, int n);
+static TupleDesc result_desc(FunctionCallInfo fcinfo);
+static Datum text_or_null(StringInfo buf, bool *isnull);
+static void describe(const Facts *f, StringInfo headline, StringInfo detail);
+static void describe_scheduled(const Facts *f, StringInfo headline, StringInfo detail);
+static void describe_queued(const Facts *f, StringInfo headline, StringInfo detail);
+static void describe_running(const Facts *f, StringInfo headline, StringInfo detail);
+static void describe_export(const Facts *f, StringInfo headline, StringInfo detail);
+static void describe_bulk(const Facts *f, StringInfo headline, StringInfo detail);
+static void describe_done(const Facts *f, StringInfo headline, StringInfo detail);
+static void describe_stopped(const Facts *f, const char *word, StringInfo headline, StringInfo detail);
+static void separate(StringInfo buf);
+static void append_number(StringInfo buf, int64 n);
+static void append_count(StringInfo buf, int64 n, const char *noun);
+static void append_ordinal(StringInfo buf, int32 n);
+static void append_size(StringInfo buf, int64 bytes);
+static void append_ago(StringInfo buf, TimestampTz time, TimestampTz now);
+static void append_until(StringInfo buf, int64 usecs, bool in_full);
+static void append_line(StringInfo buf, const char *text);
+
+/*
+ * jobs._describe(...): headline and detail
+ */
+Datum
+jobs_describe(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc = result_desc(fcinfo);
+	Facts		facts;
+	StringInfoData headline;
+	StringInfoData detail;
+	Datum		values[2];
+	bool		nulls[2];
+
+	initStringInfo(&headline);
+	initStringInfo(&detail);
+	if (read_facts(fcinfo, &facts))
+		describe(&facts, &headline, &detail);
+	values[0] = text_or_null(&headline, &nulls[0]);
+	values[1] = text_or_null(&detail, &nulls[1]);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+}
+
+/* False where kind or state is missing or unknown. */
+static bool
+read_facts(FunctionCallInfo fcinfo, Facts *f)
+{
+	char	   *state = text_arg(fcinfo, 1);
+
+	f->kind = text_arg(fcinfo, 0);
+	if (f->kind == NULL || state == NULL || !find_state(state, &f->state))
+		return false;
+	f->processed = count_arg(fcinfo, 2);
+	f->total = count_arg(fcinfo, 3);
+	f->succeeded = count_arg(fcinfo, 4);
+	f->failed = count_arg(fcinfo, 5);
+	f->skipped = count_arg(fcinfo, 6);
+	f->percent = PG_ARGISNULL(8) ? -1 : PG_GETARG_FLOAT8(8);
+	f->round = PG_ARGISNULL(9) ? 1 : PG_GETARG_INT32(9);
+	f->run_at = time_arg(fcinfo, 10);
+	f->started_at = time_arg(fcinfo, 11);
+	f->finished_at = time_arg(fcinfo, 12);
+	f->message = text_arg(fcinfo, 14);
+	f->waiting_for = text_arg(fcinfo, 15);
+	f->error_message = text_arg(fcinfo, 16);
+	f->format = text_arg(fcinfo, 17);
+	f->rows = count_arg(fcinfo, 18);
+	f->bytes = count_arg(fcinfo, 19);
+	f->expires_at = time_arg(fcinfo, 20);
+
+	/* The same for all rows of a statement, yet moving in a long transaction. */
+	f->now = GetCurrentStatementStartTimestamp();
+	return true;
+}
+
+static bool
+find_state(const char *name, JobState *state)
+{
+	for (int i = 0; i < JOB_NUM_STATES; i++)
+	{
+		if (strcmp(name, job_state_names[i]) == 0)
+		{
+			*state = (JobState) i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* An empty text says as little as none. */
+static char *
+text_arg(FunctionCallInfo fcinfo, int n)
+{
+	char	   *value;
+
+	if (PG_ARGISNULL(n))
+		return NULL;
+	value = text_to_cstring(PG_GETARG_TEXT_PP(n));
+	return value[0] == '\0' ? NULL : value;
+}
+
+static int64
+count_arg(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? -1 : Max(PG_GETARG_INT64(n), -1);
+}
+
+/* Infinity is no time that a person could be told. */
+static TimestampTz
+time_arg(FunctionCallInfo fcinfo, int n)
+{
+	TimestampTz time = PG_ARGISNULL(n) ? 0 : PG_GETARG_TIMESTAMPTZ(n);
+
+	return TIMESTAMP_NOT_FINITE(time) ? 0 : time;
+}
+
+/* Looked up once for all the rows of a query. */
+static TupleDesc
+result_desc(FunctionCallInfo fcinfo)
+{
+	if (fcinfo->flinfo->fn_extra == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+		TupleDesc	desc;
+
+		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != 2)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("function must be called as it is declared")));
+		fcinfo->flinfo->fn_extra = BlessTupleDesc(desc);
+		MemoryContextSwitchTo(old);
+	}
+	return (TupleDesc) fcinfo->flinfo->fn_extra;
+}
+
+static Datum
+text_or_null(StringInfo buf, bool *isnull)
+{
+	*isnull = buf->len == 0;
+	return *isnull ? (Datum) 0 : PointerGetDatum(cstring_to_text_with_len(buf->data, buf->len));
+}
+
+/* ------------------------------------------------------------------------
+ * One function for each state, or for each kind where it has ended well
+ * ------------------------------------------------------------------------
+ */
+
+static void
+describe(const Facts *f, StringInfo headline, StringInfo detail)
+{
+	switch (f->state)
+	{
+		case JOB_SCHEDULED:
+			describe_scheduled(f, headline, detail);
+			break;
+		case JOB_WAITING:
+		case JOB_QUEUED:
+			describe_queued(f, headline, detail);
+			break;
+		case JOB_RUNNING:
+			describe_running(f, headline, detail);
+			break;
+		case JOB_SUCCEEDED:
+		case JOB_PARTIAL:
+			if (strcmp(f->kind, "export") == 0)
+				describe_export(f, headline, detail);
+			else if (strcmp(f->kind, "bulk") == 0)
+				describe_bulk(f, headline, detail);
+			else
+				describe_done(f, headline, detail);
+			break;
+		case JOB_FAILED:
+			describe_stopped(f, "Failed", headline, detail);
+			break;
+		case JOB_CANCELLED:
+			describe_stopped(f, "Cancelled", headline, detail);
+			break;
+	}
+}
+
+/* "Scheduled · Starts in 3 h", "At 2030-01-01 08:00:00+00" */
+static void
+describe_scheduled(const Facts *f, StringInfo headline, StringInfo detail)
+{
+	if (f->run_at != 0 && f->run_at <= f->now)
+	{
+		/* Its time has come, but nothing starts it at the moment. */
+		describe_queued(f, headline, detail);
+		return;
+	}
+	appendStringInfoString(headline, "Scheduled");
+	if (f->run_at != 0)
+	{
+		appendStringInfo(headline, "%s%s ", DOT, f->error_message ? "Next attempt" : "Starts");
+		append_until(headline, f->run_at - f->now, false);
+	}
+	if (f->error_message)
+	{
+		appendStringInfo(detail, "Last attempt failed%s", DASH);
+		append_line(detail, f->error_message);
+	}
+	else if (f->run_at != 0)
+	{
+		/* Nobody schedules to the microsecond. */
+		TimestampTz second = f->run_at - f->run_at % USECS_PER_SEC;
+
+		appendStringInfo(detail, "At %s",
+						 DatumGetCString(DirectFunctionCall1(timestamptz_out, TimestampTzGetDatum(second))));
+	}
+}
+
+/* "Queued · Waiting for Export: Q4 Revenue Report to finish", "Not started yet" */
+static void
+describe_queued(const Facts *f, StringInfo headline, StringInfo detail)
+{
+	appendStringInfoString(headline, "Queued");
+	if (f->waiting_for)
+		appendStringInfo(headline, "%sWaiting for %s", DOT, f->waiting_for);
+	if (f->error_message)
+	{
+		appendStringInfo(detail, "Last attempt failed%s", DASH);
+		append_line(detail, f->error_message);
+	}
+	else
+		appendStringInfoString(detail, f->waiting_for ? "Not started yet" : "Starting");
+}
+
+/* "Processing 48,291 rows", "67% · Started 2 min ago · message" */
+static void
+describe_running(const Facts *f, StringInfo headline, StringInfo detail)
+{
+	const char *noun = strcmp(f->kind, "bulk") == 0 ? "item" : "row";
+
+	if (f->total > 0)
+	{
+		appendStringInfoString(headline, "Processing ");
+		append_count(headline, f->total, noun);
+	}
+	else if (f->processed > 0)
+	{
+		appendStringInfoString(headline, "Processed ");
+		append_count(headline, f->processed, noun);
+	}
+	else
+		appendStringInfoString(headline, "Running");
+
+	/* Cut down, so that it does not say 100 % too early; false for NaN. */
+	if (f->percent >= 0)
+		appendStringInfo(detail, "%d%%", (int) floor(Min(f->percent, 100)));
+	if (f->started_at != 0)
+	{
+		separate(detail);
+		appendStringInfoString(detail, "Started ");
+		append_ago(detail, f->started_at, f->now);
+	}
+	if (f->message)
+	{
+		separate(detail);
+		append_line(detail, f->message);
+	}
+}
+
+/* "48,291 rows · 12.4 MB · CSV", "Link expires in 24 hours" */
+static void
+describe_export(const Facts *f, StringInfo headline, StringInfo detail)
+{
+	int64		rows = f->rows >= 0 ? f->rows : f->processed;
+
+	if (rows >= 0)
+		append_count(headline, rows, "row");
+	else
+		appendStringInfoString(headline, "Done");
+	if (f->bytes >= 0)
+	{
+		appendStringInfoString(headline, DOT);
+		append_size(headline, f->bytes);
+	}
+	if (f->format)
+	{
+		appendStringInfoString(headline, DOT);
+		for (const char *p = f->format; *p; p++)
+			appendStringInfoChar(headline, pg_ascii_toupper((unsigned char) *p));
+	}
+
+	/* Once a file has gone altogether there is nothing but nulls. */
+	if (f->format == NULL || f->bytes < 0 || f->expires_at <= f->now)
+		appendStringInfoString(detail, "Link expired");
+	else
+	{
+		appendStringInfoString(detail, "Link expires ");
+		append_until(detail, f->expires_at - f->now, true);
+	}
+}
+
+/* "Finished processing 50 items", "47 succeeded · 3 failed · 2nd round" */
+static void
+describe_bulk(const Facts *f, StringInfo headline, StringInfo detail)
+{
+	int64		items = f->total >= 0 ? f->total : f->processed;
+
+	if (items >= 0)
+	{
+		appendStringInfoString(headline, "Finished processing ");
+		append_count(headline, items, "item");
+	}
+	else
+		appendStringInfoString(headline, "Finished");
+	if (f->succeeded >= 0)
+	{
+		append_number(detail, f->succeeded);
+		appendStringInfoString(detail, " succeeded");
+	}
+	if (f->failed > 0)
+	{
+		separate(detail);
+		append_number(detail, f->failed);
+		appendStringInfoString(detail, " failed");
+	}
+	if (f->skipped > 0)
+	{
+		separate(detail);
+		append_number(detail, f->skipped);
+		appendStringInfoString(detail, " skipped");
+	}
+	if (f->round > 1)
+	{
+		separate(detail);
+		append_ordinal(detail, f->round);
+		appendStringInfoString(detail, " round");
+	}
+}
+
+/* "839 rows imported" and "5 min ago"; "Done" and "Finished 5 min ago" */
+static void
+describe_done(const Facts *f, StringInfo headline, StringInfo detail)
+{
+	bool		import = strcmp(f->kind, "import") == 0;
+	int64		rows = import && f->succeeded >= 0 ? f->succeeded : f->processed;
+
+	if (rows >= 0)
+	{
+		append_count(headline, rows, "row");
+		appendStringInfoString(headline, import ? " imported" : " processed");
+	}
+	else
+		appendStringInfoString(headline, "Done");
+	if (f->finished_at != 0)
+	{
+		if (!import)
+			appendStringInfoString(detail, "Finished ");
+		append_ago(detail, f->finished_at, f->now);
+	}
+}
+
+/* "Failed — timeout after 5 min", "2 min ago" */
+static void
+describe_stopped(const Facts *f, const char *word, StringInfo headline, StringInfo detail)
+{
+	appendStringInfoString(headline, word);
+	if (f->error_message)
+	{
+		appendStringInfoString(headline, DASH);
+		append_line(headline, f->error_message);
+	}
+	if (f->finished_at != 0)
+		append_ago(detail, f->finished_at, f->now);
+}
+
+/* ------------------------------------------------------------------------
+ * Numbers, sizes, times
+ * ------------------------------------------------------------------------
+ */
+
+static void
+separate(StringInfo buf)
+{
+	if (buf->len > 0)
+		appendStringInfoString(buf, DOT);
+}
+
+/* Digits in groups of three, whatever the locale; n is not negative. */
+static void
+append_number(StringInfo buf, int64 n)
+{
+	char	   *digits = psprintf("%lld", (long long) n);
+	int			len = strlen(digits);
+
+	for (int i = 0; i < len; i++)
+	{
+		if (i > 0 && (len - i) % 3 == 0)
+			appendStringInfoChar(buf, ',');
+		appendStringInfoChar(buf, digits[i]);
+	}
+}
+
+static void
+append_count(StringInfo buf, int64 n, const char *noun)
+{
+	append_number(buf, n);
+	appendStringInfo(buf, " %s%s", noun, n == 1 ? "" : "s");
+}
+
+static void
+append_ordinal(StringInfo buf, int32 n)
+{
+	const char *suffix = "th";
+
+	if (n % 100 < 11 || n % 100 > 13)
+	{
+		switch (n % 10)
+		{
+			case 1:
+				suffix = "st";
+				break;
+			case 2:
+				suffix = "nd";
+				break;
+			case 3:
+				suffix = "rd";
+				break;
+		}
+	}
+	append_number(buf, n);
+	appendStringInfoString(buf, suffix);
+}
+
+/* Decimal units, three digits at most: 999 bytes, 1.0 kB, 12.4 MB, 999 MB. */
+static void
+append_size(StringInfo buf, int64 bytes)
+{
+	static const char *const units[] = {"kB", "MB", "GB", "TB", "PB", "EB"};
+	double		value = bytes;
+	int			unit = -1;
+
+	if (bytes < 1000)
+	{
+		append_count(buf, bytes, "byte");
+		return;
+	}
+
+	/* What would be rounded to 1000 belongs to the next unit. */
+	while (value >= 999.5 && unit < (int) lengthof(units) - 1)
+	{
+		value /= 1000;
+		unit++;
+	}
+	if (rint(value * 10) < 1000)
+		appendStringInfo(buf, "%.1f %s", rint(value * 10) / 10, units[unit]);
+	else
+		appendStringInfo(buf, "%.0f %s", rint(value), units[unit]);
+}
+
+/* A clock that was set back must not make the past the future. */
+static void
+append_ago(StringInfo buf, TimestampTz time, TimestampTz now)
+{
+	int64		minutes = (now - time) / (60 * USECS_PER_SEC);
+
+	if (minutes < 1)
+		appendStringInfoString(buf, "just now");
+	else if (minutes < 60)
+		appendStringInfo(buf, "%lld min ago", (long long) minutes);
+	else if (minutes < 48 * 60)
+		appendStringInfo(buf, "%lld h ago", (long long) minutes / 60);
+	else
+	{
+		append_number(buf, minutes / (24 * 60));
+		appendStringInfoString(buf, " days ago");
+	}
+}
+
+/*
+ * "in 3 h", or in full "in 3 hours".  Rounded to the nearest, unlike the past:
+ * a link of 24 hours has 24 hours left when it is first looked at.
+ */
+static void
+append_until(StringInfo buf, int64 usecs, bool in_full)
+{
+	int64		seconds = Max((usecs + USECS_PER_SEC / 2) / USECS_PER_SEC, 1);
+	int64		minutes = (seconds + 30) / 60;
+	int64		hours = (seconds + 1800) / 3600;
+
+	if (seconds < 60)
+	{
+		if (in_full)
+			appendStringInfoString(buf, "in less than a minute");
+		else
+			appendStringInfo(buf, "in %lld s", (long long) seconds);
+		return;
+	}
+	appendStringInfoString(buf, "in ");
+	if (minutes >= 60 && hours >= 48)
+		append_count(buf, (seconds + SECS_PER_DAY / 2) / SECS_PER_DAY, "day");
+	else if (in_full)
+		append_count(buf, minutes < 60 ? minutes : hours, minutes < 60 ? "minute" : "hour");
+	else if (minutes < 60)
+		appendStringInfo(buf, "%lld min", (long long) minutes);
+	else
+		appendStringInfo(buf, "%lld h", (long long) hours);
+}
+
+/* The first line of a text, not longer than a person reads at a glance. */
+static void
+append_line(StringInfo buf, const char *text)
+{
+	int			chars = 0;
+
+	for (const char *p = text; *p && *p != '\n' && *p != '\r'; p += pg_mblen(p))
+	{
+		if (chars++ == MAX_ERROR_CHARS)
+		{
+			appendStringInfoString(buf, ELLIPSIS);
+			break;
+		}
+		if ((unsigned char) *p < ' ' || *p == 0x7f)
+			appendStringInfoChar(buf, ' ');
+		else
+			appendBinaryStringInfo(buf, p, pg_mblen(p));
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * Actions
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * jobs._actions(owner oid, tenant text, kind text, state text, has_file boolean)
+ *
+ * What its caller can call now: the checks are those of the functions.
+ */
+Datum
+jobs_actions(PG_FUNCTION_ARGS)
+{
+	Oid			owner = PG_GETARG_OID(0);
+	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char	   *kind = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	bool		has_file = PG_GETARG_BOOL(4);
+	bool		control = jobs_may_control(owner, tenant);
+	JobState	state;
+	Datum		actions[6];
+	int			n = 0;
+
+	if (!find_state(text_to_cstring(PG_GETARG_TEXT_PP(3)), &state))
+		PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));
+	if (!job_state_is_final(state) && jobs_may_cancel(owner, tenant))
+		actions[n++] = CStringGetTextDatum("cancel");
+	if (control && (state == JOB_FAILED || state == JOB_CANCELLED))
+		actions[n++] = CStringGetTextDatum("retry");
+	if (control && state == JOB_PARTIAL && strcmp(kind, "bulk") == 0)
+		actions[n++] = CStringGetTextDatum("retry_failed");
+	if (control && has_file)
+		actions[n++] = CStringGetTextDatum("download");
+	if (control && state == JOB_SUCCEEDED && strcmp(kind, "import_preview") == 0)
+		actions[n++] = CStringGetTextDatum("import");
+	if (control && job_state_is_final(state))
+		actions[n++] = CStringGetTextDatum("delete");
+	PG_RETURN_ARRAYTYPE_P(construct_array(actions, n, TEXTOID, -1, false, TYPALIGN_INT));
+}
