@@ -149,6 +149,20 @@ jobs_wake_scheduler(JobsDatabase *db)
 }
 
 void
+jobs_wake_slot_seekers(void)
+{
+	LWLockAcquire(jobs_shared->lock, LW_SHARED);
+	for (int i = 0; i < JOBS_MAX_DATABASES; i++)
+	{
+		JobsDatabase *db = &jobs_shared->databases[i];
+
+		if (OidIsValid(db->dboid) && db->wants_slot && db->scheduler_pid != 0)
+			SetLatch(db->scheduler_latch);
+	}
+	LWLockRelease(jobs_shared->lock);
+}
+
+void
 jobs_wake_launcher(void)
 {
 	LWLockAcquire(jobs_shared->lock, LW_SHARED);

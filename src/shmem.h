@@ -126,6 +126,7 @@ typedef struct JobsSlot
 	Latch	   *latch;
 	Oid			reserved_for;	/* database that gets it next, or InvalidOid */
 	TimestampTz reserved_at;
+	TimestampTz taken_at;		/* by its database and owner */
 
 	/* guarded by mutex */
 	slock_t		mutex;
@@ -175,6 +176,9 @@ extern void jobs_shmem_init(void);
  * or with create where all are taken.  Takes JobsShared->lock.
  */
 extern JobsDatabase *jobs_database(Oid dboid, bool create);
+
+/* Wakes the schedulers that wait for a slot; after one has become free. */
+extern void jobs_wake_slot_seekers(void);
 
 /* Wakes a database's scheduler, or the launcher to start one. */
 extern void jobs_wake_scheduler(JobsDatabase *db);

@@ -28,7 +28,7 @@
 PG_FUNCTION_INFO_V1(jobs_describe);
 PG_FUNCTION_INFO_V1(jobs_actions);
 
-#define MAX_ERROR_CHARS		200 /* of an error's text in a line */
+#define MAX_LINE_CHARS		200 /* of an error or a message */
 
 /* Signs of the contract; other encodings than UTF-8 may not have them. */
 #define IN_UTF8(utf8, ascii)	(GetDatabaseEncoding() == PG_UTF8 ? (utf8) : (ascii))
@@ -573,7 +573,7 @@ append_line(StringInfo buf, const char *text)
 
 	for (const char *p = text; *p && *p != '\n' && *p != '\r'; p += pg_mblen(p))
 	{
-		if (chars++ == MAX_ERROR_CHARS)
+		if (chars++ == MAX_LINE_CHARS)
 		{
 			appendStringInfoString(buf, ELLIPSIS);
 			break;

@@ -1,0 +1,48 @@
+/*-------------------------------------------------------------------------
+ *
+ * dispatch.h
+ *	  Which job goes to which worker.
+ *
+ * Part of the scheduler.  A slot's worker has one owner.  Each owner with jobs
+ * that are ready gets workers until all slots are taken; the owner with the
+ * fewest comes first, whatever his jobs' priority.  A slot without work, of any
+ * database, is given up to whom needs it at once, one with work after its job.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef JOBS_DISPATCH_H
+#define JOBS_DISPATCH_H
+
+#include "jobs.h"
+#include "queue.h"
+#include "shmem.h"
+
+/*
+ * Deals jobs that are ready, starting workers where it may.  Returns when to
+ * call it again if nothing happens before, or DT_NOEND.  Opens transactions of
+ * its own.
+ */
+extern TimestampTz jobs_dispatch(JobsDatabase *db, TimestampTz now);
+
+/* Takes all that has been dealt and not begun back into the queue. */
+extern void jobs_take_back(JobsDatabase *db);
+
+/* Whether the database has a slot, with or without work. */
+extern bool jobs_has_slots(Oid dboid);
+
+/* Lets idle workers of the database go; all once they are idle. */
+extern void jobs_dismiss(Oid dboid);
+
+/*
+ * The next slot of the database whose process has gone, -1 for none: a worker
+ * that exited, or one that was asked for and never came.
+ */
+extern int	jobs_next_exited(Oid dboid);
+
+/* Gives a slot that was settled back to all. */
+extern void jobs_free_slot(int slotno);
+
+/* jobs.max_running_per_role as it is for a role; 0 is no limit. */
+extern int	jobs_role_limit(Oid role);
+
+#endif							/* JOBS_DISPATCH_H */

@@ -1,0 +1,213 @@
+/*-------------------------------------------------------------------------
+ *
+ * notify.c
+ *	  NOTIFY jobs and jobs_progress, from the scheduler only.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/xact.h"
+#include "commands/async.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+#include "notify.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* Kept while the server's queue of notifications is full. */
+#define MAX_KEPT	100000
+
+/* A full queue is complained of so often. */
+#define COMPLAIN_US	USECS_PER_MINUTE
+
+/* What a slot showed when its progress was last sent. */
+typedef struct Sent
+{
+	JobId		job;
+	int64		processed;
+	int64		total;
+	double		percent;
+} Sent;
+
+static MemoryContext notify_context = NULL;
+static List *states = NIL;		/* of JobsEvent * */
+static List *progress = NIL;	/* of JobsEvent *, percent in percents */
+static List *percents = NIL;	/* of double * */
+static Sent *sent = NULL;
+static TimestampTz complained_at = 0;
+
+static void make_context(void);
+static void append_count(StringInfo json, const char *name, int64 n);
+static void append_percent(StringInfo json, double percent);
+static char *message(const JobsEvent *event, double percent);
+static void send_all(void);
+static void clear(List **list);
+
+static void
+make_context(void)
+{
+	if (notify_context)
+		return;
+	notify_context = AllocSetContextCreate(TopMemoryContext, "jobs notify", ALLOCSET_DEFAULT_SIZES);
+	sent = MemoryContextAllocZero(notify_context, jobs_shared->nslots * sizeof(Sent));
+}
+
+void
+jobs_notify_state(const JobsEvent *event)
+{
+	MemoryContext old;
+	JobsEvent  *copy;
+
+	make_context();
+	if (list_length(states) >= MAX_KEPT)
+		return;
+	old = MemoryContextSwitchTo(notify_context);
+	copy = palloc(sizeof(JobsEvent));
+	*copy = *event;
+	states = lappend(states, copy);
+	MemoryContextSwitchTo(old);
+}
+
+bool
+jobs_notify_progress(Oid dboid)
+{
+	bool		running = false;
+	MemoryContext old;
+
+	make_context();
+	old = MemoryContextSwitchTo(notify_context);
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+		JobsProgress now;
+		JobsEvent  *event;
+		double	   *percent;
+
+		if (slot->dboid != dboid || slot->state != SLOT_ALIVE || !jobs_progress_read(slot, &now))
+			continue;
+		running = true;
+		if (now.processed < 0 ||
+			(sent[i].job == now.job && sent[i].processed == now.processed &&
+			 sent[i].total == now.total && sent[i].percent == now.percent))
+			continue;
+		sent[i] = (Sent) {now.job, now.processed, now.total, now.percent};
+		event = palloc0(sizeof(JobsEvent));
+		event->job = now.job;
+		event->job_kind = now.kind;
+		event->state = JOB_RUNNING;
+		event->processed = now.processed;
+		event->total = now.total;
+		percent = palloc(sizeof(double));
+		*percent = now.percent;
+		progress = lappend(progress, event);
+		percents = lappend(percents, percent);
+	}
+	MemoryContextSwitchTo(old);
+	return running;
+}
+
+bool
+jobs_notify_pending(void)
+{
+	return states != NIL || progress != NIL;
+}
+
+static void
+append_count(StringInfo json, const char *name, int64 n)
+{
+	if (n < 0)
+		appendStringInfo(json, ", \"%s\": null", name);
+	else
+		appendStringInfo(json, ", \"%s\": " INT64_FORMAT, name, n);
+}
+
+static void
+append_percent(StringInfo json, double percent)
+{
+	if (percent < 0)
+		appendStringInfoString(json, ", \"percent\": null");
+	else
+		appendStringInfo(json, ", \"percent\": %.10g", floor(percent * 10) / 10);
+}
+
+/* Nothing in it is anybody's data: any role may LISTEN. */
+static char *
+message(const JobsEvent *event, double percent)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfo(&json, "{\"job\": " INT64_FORMAT ", \"kind\": \"%s\", \"state\": \"%s\"",
+					 event->job, job_kind_names[event->job_kind], job_state_names[event->state]);
+	append_count(&json, "processed", event->processed);
+	append_count(&json, "total", event->total);
+	append_percent(&json, percent);
+	if (job_state_is_final(event->state))
+	{
+		append_count(&json, "succeeded", event->succeeded);
+		append_count(&json, "failed", event->failed);
+		append_count(&json, "skipped", event->skipped);
+		append_count(&json, "warnings", event->warnings);
+	}
+	appendStringInfoChar(&json, '}');
+	return json.data;
+}
+
+static void
+send_all(void)
+{
+	ListCell   *cell;
+	ListCell   *cell2;
+
+	StartTransactionCommand();
+	foreach(cell, states)
+	{
+		JobsEvent  *event = lfirst(cell);
+		bool		whole = event->state == JOB_SUCCEEDED || event->state == JOB_PARTIAL;
+
+		Async_Notify("jobs", message(event, whole ? 100 : -1));
+	}
+	forboth(cell, progress, cell2, percents)
+		Async_Notify("jobs_progress", message(lfirst(cell), *(double *) lfirst(cell2)));
+	CommitTransactionCommand();
+}
+
+static void
+clear(List **list)
+{
+	list_free_deep(*list);
+	*list = NIL;
+}
+
+void
+jobs_notify_send(void)
+{
+	if (!jobs_notify_pending())
+		return;
+	PG_TRY();
+	{
+		send_all();
+		clear(&states);
+	}
+	PG_CATCH();
+	{
+		TimestampTz now = GetCurrentTimestamp();
+
+		HOLD_INTERRUPTS();
+		if (now - complained_at > COMPLAIN_US)
+		{
+			complained_at = now;
+			EmitErrorReport();
+		}
+		AbortCurrentTransaction();
+		FlushErrorState();
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	clear(&progress);
+	clear(&percents);
+}

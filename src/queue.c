@@ -1,0 +1,326 @@
+/*-------------------------------------------------------------------------
+ *
+ * queue.c
+ *	  The scheduler's picture of all jobs that are not final, in its memory.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "nodes/pg_list.h"
+#include "queue.h"
+#include "store.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* Lanes hash by this; a collision is told apart by the key in the lane. */
+typedef struct LaneBucket
+{
+	uint64		hash;
+	List	   *lanes;
+} LaneBucket;
+
+dlist_head	jobs_lanes = DLIST_STATIC_INIT(jobs_lanes);
+
+static MemoryContext queue_context = NULL;
+static HTAB *entries = NULL;
+static HTAB *lanes = NULL;
+static pairingheap *timers = NULL;
+static long nwaiting = 0;
+static JobId highest_id = 0;
+static List *all_paused = NIL;
+
+static int	compare_ready(const pairingheap_node *a, const pairingheap_node *b, void *arg);
+static int	compare_timed(const pairingheap_node *a, const pairingheap_node *b, void *arg);
+static JobsLane *lane_of(const Job *job);
+static bool lane_is_paused(const JobsLane *lane);
+static void take_out(JobsEntry *entry);
+
+#define ENTRY(n)	pairingheap_container(JobsEntry, node, n)
+#define CENTRY(n)	pairingheap_const_container(JobsEntry, node, n)
+
+void
+jobs_queue_init(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(JobId), .entrysize = sizeof(JobsEntry)};
+	HASHCTL		lane_ctl = {.keysize = sizeof(uint64), .entrysize = sizeof(LaneBucket)};
+
+	queue_context = CurrentMemoryContext;
+	ctl.hcxt = lane_ctl.hcxt = queue_context;
+	entries = hash_create("jobs entries", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	lanes = hash_create("jobs lanes", 64, &lane_ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	timers = pairingheap_allocate(compare_timed, NULL);
+}
+
+/* The greatest comes first out of a pairing heap. */
+static int
+compare_ready(const pairingheap_node *a, const pairingheap_node *b, void *arg)
+{
+	const JobsEntry *x = CENTRY(a);
+	const JobsEntry *y = CENTRY(b);
+
+	if (x->priority != y->priority)
+		return x->priority > y->priority ? 1 : -1;
+	if (x->id != y->id)
+		return x->id < y->id ? 1 : -1;
+	return 0;
+}
+
+static int
+compare_timed(const pairingheap_node *a, const pairingheap_node *b, void *arg)
+{
+	const JobsEntry *x = CENTRY(a);
+	const JobsEntry *y = CENTRY(b);
+
+	if (x->due != y->due)
+		return x->due < y->due ? 1 : -1;
+	return compare_ready(a, b, arg);
+}
+
+static JobsLane *
+lane_of(const Job *job)
+{
+	uint64		hash;
+	bool		found;
+	LaneBucket *bucket;
+	ListCell   *cell;
+	JobsLane   *lane;
+	MemoryContext old;
+
+	hash = hash_bytes_extended((const unsigned char *) job->queue, strlen(job->queue), job->owner);
+	hash = hash_bytes_extended((const unsigned char *) job->tenant, strlen(job->tenant), hash ^ job->session_role);
+	bucket = hash_search(lanes, &hash, HASH_ENTER, &found);
+	if (!found)
+		bucket->lanes = NIL;
+	foreach(cell, bucket->lanes)
+	{
+		lane = lfirst(cell);
+		if (lane->owner == job->owner && lane->session_role == job->session_role &&
+			strcmp(lane->queue, job->queue) == 0 && strcmp(lane->tenant, job->tenant) == 0)
+			return lane;
+	}
+	old = MemoryContextSwitchTo(queue_context);
+	lane = palloc0(sizeof(JobsLane));
+	lane->queue = pstrdup(job->queue);
+	lane->tenant = pstrdup(job->tenant);
+	lane->owner = job->owner;
+	lane->session_role = job->session_role;
+	lane->ready = pairingheap_allocate(compare_ready, NULL);
+	lane->paused = lane_is_paused(lane);
+	bucket->lanes = lappend(bucket->lanes, lane);
+	MemoryContextSwitchTo(old);
+	return lane;
+}
+
+JobsEntry *
+jobs_queue_find(JobId id)
+{
+	return hash_search(entries, &id, HASH_FIND, NULL);
+}
+
+JobsEntry *
+jobs_queue_enter(const Job *job, bool *found)
+{
+	JobsEntry  *entry = hash_search(entries, &job->id, HASH_ENTER, found);
+
+	if (!*found)
+	{
+		memset((char *) entry + sizeof(JobId), 0, sizeof(JobsEntry) - sizeof(JobId));
+		entry->lane = lane_of(job);
+		entry->priority = job->priority;
+		highest_id = Max(highest_id, job->id);
+	}
+	return entry;
+}
+
+void
+jobs_queue_forget(JobsEntry *entry)
+{
+	take_out(entry);
+	hash_search(entries, &entry->id, HASH_REMOVE, NULL);
+}
+
+static void
+take_out(JobsEntry *entry)
+{
+	switch (entry->place)
+	{
+		case PLACE_READY:
+			pairingheap_remove(entry->lane->ready, &entry->node);
+			if (--entry->lane->nready == 0)
+				dlist_delete(&entry->lane->node);
+			break;
+		case PLACE_TIMED:
+			pairingheap_remove(timers, &entry->node);
+			break;
+		case PLACE_WAITING:
+			nwaiting--;
+			break;
+		case PLACE_NONE:
+		case PLACE_DEALT:
+			break;
+	}
+	entry->place = PLACE_NONE;
+}
+
+void
+jobs_queue_ready(JobsEntry *entry)
+{
+	take_out(entry);
+	entry->place = PLACE_READY;
+	pairingheap_add(entry->lane->ready, &entry->node);
+	if (entry->lane->nready++ == 0)
+		dlist_push_tail(&jobs_lanes, &entry->lane->node);
+}
+
+void
+jobs_queue_timed(JobsEntry *entry, TimestampTz due)
+{
+	take_out(entry);
+	entry->place = PLACE_TIMED;
+	entry->due = due;
+	pairingheap_add(timers, &entry->node);
+}
+
+void
+jobs_queue_waiting(JobsEntry *entry)
+{
+	take_out(entry);
+	entry->place = PLACE_WAITING;
+	nwaiting++;
+}
+
+void
+jobs_queue_dealt(JobsEntry *entry, int slotno)
+{
+	take_out(entry);
+	entry->place = PLACE_DEALT;
+	entry->slotno = slotno;
+}
+
+JobsEntry *
+jobs_lane_first(const JobsLane *lane)
+{
+	return ENTRY(pairingheap_first(lane->ready));
+}
+
+JobsEntry *
+jobs_queue_pop_due(TimestampTz now)
+{
+	JobsEntry  *entry;
+
+	if (pairingheap_is_empty(timers))
+		return NULL;
+	entry = ENTRY(pairingheap_first(timers));
+	if (entry->due > now)
+		return NULL;
+	take_out(entry);
+	return entry;
+}
+
+TimestampTz
+jobs_queue_next_due(void)
+{
+	if (pairingheap_is_empty(timers))
+		return DT_NOEND;
+	return ENTRY(pairingheap_first(timers))->due;
+}
+
+long
+jobs_queue_size(void)
+{
+	return hash_get_num_entries(entries);
+}
+
+long
+jobs_queue_num_waiting(void)
+{
+	return nwaiting;
+}
+
+List *
+jobs_queue_range(JobId lo, JobId hi)
+{
+	HASH_SEQ_STATUS status;
+	JobsEntry  *entry;
+	List	   *list = NIL;
+
+	if (lo > highest_id)
+		return NIL;
+	hash_seq_init(&status, entries);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		int64	   *id;
+
+		if (entry->id < lo || entry->id > hi)
+			continue;
+		id = palloc(sizeof(int64));
+		*id = entry->id;
+		list = lappend(list, id);
+	}
+	return list;
+}
+
+/* ------------------------------------------------------------------------
+ * Paused queues
+ * ------------------------------------------------------------------------
+ */
+
+static bool
+lane_is_paused(const JobsLane *lane)
+{
+	ListCell   *cell;
+
+	foreach(cell, all_paused)
+	{
+		JobsPaused *paused = lfirst(cell);
+
+		if (strcmp(paused->queue, lane->queue) == 0 &&
+			(paused->owner == InvalidOid ||
+			 (paused->owner == lane->owner &&
+			  (paused->tenant[0] == '\0' || strcmp(paused->tenant, lane->tenant) == 0))))
+			return true;
+	}
+	return false;
+}
+
+void
+jobs_queue_set_paused(List *paused)
+{
+	MemoryContext old = MemoryContextSwitchTo(queue_context);
+	HASH_SEQ_STATUS status;
+	LaneBucket *bucket;
+	ListCell   *cell;
+
+	foreach(cell, all_paused)
+	{
+		JobsPaused *p = lfirst(cell);
+
+		pfree(p->queue);
+		pfree(p->tenant);
+	}
+	list_free_deep(all_paused);
+	all_paused = NIL;
+	foreach(cell, paused)
+	{
+		JobsPaused *p = palloc(sizeof(JobsPaused));
+
+		*p = *(JobsPaused *) lfirst(cell);
+		p->queue = pstrdup(p->queue);
+		p->tenant = pstrdup(p->tenant);
+		all_paused = lappend(all_paused, p);
+	}
+	hash_seq_init(&status, lanes);
+	while ((bucket = hash_seq_search(&status)) != NULL)
+	{
+		foreach(cell, bucket->lanes)
+		{
+			JobsLane   *lane = lfirst(cell);
+
+			lane->paused = lane_is_paused(lane);
+		}
+	}
+	MemoryContextSwitchTo(old);
+}
