@@ -219,7 +219,7 @@ lock_controlled_final(JobId id, const char *what, const char *hint)
 	Job		   *job = jobs_find_controlled(id, &own);
 
 	if (job_state_is_final(job->state))
-		job = jobs_store_lock_final(id);
+		job = jobs_store_lock_final(id, JOBS_WAIT_BLOCK);
 	if (job == NULL)
 		jobs_no_such_job(id);
 	if (!job_state_is_final(job->state))

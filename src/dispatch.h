@@ -30,6 +30,9 @@ extern void jobs_take_back(JobsDatabase *db);
 /* Whether the database has a slot, with or without work. */
 extern bool jobs_has_slots(Oid dboid);
 
+/* Whether one of its workers has a job. */
+extern bool jobs_any_busy(Oid dboid);
+
 /* Lets idle workers of the database go; all once they are idle. */
 extern void jobs_dismiss(Oid dboid);
 
@@ -42,7 +45,5 @@ extern int	jobs_next_exited(Oid dboid);
 /* Gives a slot that was settled back to all. */
 extern void jobs_free_slot(int slotno);
 
-/* jobs.max_running_per_role as it is for a role; 0 is no limit. */
-extern int	jobs_role_limit(Oid role);
 
 #endif							/* JOBS_DISPATCH_H */

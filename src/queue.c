@@ -240,6 +240,19 @@ jobs_queue_num_waiting(void)
 	return nwaiting;
 }
 
+bool
+jobs_queue_any_ready(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &jobs_lanes)
+	{
+		if (!dlist_container(JobsLane, node, iter.cur)->paused)
+			return true;
+	}
+	return false;
+}
+
 List *
 jobs_queue_range(JobId lo, JobId hi)
 {

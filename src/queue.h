@@ -87,6 +87,9 @@ extern TimestampTz jobs_queue_next_due(void);
 extern long jobs_queue_size(void);
 extern long jobs_queue_num_waiting(void);
 
+/* Whether a job is ready in a queue that is not paused. */
+extern bool jobs_queue_any_ready(void);
+
 /* All known ids from lo to hi, a list of int64 *. */
 extern List *jobs_queue_range(JobId lo, JobId hi);
 

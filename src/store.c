@@ -370,11 +370,11 @@ jobs_store_lock(JobId id, JobsWaitPolicy policy, bool *held)
 }
 
 Job *
-jobs_store_lock_final(JobId id)
+jobs_store_lock_final(JobId id, JobsWaitPolicy policy)
 {
 	bool		held;
 
-	return lock_in(REL_HISTORY, "history_pkey", id, JOBS_WAIT_BLOCK, &held);
+	return lock_in(REL_HISTORY, "history_pkey", id, policy, &held);
 }
 
 static void

@@ -86,7 +86,7 @@ extern void jobs_store_scan(JobId lo, JobId hi, JobsScanFn fn, void *arg);
 extern Job *jobs_store_lock(JobId id, JobsWaitPolicy policy, bool *held);
 
 /* The same for a final job. */
-extern Job *jobs_store_lock_final(JobId id);
+extern Job *jobs_store_lock_final(JobId id, JobsWaitPolicy policy);
 
 /*
  * Writes a locked live job's row anew.  old is the state it must have had;

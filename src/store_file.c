@@ -30,6 +30,7 @@ StaticAssertDecl(FILE_COUNT == JOBS_FILE_NATTS, "JOBS_FILE_NATTS is wrong");
 static JobsFile *row_to_file(TupleTableSlot *slot);
 static void change_file(JobId job, int64 downloads, bool no_chunks);
 static int64 remove_by_job(JobsRelName name, const char *index, int attno, JobId job);
+static bool lock_file(JobId job);
 static bytea *hash_value(const uint8 *hash);
 static int	due_jobs(JobsRelName name, const char *index, TimestampTz before, JobId *ids, int max);
 static TimestampTz first_time(JobsRelName name, const char *index, int attno);
@@ -330,10 +331,23 @@ jobs_store_prune_history(TimestampTz before, int limit)
 
 	for (int i = 0; i < n; i++)
 	{
-		if (jobs_store_lock_final(ids[i]))
+		if (jobs_store_lock_final(ids[i], JOBS_WAIT_SKIP))
 			jobs_store_delete(ids[i]);
 	}
 	return n == limit;
+}
+
+/* A file that somebody is about to delete is left to him. */
+static bool
+lock_file(JobId job)
+{
+	JobsRel		r;
+	bool		locked;
+
+	jobs_rel_open(&r, REL_FILE, RowExclusiveLock);
+	locked = jobs_rel_find(&r, "file_pkey", job) && jobs_rel_lock(&r, JOBS_WAIT_SKIP, NULL);
+	jobs_rel_close(&r);
+	return locked;
 }
 
 bool
@@ -345,7 +359,10 @@ jobs_store_expire_files(TimestampTz now, int limit)
 	int			i;
 
 	for (i = 0; i < n && chunks < limit; i++)
-		chunks += jobs_store_remove_chunks(ids[i]);
+	{
+		if (lock_file(ids[i]))
+			chunks += jobs_store_remove_chunks(ids[i]);
+	}
 	return i < n || n == limit;
 }
 

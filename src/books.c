@@ -1,0 +1,488 @@
+/*-------------------------------------------------------------------------
+ *
+ * books.c
+ *	  The scheduler's dealings with the tables.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "books.h"
+#include "guc.h"
+#include "miscadmin.h"
+#include "notify.h"
+#include "queue.h"
+#include "settle.h"
+#include "store.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#define HELD_MS				50	/* a locked row is left alone, then twice as long ... */
+#define MAX_HELD_MS			1000	/* ... up to this */
+#define MAX_STARTS_FAILED	3	/* workers that died before a job began */
+#define RETAIN_BATCH		500
+#define RETAIN_PAUSE_US		20000
+
+static JobsDatabase *db = NULL;
+static MemoryContext noted_context = NULL;
+static List *noted = NIL;		/* of int64 * */
+static List *ranges = NIL;		/* of int64[2] */
+static List *downloads = NIL;	/* of int64 * */
+
+static void begin(void);
+static void commit(void);
+static List *add_id(List *list, JobId id);
+static void place_row(const Job *job, void *arg);
+static void place(const Job *job);
+static bool in_a_slot(JobId id, int *slotno);
+static void announce(const Job *job);
+static void gone(JobId id);
+static void look_one(JobId id);
+static void look_range(JobId lo, JobId hi);
+static void check_waiting(JobId id);
+static char *why_not(JobId id, const Job *other);
+static void release(JobId id);
+static void settle_lost(JobId id, const JobsFailure *failure, bool requeue);
+static void unclaimed(JobId id, const JobsSlot *slot);
+
+/* ------------------------------------------------------------------------
+ * Noting
+ * ------------------------------------------------------------------------
+ */
+
+static List *
+add_id(List *list, JobId id)
+{
+	MemoryContext old;
+	int64	   *copy;
+
+	if (noted_context == NULL)
+		noted_context = AllocSetContextCreate(TopMemoryContext, "jobs noted", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(noted_context);
+	copy = palloc(sizeof(int64));
+	*copy = id;
+	list = lappend(list, copy);
+	MemoryContextSwitchTo(old);
+	return list;
+}
+
+void
+jobs_books_note(JobId id)
+{
+	noted = add_id(noted, id);
+}
+
+/* Two elements for each range. */
+void
+jobs_books_note_range(JobId lo, JobId hi)
+{
+	if (lo == hi)
+		jobs_books_note(lo);
+	else
+		ranges = add_id(add_id(ranges, lo), hi);
+}
+
+void
+jobs_books_note_download(JobId id)
+{
+	downloads = add_id(downloads, id);
+}
+
+/* Without anybody waiting for anything there is nothing to read. */
+void
+jobs_books_ended(JobId id)
+{
+	if (jobs_queue_num_waiting() > 0)
+		gone(id);
+}
+
+static void
+begin(void)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+static void
+commit(void)
+{
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+/* ------------------------------------------------------------------------
+ * Looking
+ * ------------------------------------------------------------------------
+ */
+
+void
+jobs_books_open(JobsDatabase *database)
+{
+	db = database;
+	begin();
+	jobs_queue_set_paused(jobs_store_paused());
+	jobs_store_scan(0, PG_INT64_MAX, place_row, NULL);
+	commit();
+}
+
+void
+jobs_books_read_paused(void)
+{
+	begin();
+	jobs_queue_set_paused(jobs_store_paused());
+	commit();
+}
+
+/*
+ * Looking at one job may note others: dependants, and what it was changed to.
+ * A cycle is not possible, because after can only name jobs that are there.
+ */
+void
+jobs_books_look(void)
+{
+	ListCell   *cell;
+
+	while (noted != NIL || ranges != NIL || downloads != NIL)
+	{
+		List	   *ids = noted;
+		List	   *bounds = ranges;
+		List	   *files = downloads;
+
+		noted = ranges = downloads = NIL;
+		begin();
+		for (int i = 0; i < list_length(bounds); i += 2)
+			look_range(*(int64 *) list_nth(bounds, i), *(int64 *) list_nth(bounds, i + 1));
+		foreach(cell, ids)
+			look_one(*(int64 *) lfirst(cell));
+		foreach(cell, files)
+			jobs_store_count_downloads(*(int64 *) lfirst(cell), 1);
+		commit();
+		list_free_deep(ids);
+		list_free_deep(bounds);
+		list_free_deep(files);
+	}
+}
+
+static void
+place_row(const Job *job, void *arg)
+{
+	place(job);
+}
+
+/* Brings the queue up to date with a live row. */
+static void
+place(const Job *job)
+{
+	JobsEntry  *entry;
+	bool		found;
+	int			slotno;
+
+	/* Of another cluster, whose tables are replicated or were copied to here. */
+	if (job->origin != (int64) GetSystemIdentifier())
+		return;
+	entry = jobs_queue_enter(job, &found);
+	if (!found || entry->announced != job->state)
+		announce(job);
+	entry->announced = job->state;
+	if (in_a_slot(job->id, &slotno))
+	{
+		jobs_queue_dealt(entry, slotno);
+		return;
+	}
+	switch (job->state)
+	{
+		case JOB_SCHEDULED:
+			jobs_queue_timed(entry, job->run_at);
+			break;
+		case JOB_WAITING:
+			if (entry->place != PLACE_WAITING)
+				jobs_queue_waiting(entry);
+			check_waiting(job->id);
+			break;
+		case JOB_QUEUED:
+			jobs_queue_ready(entry);
+			break;
+		default:
+			{
+				JobsFailure lost = {.sqlstate = ERRCODE_CRASH_SHUTDOWN,
+				.message = "the server was restarted while the job was running"};
+
+				settle_lost(job->id, &lost, false);
+			}
+			break;
+	}
+}
+
+/* Whether a worker has it, or has it before it. */
+static bool
+in_a_slot(JobId id, int *slotno)
+{
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+		bool		found;
+
+		if (slot->dboid != MyDatabaseId || slot->state == SLOT_FREE)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		found = slot->job == id;
+		for (int j = 0; j < slot->inbox_n && !found; j++)
+			found = slot->inbox[(slot->inbox_first + j) % JOBS_INBOX] == id;
+		SpinLockRelease(&slot->mutex);
+		*slotno = i;
+		if (found)
+			return true;
+	}
+	return false;
+}
+
+static void
+announce(const Job *job)
+{
+	JobsEvent	event = {
+		.kind = JOBS_EVENT_STATE,
+		.job = job->id,
+		.job_kind = job->kind,
+		.state = job->state,
+		.processed = -1, .total = -1, .succeeded = -1, .failed = -1, .skipped = -1, .warnings = -1
+	};
+
+	if (job_state_is_final(job->state))
+	{
+		event.processed = job->processed;
+		event.total = job->total;
+	}
+	jobs_notify_state(&event);
+}
+
+static void
+look_one(JobId id)
+{
+	bool		own;
+	Job		   *job = jobs_store_find(id, &own);
+	JobsEntry  *entry = jobs_queue_find(id);
+
+	if (job != NULL && !job_state_is_final(job->state))
+	{
+		place(job);
+		return;
+	}
+	if (job != NULL && (entry == NULL || entry->announced != job->state))
+		announce(job);
+	if (entry)
+		jobs_queue_forget(entry);
+	if (jobs_queue_num_waiting() > 0)
+		gone(id);
+	if (job != NULL)
+		jobs_wake_waiters(db, id);
+}
+
+/* Those that were known and are no longer live are looked at one by one. */
+static void
+look_range(JobId lo, JobId hi)
+{
+	List	   *known = jobs_queue_range(lo, hi);
+	ListCell   *cell;
+
+	jobs_store_scan(lo, hi, place_row, NULL);
+	foreach(cell, known)
+		noted = add_id(noted, *(int64 *) lfirst(cell));
+}
+
+/* ------------------------------------------------------------------------
+ * Dependencies
+ * ------------------------------------------------------------------------
+ */
+
+/* A job has ended or vanished. */
+static void
+gone(JobId id)
+{
+	bool		own_transaction = !IsTransactionState();
+	List	   *dependants;
+	ListCell   *cell;
+
+	if (own_transaction)
+		begin();
+	dependants = jobs_store_dependants(id);
+	foreach(cell, dependants)
+		noted = add_id(noted, *(int64 *) lfirst(cell));
+	if (own_transaction)
+		commit();
+}
+
+/* Whether what a job waits for has ended: then it goes on, or is cancelled. */
+static void
+check_waiting(JobId id)
+{
+	List	   *awaited = jobs_store_dependencies(id);
+	ListCell   *cell;
+	bool		pending = false;
+
+	foreach(cell, awaited)
+	{
+		bool		own;
+		Job		   *other = jobs_store_find(*(int64 *) lfirst(cell), &own);
+		char	   *reason = why_not(*(int64 *) lfirst(cell), other);
+
+		if (reason)
+		{
+			JobsFailure failure = {.cancelled = true, .message = reason};
+			bool		held;
+
+			jobs_settle_unbegun(id, &failure, &held);
+			if (!held)
+				noted = add_id(noted, id);
+			return;
+		}
+		pending |= !job_state_is_final(other->state);
+	}
+	if (!pending)
+		release(id);
+}
+
+/* Why a job that waits for another will not begin, or NULL. */
+static char *
+why_not(JobId id, const Job *other)
+{
+	if (other == NULL)
+		return psprintf("the job %lld that it waited for no longer exists", (long long) id);
+	if (other->state == JOB_FAILED)
+		return psprintf("the job \"%s\" that it waited for has failed", other->title);
+	if (other->state == JOB_CANCELLED)
+		return psprintf("the job \"%s\" that it waited for was cancelled", other->title);
+	return NULL;
+}
+
+static void
+release(JobId id)
+{
+	bool		held;
+	Job		   *job = jobs_store_lock(id, JOBS_WAIT_SKIP, &held);
+
+	if (job == NULL || job->state != JOB_WAITING)
+		return;
+	job->state = job->run_at > GetCurrentTimestamp() ? JOB_SCHEDULED : JOB_QUEUED;
+	jobs_store_remove_dependencies(id);
+	jobs_store_update(job, JOB_WAITING);
+	noted = add_id(noted, id);
+}
+
+/* ------------------------------------------------------------------------
+ * Workers that are gone
+ * ------------------------------------------------------------------------
+ */
+
+void
+jobs_books_settle_slot(int slotno, bool requeue)
+{
+	JobsSlot   *slot = &jobs_shared->slots[slotno];
+	JobsFailure failure = {.cancelled = slot->cancel};
+
+	failure.sqlstate = slot->reason_code ? slot->reason_code : ERRCODE_ADMIN_SHUTDOWN;
+	failure.message = slot->reason_code == 0 || slot->reason_code == ERRCODE_ADMIN_SHUTDOWN
+		? "terminated by administrator" : slot->reason;
+	if (failure.cancelled)
+	{
+		failure.sqlstate = 0;
+		failure.message = NULL;
+	}
+	begin();
+	for (int i = 0; i < slot->inbox_n; i++)
+		unclaimed(slot->inbox[(slot->inbox_first + i) % JOBS_INBOX], slot);
+	slot->inbox_n = 0;
+	if (slot->job != 0)
+		settle_lost(slot->job, &failure, requeue && !slot->cancel);
+	commit();
+}
+
+/* A job that was to begin in a worker which has not come, or could not. */
+static void
+unclaimed(JobId id, const JobsSlot *slot)
+{
+	JobsEntry  *entry = jobs_queue_find(id);
+	JobsFailure failure = {.final = true, .sqlstate = slot->reason_code, .message = slot->reason};
+	bool		held;
+
+	if (entry == NULL)
+		return;
+	if (slot->reason_code == 0 || slot->reason_code == ERRCODE_ADMIN_SHUTDOWN ||
+		slot->reason_code == ERRCODE_TOO_MANY_CONNECTIONS)
+		jobs_queue_timed(entry, GetCurrentTimestamp() + (slot->reason_code == ERRCODE_TOO_MANY_CONNECTIONS ?
+														 MAX_HELD_MS * 1000 : 0));
+	else if (++entry->starts_failed < MAX_STARTS_FAILED)
+		jobs_queue_timed(entry, GetCurrentTimestamp() + HELD_MS * 1000 * entry->starts_failed);
+	else
+	{
+		jobs_settle_unbegun(id, &failure, &held);
+		jobs_queue_timed(entry, GetCurrentTimestamp() + MAX_HELD_MS * 1000);
+		noted = add_id(noted, id);
+	}
+}
+
+/* Settles a job that says running and that no worker has. */
+static void
+settle_lost(JobId id, const JobsFailure *failure, bool requeue)
+{
+	bool		held;
+	Job		   *job = jobs_store_lock(id, JOBS_WAIT_BLOCK, &held);
+
+	if (job != NULL && job->state == JOB_RUNNING)
+	{
+		if (requeue)
+		{
+			job->state = JOB_QUEUED;
+			job->attempt--;
+			job->started_at = 0;
+			jobs_store_update(job, JOB_RUNNING);
+		}
+		else
+			jobs_settle(job, failure);
+	}
+	else if (job != NULL && jobs_queue_find(id))
+	{
+		for (int i = 0; i < jobs_shared->nslots; i++)
+		{
+			if (jobs_shared->slots[i].job == id && jobs_shared->slots[i].dboid == MyDatabaseId)
+			{
+				unclaimed(id, &jobs_shared->slots[i]);
+				return;
+			}
+		}
+	}
+	noted = add_id(noted, id);
+}
+
+/* ------------------------------------------------------------------------
+ * Retention
+ * ------------------------------------------------------------------------
+ */
+
+TimestampTz
+jobs_books_retain(TimestampTz now)
+{
+	TimestampTz next;
+	bool		more;
+
+	begin();
+	more = jobs_store_expire_files(now, RETAIN_BATCH);
+	next = jobs_store_next_expiry();
+	if (jobs_history_retention >= 0)
+	{
+		int64		keep = jobs_history_retention * USECS_PER_SEC;
+		TimestampTz oldest;
+
+		more |= jobs_store_prune_history(now - keep, RETAIN_BATCH);
+		oldest = jobs_store_oldest_finished();
+		if (oldest != DT_NOEND)
+			next = Min(next, oldest + keep);
+	}
+	commit();
+	/* What another transaction holds is left for later. */
+	return more ? now + RETAIN_PAUSE_US : Max(next, now + USECS_PER_SEC);
+}

@@ -1,0 +1,49 @@
+/*-------------------------------------------------------------------------
+ *
+ * books.h
+ *	  The scheduler's dealings with the tables.
+ *
+ * Jobs that may have changed are noted, then looked at together in one
+ * transaction, which brings the queue in memory up to date, releases and
+ * cancels dependants, and settles jobs whose worker is gone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef JOBS_BOOKS_H
+#define JOBS_BOOKS_H
+
+#include "jobs.h"
+#include "shmem.h"
+
+/* Reads all live jobs and paused queues; running ones without a worker have died. */
+extern void jobs_books_open(JobsDatabase *db);
+
+/* Notes a job, or a range, to be looked at. */
+extern void jobs_books_note(JobId id);
+extern void jobs_books_note_range(JobId lo, JobId hi);
+
+/* Notes that a file was read to its end. */
+extern void jobs_books_note_download(JobId id);
+
+/* A job has ended; those that wait for it are looked at. */
+extern void jobs_books_ended(JobId id);
+
+/* Reads the paused queues anew. */
+extern void jobs_books_read_paused(void);
+
+/* Looks at all that was noted. */
+extern void jobs_books_look(void);
+
+/*
+ * Settles what a worker that is gone has left in its slot.  With requeue, at a
+ * shutdown, a job that was running is queued as if it had not begun.
+ */
+extern void jobs_books_settle_slot(int slotno, bool requeue);
+
+/*
+ * Removes a batch of what retention and expiry have made superfluous.  Returns
+ * when it wants to be called again.
+ */
+extern TimestampTz jobs_books_retain(TimestampTz now);
+
+#endif							/* JOBS_BOOKS_H */

@@ -1,0 +1,746 @@
+/*-------------------------------------------------------------------------
+ *
+ * dispatch.c
+ *	  Which job goes to which worker.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "dispatch.h"
+#include "guc.h"
+#include "rolelimit.h"
+#include <limits.h>
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
+#include "rights.h"
+#include "settle.h"
+#include "store.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "wake.h"
+#include "worker.h"
+
+#define MAX_DEALT			16	/* jobs dealt to one worker ahead */
+#define SLOW_JOB_US			20000	/* jobs behind a longer one are taken back */
+#define TIME_SLICE_US		200000	/* of an owner's slot that others want */
+#define RESERVED_US			USECS_PER_SEC	/* of a slot given up for somebody */
+#define RETRY_PROCESS_US	USECS_PER_SEC	/* the server was out of processes */
+
+/* A slot as it was when this round began, kept true while we deal. */
+typedef struct SlotView
+{
+	bool		ours;			/* of our database, and ready for more */
+	Oid			owner;
+	Oid			connect_as;
+	bool		busy;			/* has work, or is about to begin */
+	bool		slow;			/* its job runs for long */
+	int			inbox_n;
+} SlotView;
+
+/* An owner with jobs that are ready. */
+typedef struct Party
+{
+	Oid			owner;
+	int			limit;			/* of slots with work */
+	int			nready;
+	int			nslots;
+	int			nworking;
+	JobId		first;			/* oldest of its first jobs */
+	bool		blocked;		/* no slot to be had in this round */
+} Party;
+
+static JobsDatabase *db = NULL;
+static SlotView *views = NULL;
+static BackgroundWorkerHandle **handles = NULL;
+static List *parties = NIL;		/* of Party * */
+static TimestampTz next_look;
+
+static void view_slots(TimestampTz now);
+static void find_parties(void);
+static Party *party_of(Oid owner, bool create);
+static bool lane_fits(const JobsLane *lane, const SlotView *view);
+static JobsEntry *best_entry(Oid owner, const SlotView *view);
+static int	share(const Party *party);
+static bool deal(int slotno, JobsEntry *entry);
+static void deal_to_idle(void);
+static void deal_ahead(void);
+static void start_workers(TimestampTz now);
+static Party *neediest(void);
+static bool start_one(Party *party, TimestampTz now);
+static bool register_worker(int slotno);
+static bool resolve_role(JobsEntry *entry, Oid *connect_as);
+static int	take_slot(Oid owner, Oid connect_as, TimestampTz now);
+static int	find_free(TimestampTz now);
+static void ask_for_slot(const Party *party, TimestampTz now);
+static int	slots_of(Oid dboid, Oid owner);
+static bool is_victim(JobsSlot *slot, const Party *party, TimestampTz now, bool idle);
+static void look_again(TimestampTz when);
+static int	take_inbox(int slotno, JobId *ids);
+static void wake_worker(int slotno);
+static int	deal_some(Party *party, int slotno, int n);
+
+/* ------------------------------------------------------------------------
+ * One round
+ * ------------------------------------------------------------------------
+ */
+
+TimestampTz
+jobs_dispatch(JobsDatabase *database, TimestampTz now)
+{
+	db = database;
+	next_look = DT_NOEND;
+	if (views == NULL)
+	{
+		views = MemoryContextAllocZero(TopMemoryContext, jobs_shared->nslots * sizeof(SlotView));
+		handles = MemoryContextAllocZero(TopMemoryContext,
+										 jobs_shared->nslots * sizeof(BackgroundWorkerHandle *));
+	}
+	if (!jobs_enabled)
+	{
+		jobs_take_back(db);
+		return DT_NOEND;
+	}
+	view_slots(now);
+	db->wants_slot = false;
+	if (!dlist_is_empty(&jobs_lanes))
+	{
+		find_parties();
+		deal_to_idle();
+		start_workers(now);
+		deal_ahead();
+	}
+	return next_look;
+}
+
+static void
+look_again(TimestampTz when)
+{
+	next_look = Min(next_look, when);
+}
+
+static void
+view_slots(TimestampTz now)
+{
+	LWLockAcquire(jobs_shared->lock, LW_SHARED);
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+		SlotView   *view = &views[i];
+		JobId		ids[JOBS_INBOX];
+		int			n = 0;
+
+		memset(view, 0, sizeof(SlotView));
+		if (slot->dboid != db->dboid || (slot->state != SLOT_STARTING && slot->state != SLOT_ALIVE))
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		view->ours = !slot->leave;
+		view->owner = slot->owner;
+		view->connect_as = slot->connect_as;
+		view->busy = slot->job != 0 || slot->inbox_n > 0 || slot->state == SLOT_STARTING;
+		view->slow = slot->job != 0 && now - slot->job_started > SLOW_JOB_US;
+		view->inbox_n = slot->inbox_n;
+		SpinLockRelease(&slot->mutex);
+
+		/* Jobs must not wait behind one that takes its time. */
+		if (view->inbox_n > 0 && view->slow)
+			n = take_inbox(i, ids);
+		else if (view->inbox_n > 0 && view->busy)
+			look_again(now + SLOW_JOB_US);
+		view->inbox_n -= n;
+		for (int j = 0; j < n; j++)
+		{
+			JobsEntry  *entry = jobs_queue_find(ids[j]);
+
+			if (entry)
+				jobs_queue_ready(entry);
+		}
+	}
+	LWLockRelease(jobs_shared->lock);
+}
+
+static Party *
+party_of(Oid owner, bool create)
+{
+	ListCell   *cell;
+	Party	   *party;
+
+	foreach(cell, parties)
+	{
+		party = lfirst(cell);
+		if (party->owner == owner)
+			return party;
+	}
+	if (!create)
+		return NULL;
+	party = palloc0(sizeof(Party));
+	party->owner = owner;
+	party->limit = jobs_role_limit(owner);
+	if (party->limit == 0)
+		party->limit = INT_MAX;
+	party->first = PG_INT64_MAX;
+	parties = lappend(parties, party);
+	return party;
+}
+
+/* In the scheduler's per-round memory context. */
+static void
+find_parties(void)
+{
+	dlist_iter	iter;
+
+	parties = NIL;
+	dlist_foreach(iter, &jobs_lanes)
+	{
+		JobsLane   *lane = dlist_container(JobsLane, node, iter.cur);
+		Party	   *party;
+
+		if (lane->paused)
+			continue;
+		party = party_of(lane->owner, true);
+		party->nready += lane->nready;
+		party->first = Min(party->first, jobs_lane_first(lane)->id);
+	}
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		Party	   *party = views[i].owner ? party_of(views[i].owner, false) : NULL;
+
+		if (party)
+		{
+			party->nslots++;
+			party->nworking += views[i].busy;
+		}
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * Dealing
+ * ------------------------------------------------------------------------
+ */
+
+static bool
+lane_fits(const JobsLane *lane, const SlotView *view)
+{
+	return lane->owner == view->owner &&
+		(view->connect_as == lane->owner || view->connect_as == lane->session_role);
+}
+
+/* The first job of an owner, one that a slot can run if view is given. */
+static JobsEntry *
+best_entry(Oid owner, const SlotView *view)
+{
+	JobsEntry  *best = NULL;
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &jobs_lanes)
+	{
+		JobsLane   *lane = dlist_container(JobsLane, node, iter.cur);
+		JobsEntry  *first;
+
+		if (lane->paused || lane->owner != owner || (view && !lane_fits(lane, view)))
+			continue;
+		first = jobs_lane_first(lane);
+		if (best == NULL || first->priority > best->priority ||
+			(first->priority == best->priority && first->id < best->id))
+			best = first;
+	}
+	return best;
+}
+
+/* How many jobs a worker gets at once: one, unless there are plenty for all. */
+static int
+share(const Party *party)
+{
+	int			workers = Min(party->limit, jobs_shared->nslots);
+	int			n = party->nready / Max(workers, 1);
+
+	return Min(Max(n, 1), MAX_DEALT);
+}
+
+static bool
+deal(int slotno, JobsEntry *entry)
+{
+	JobsSlot   *slot = &jobs_shared->slots[slotno];
+	bool		dealt;
+
+	SpinLockAcquire(&slot->mutex);
+	dealt = !slot->leave && slot->inbox_n < JOBS_INBOX;
+	if (dealt)
+	{
+		slot->inbox[(slot->inbox_first + slot->inbox_n) % JOBS_INBOX] = entry->id;
+		slot->inbox_n++;
+		slot->idle = false;
+	}
+	SpinLockRelease(&slot->mutex);
+	if (!dealt)
+		return false;
+	jobs_queue_dealt(entry, slotno);
+	views[slotno].inbox_n++;
+	return true;
+}
+
+static void
+wake_worker(int slotno)
+{
+	JobsSlot   *slot = &jobs_shared->slots[slotno];
+
+	LWLockAcquire(jobs_shared->lock, LW_SHARED);
+	if (slot->state == SLOT_ALIVE && slot->latch)
+		SetLatch(slot->latch);
+	LWLockRelease(jobs_shared->lock);
+}
+
+/* Deals up to n jobs; returns how many. */
+static int
+deal_some(Party *party, int slotno, int n)
+{
+	int			dealt = 0;
+
+	while (dealt < n)
+	{
+		JobsEntry  *entry = best_entry(party->owner, &views[slotno]);
+
+		if (entry == NULL || !deal(slotno, entry))
+			break;
+		dealt++;
+		party->nready--;
+	}
+	return dealt;
+}
+
+static void
+deal_to_idle(void)
+{
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		Party	   *party = views[i].ours && !views[i].busy ? party_of(views[i].owner, false) : NULL;
+
+		if (party == NULL || party->nready == 0 || party->nworking >= party->limit)
+			continue;
+		if (deal_some(party, i, share(party)) > 0)
+		{
+			party->nworking++;
+			views[i].busy = true;
+			wake_worker(i);
+		}
+	}
+}
+
+/* More for those who are at it, so that they need not wait for us. */
+static void
+deal_ahead(void)
+{
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		Party	   *party = views[i].ours && views[i].busy && !views[i].slow
+			? party_of(views[i].owner, false) : NULL;
+		int			n;
+
+		if (party == NULL || party->nready == 0)
+			continue;
+		n = share(party);
+		if (views[i].inbox_n > n / 2)
+			continue;
+		n = deal_some(party, i, n - views[i].inbox_n);
+		if (n > 0)
+		{
+			look_again(GetCurrentTimestamp() + SLOW_JOB_US);
+			/* It may have found the inbox empty just now. */
+			wake_worker(i);
+		}
+	}
+}
+
+static int
+take_inbox(int slotno, JobId *ids)
+{
+	JobsSlot   *slot = &jobs_shared->slots[slotno];
+	int			n;
+
+	SpinLockAcquire(&slot->mutex);
+	n = slot->inbox_n;
+	for (int i = 0; i < n; i++)
+		ids[i] = slot->inbox[(slot->inbox_first + i) % JOBS_INBOX];
+	slot->inbox_n = 0;
+	SpinLockRelease(&slot->mutex);
+	return n;
+}
+
+void
+jobs_take_back(JobsDatabase *database)
+{
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		JobId		ids[JOBS_INBOX];
+		int			n;
+
+		if (jobs_shared->slots[i].dboid != database->dboid)
+			continue;
+		n = take_inbox(i, ids);
+		for (int j = 0; j < n; j++)
+		{
+			JobsEntry  *entry = jobs_queue_find(ids[j]);
+
+			if (entry)
+				jobs_queue_ready(entry);
+		}
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * Starting workers
+ * ------------------------------------------------------------------------
+ */
+
+static void
+start_workers(TimestampTz now)
+{
+	Party	   *party;
+
+	while ((party = neediest()) != NULL)
+	{
+		if (!start_one(party, now))
+			party->blocked = true;
+	}
+}
+
+/* The owner with the fewest slots who could use one more. */
+static Party *
+neediest(void)
+{
+	Party	   *best = NULL;
+	ListCell   *cell;
+
+	foreach(cell, parties)
+	{
+		Party	   *party = lfirst(cell);
+
+		if (party->blocked || party->nready == 0 || party->nworking >= party->limit)
+			continue;
+		if (best == NULL || party->nslots < best->nslots ||
+			(party->nslots == best->nslots && party->first < best->first))
+			best = party;
+	}
+	return best;
+}
+
+static bool
+start_one(Party *party, TimestampTz now)
+{
+	JobsEntry  *entry = best_entry(party->owner, NULL);
+	Oid			connect_as;
+	int			slotno;
+
+	if (entry == NULL)
+		return false;
+	if (!resolve_role(entry, &connect_as))
+	{
+		party->nready--;
+		return true;
+	}
+	slotno = take_slot(party->owner, connect_as, now);
+	if (slotno < 0)
+	{
+		ask_for_slot(party, now);
+		return false;
+	}
+	views[slotno] = (SlotView) {.ours = true, .owner = party->owner, .connect_as = connect_as, .busy = true};
+	(void) deal_some(party, slotno, share(party));
+	party->nslots++;
+	party->nworking++;
+	if (register_worker(slotno))
+	{
+		db->no_process = false;
+		return true;
+	}
+
+	/* Out of background workers: other databases may need the slot less. */
+	handles[slotno] = NULL;
+	db->no_process = true;
+	jobs_take_back(db);
+	jobs_free_slot(slotno);
+	views[slotno].ours = false;
+	look_again(now + RETRY_PROCESS_US);
+	return false;
+}
+
+/* The handle must last. */
+static bool
+register_worker(int slotno)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	bool		done = jobs_worker_register(slotno, &handles[slotno]);
+
+	MemoryContextSwitchTo(old);
+	return done;
+}
+
+/*
+ * As whom a worker has to connect.  Where the owner may not run anything any
+ * more, the job fails with the reason and false is returned.
+ */
+static bool
+resolve_role(JobsEntry *entry, Oid *connect_as)
+{
+	bool		own;
+	bool		held = false;
+	Job		   *job;
+	JobsFailure failure = {.final = true};
+	JobId		id = entry->id;
+	MemoryContext context = CurrentMemoryContext;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	job = jobs_store_find(id, &own);
+	if (job == NULL || job_state_is_final(job->state))
+	{
+		jobs_queue_forget(entry);
+		job = NULL;
+	}
+	else if ((failure.message = jobs_owner_refused(job, &failure.sqlstate, connect_as)) != NULL)
+	{
+		jobs_settle_unbegun(id, &failure, &held);
+		jobs_queue_timed(entry, GetCurrentTimestamp() + (held ? 50000 : 0));
+		job = NULL;
+	}
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	if (failure.message && !held)
+		jobs_push_event(db, false, id, id);
+	return job != NULL;
+}
+
+static int
+find_free(TimestampTz now)
+{
+	int			reserved = -1;
+
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+
+		if (slot->state != SLOT_FREE)
+			continue;
+		if (slot->reserved_for == db->dboid)
+			return i;
+		if (!OidIsValid(slot->reserved_for) || now - slot->reserved_at > RESERVED_US)
+			reserved = i;
+	}
+	return reserved;
+}
+
+/* A free slot, now ours; -1 if there is none. */
+static int
+take_slot(Oid owner, Oid connect_as, TimestampTz now)
+{
+	int			slotno;
+
+	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
+	slotno = find_free(now);
+	if (slotno >= 0)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[slotno];
+
+		slot->state = SLOT_STARTING;
+		slot->generation++;
+		slot->dboid = db->dboid;
+		slot->owner = owner;
+		slot->connect_as = connect_as;
+		slot->pid = 0;
+		slot->latch = NULL;
+		slot->reserved_for = InvalidOid;
+		slot->taken_at = now;
+		slot->job = 0;
+		slot->job_shown = false;
+		slot->inbox_n = 0;
+		slot->idle = false;
+		slot->leave = false;
+		slot->cancel = false;
+		slot->finishing = false;
+		slot->reason[0] = '\0';
+		slot->reason_code = 0;
+		slot->progress.job = 0;
+		pg_atomic_write_u32(&slot->ring_head, pg_atomic_read_u32(&slot->ring_tail));
+	}
+	LWLockRelease(jobs_shared->lock);
+	return slotno;
+}
+
+static int
+slots_of(Oid dboid, Oid owner)
+{
+	int			n = 0;
+
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+
+		if (slot->state != SLOT_FREE && slot->dboid == dboid && slot->owner == owner)
+			n++;
+	}
+	return n;
+}
+
+/* Whether a slot is to be given up for a party: an idle one, or one after its job. */
+static bool
+is_victim(JobsSlot *slot, const Party *party, TimestampTz now, bool idle)
+{
+	if (slot->state != SLOT_ALIVE || slot->leave)
+		return false;
+	if (slot->dboid == db->dboid && slot->owner == party->owner)
+		return idle && slot->idle;
+	if (idle)
+		return slot->idle;
+	return slots_of(slot->dboid, slot->owner) > party->nslots + 1 ||
+		(party->nslots == 0 && now - slot->taken_at > TIME_SLICE_US);
+}
+
+/*
+ * Makes the worker go that can best be spared: one without work, or of the
+ * owner with the most.  One at a time.
+ */
+static void
+ask_for_slot(const Party *party, TimestampTz now)
+{
+	JobsSlot   *best = NULL;
+
+	db->wants_slot = true;
+	look_again(now + TIME_SLICE_US);
+	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+
+		if (slot->reserved_for == db->dboid && slot->state != SLOT_FREE &&
+			now - slot->reserved_at < RESERVED_US)
+		{
+			best = NULL;
+			LWLockRelease(jobs_shared->lock);
+			return;
+		}
+		if (is_victim(slot, party, now, true) && (best == NULL || !best->idle))
+			best = slot;
+		else if ((best == NULL || !best->idle) && is_victim(slot, party, now, false) &&
+				 (best == NULL || slots_of(slot->dboid, slot->owner) > slots_of(best->dboid, best->owner)))
+			best = slot;
+	}
+	if (best)
+	{
+		SpinLockAcquire(&best->mutex);
+		best->leave = true;
+		SpinLockRelease(&best->mutex);
+		best->reserved_for = db->dboid;
+		best->reserved_at = now;
+		if (best->latch)
+			SetLatch(best->latch);
+	}
+	LWLockRelease(jobs_shared->lock);
+}
+
+/* ------------------------------------------------------------------------
+ * Slots that end
+ * ------------------------------------------------------------------------
+ */
+
+bool
+jobs_has_slots(Oid dboid)
+{
+	bool		found = false;
+
+	LWLockAcquire(jobs_shared->lock, LW_SHARED);
+	for (int i = 0; i < jobs_shared->nslots && !found; i++)
+		found = jobs_shared->slots[i].state != SLOT_FREE && jobs_shared->slots[i].dboid == dboid;
+	LWLockRelease(jobs_shared->lock);
+	return found;
+}
+
+bool
+jobs_any_busy(Oid dboid)
+{
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+
+		if (slot->dboid == dboid && slot->state != SLOT_FREE && slot->job != 0)
+			return true;
+	}
+	return false;
+}
+
+void
+jobs_dismiss(Oid dboid)
+{
+	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+
+		if (slot->state == SLOT_FREE || slot->dboid != dboid)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		slot->leave = true;
+		SpinLockRelease(&slot->mutex);
+		if (slot->latch)
+			SetLatch(slot->latch);
+	}
+	LWLockRelease(jobs_shared->lock);
+}
+
+/*
+ * A scheduler that took over from another has no handle for a worker that was
+ * asked for and has not come; that one is given up, and told so by the
+ * generation when it comes after all.
+ */
+int
+jobs_next_exited(Oid dboid)
+{
+	int			found = -1;
+
+	for (int i = 0; i < jobs_shared->nslots && found < 0; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+		pid_t		pid;
+
+		if (slot->dboid != dboid)
+			continue;
+		if (slot->state == SLOT_EXITED)
+			found = i;
+		else if (slot->state == SLOT_STARTING &&
+				 (handles == NULL || handles[i] == NULL ||
+				  GetBackgroundWorkerPid(handles[i], &pid) == BGWH_STOPPED))
+		{
+			LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
+			if (slot->state == SLOT_STARTING)
+				slot->state = SLOT_EXITED;
+			slot->generation++;
+			LWLockRelease(jobs_shared->lock);
+			found = slot->state == SLOT_EXITED ? i : -1;
+		}
+	}
+	return found;
+}
+
+void
+jobs_free_slot(int slotno)
+{
+	JobsSlot   *slot = &jobs_shared->slots[slotno];
+
+	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
+	slot->state = SLOT_FREE;
+	slot->dboid = InvalidOid;
+	slot->owner = InvalidOid;
+	slot->job = 0;
+	slot->job_shown = false;
+	slot->inbox_n = 0;
+	slot->progress.job = 0;
+	LWLockRelease(jobs_shared->lock);
+	if (handles && handles[slotno])
+	{
+		pfree(handles[slotno]);
+		handles[slotno] = NULL;
+	}
+	jobs_wake_slot_seekers();
+}

@@ -1,0 +1,500 @@
+/*-------------------------------------------------------------------------
+ *
+ * scheduler.c
+ *	  The process that knows a database's jobs and deals them to workers.
+ *
+ * It reads the tables once, when it starts; after that, commits and workers
+ * tell it which jobs to look at, and timers what is due.  After any error it
+ * simply goes: the launcher starts another, which reads everything anew.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "access/xact.h"
+#include "books.h"
+#include "compat.h"
+#include "dispatch.h"
+#include "guc.h"
+#include "miscadmin.h"
+#include "notify.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "queue.h"
+#include "scheduler.h"
+#include "shmem.h"
+#include "storage/ipc.h"
+#include "store.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#define NOTIFY_EVERY_US		5000	/* state changes together, while there are many */
+#define COOLING_US			2000	/* workers' events together, likewise */
+#define KILL_AFTER_CANCEL_US	(5 * USECS_PER_SEC)
+#define LEAVE_AFTER_US		USECS_PER_MINUTE
+#define SHUTDOWN_US			USECS_PER_SEC
+
+static JobsDatabase *db = NULL;
+static TimestampTz retain_at = 0;
+static TimestampTz notified_at = 0;
+static TimestampTz progress_at = 0;
+static TimestampTz busy_at = 0;
+
+static void attach(Oid dboid);
+static void detach(int code, Datum arg);
+static void connect_to(Oid dboid);
+static bool extension_exists(void);
+static void take_database_events(void);
+static int	take_ring(int slotno);
+static int	take_worker_events(void);
+static void handle(const JobsEvent *event, int slotno);
+static void fire_timers(TimestampTz now);
+static void settle_exited(bool requeue);
+static TimestampTz stop_stubborn(TimestampTz now);
+static TimestampTz run_round(void);
+static TimestampTz push_news(TimestampTz now);
+static bool may_leave(TimestampTz now, TimestampTz *when);
+static bool leave(TimestampTz now);
+static void shut_down(void);
+
+bool
+jobs_scheduler_register(Oid dboid, BackgroundWorkerHandle **handle)
+{
+	BackgroundWorker worker = {0};
+
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	worker.bgw_notify_pid = MyProcPid;
+	worker.bgw_main_arg = ObjectIdGetDatum(dboid);
+	strlcpy(worker.bgw_library_name, "jobs", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, "jobs_scheduler_main", BGW_MAXLEN);
+	strlcpy(worker.bgw_name, "jobs scheduler", BGW_MAXLEN);
+	strlcpy(worker.bgw_type, "jobs scheduler", BGW_MAXLEN);
+	return RegisterDynamicBackgroundWorker(&worker, handle);
+}
+
+/* ------------------------------------------------------------------------
+ * Start and end
+ * ------------------------------------------------------------------------
+ */
+
+void
+jobs_scheduler_main(Datum arg)
+{
+	Oid			dboid = DatumGetObjectId(arg);
+	MemoryContext round_context;
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGINT, SIG_IGN);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	BackgroundWorkerUnblockSignals();
+	attach(dboid);
+	connect_to(dboid);
+
+	if (!extension_exists())
+	{
+		LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
+		db->next_needed = DT_NOEND;
+		if (db->nevents == 0)
+			db->dboid = InvalidOid;
+		LWLockRelease(jobs_shared->lock);
+		proc_exit(0);
+	}
+
+	MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext, "jobs queue", ALLOCSET_DEFAULT_SIZES));
+	jobs_queue_init();
+	round_context = AllocSetContextCreate(TopMemoryContext, "jobs round", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(round_context);
+	settle_exited(false);
+	jobs_books_open(db);
+	busy_at = GetCurrentTimestamp();
+
+	for (;;)
+	{
+		TimestampTz next;
+		TimestampTz now;
+		long		left;
+
+		MemoryContextReset(round_context);
+		MemoryContextSwitchTo(round_context);
+		if (ShutdownRequestPending)
+			break;
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+		next = run_round();
+		now = GetCurrentTimestamp();
+		if (may_leave(now, &next) && leave(now))
+			proc_exit(0);
+		left = next == DT_NOEND ? -1 : TimestampDifferenceMilliseconds(now, next);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (left >= 0 ? WL_TIMEOUT : 0),
+						 Min(left, INT_MAX), PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	shut_down();
+	/* Not 0 only for the log: the launcher starts another where there is need. */
+	proc_exit(1);
+}
+
+static void
+attach(Oid dboid)
+{
+	bool		first;
+
+	db = jobs_database(dboid, false);
+	if (db == NULL)
+		proc_exit(0);
+	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
+	first = db->scheduler_pid == 0;
+	if (first)
+	{
+		db->scheduler_pid = MyProcPid;
+		db->scheduler_latch = MyLatch;
+		db->starting = false;
+		db->wanted = false;
+		db->cooling = false;
+		db->next_needed = DT_NOEND;
+		/* Until it has left by itself, somebody has to look after what it leaves. */
+		before_shmem_exit(detach, (Datum) 0);
+	}
+	LWLockRelease(jobs_shared->lock);
+	if (!first)
+		proc_exit(0);
+}
+
+static void
+detach(int code, Datum arg)
+{
+	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
+	if (db->scheduler_pid == MyProcPid)
+	{
+		db->scheduler_pid = 0;
+		db->scheduler_latch = NULL;
+		if (code != 0)
+			db->wanted = true;
+	}
+	LWLockRelease(jobs_shared->lock);
+	jobs_wake_launcher();
+}
+
+/*
+ * Settings that a database or a configuration file has for its users' sessions
+ * must not bend the scheduler's.
+ */
+static void
+connect_to(Oid dboid)
+{
+	static const char *const settings[][2] = {
+		{"synchronous_commit", "local"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"statement_timeout", "0"},
+		{"lock_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"search_path", "pg_catalog, pg_temp"},
+		{"application_name", "jobs scheduler"}
+	};
+
+	BackgroundWorkerInitializeConnectionByOid(dboid, InvalidOid, 0);
+	for (int i = 0; i < lengthof(settings); i++)
+		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	pgstat_report_appname("jobs scheduler");
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+static bool
+extension_exists(void)
+{
+	bool		exists;
+
+	StartTransactionCommand();
+	exists = jobs_store_exists();
+	CommitTransactionCommand();
+	return exists;
+}
+
+/* ------------------------------------------------------------------------
+ * What has happened
+ * ------------------------------------------------------------------------
+ */
+
+static void
+take_database_events(void)
+{
+	JobsDbEvent events[JOBS_DB_EVENTS];
+	int			n;
+	bool		paused;
+
+	SpinLockAcquire(&db->mutex);
+	n = db->nevents;
+	memcpy(events, db->events, n * sizeof(JobsDbEvent));
+	db->nevents = 0;
+	paused = db->paused_changed;
+	db->paused_changed = false;
+	SpinLockRelease(&db->mutex);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (events[i].download)
+			jobs_books_note_download(events[i].lo);
+		else
+			jobs_books_note_range(events[i].lo, events[i].hi);
+	}
+	if (paused)
+	{
+		jobs_books_read_paused();
+		jobs_take_back(db);
+	}
+}
+
+static int
+take_ring(int slotno)
+{
+	JobsSlot   *slot = &jobs_shared->slots[slotno];
+	uint32		head = pg_atomic_read_u32(&slot->ring_head);
+	uint32		tail = pg_atomic_read_u32(&slot->ring_tail);
+	int			n = 0;
+
+	pg_read_barrier();
+	for (; head != tail; head++, n++)
+		handle(&slot->ring[head % JOBS_RING], slotno);
+	pg_memory_barrier();
+	pg_atomic_write_u32(&slot->ring_head, head);
+	return n;
+}
+
+static int
+take_worker_events(void)
+{
+	int			n = 0;
+
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		if (jobs_shared->slots[i].dboid == MyDatabaseId)
+			n += take_ring(i);
+	}
+	return n;
+}
+
+static void
+handle(const JobsEvent *event, int slotno)
+{
+	JobsEntry  *entry = jobs_queue_find(event->job);
+
+	if (event->kind == JOBS_EVENT_HELD)
+	{
+		if (entry == NULL)
+			return;
+		entry->held_ms = Min(Max(entry->held_ms * 2, 50), 1000);
+		jobs_queue_timed(entry, GetCurrentTimestamp() + entry->held_ms * INT64CONST(1000));
+		return;
+	}
+	if (event->kind == JOBS_EVENT_LOOK)
+	{
+		jobs_books_note(event->job);
+		return;
+	}
+	jobs_notify_state(event);
+	if (entry)
+		entry->announced = event->state;
+	if (job_state_is_final(event->state))
+	{
+		if (entry)
+			jobs_queue_forget(entry);
+		jobs_books_ended(event->job);
+	}
+	else if (event->state != JOB_RUNNING)
+		jobs_books_note(event->job);
+}
+
+static void
+fire_timers(TimestampTz now)
+{
+	JobsEntry  *entry;
+
+	while ((entry = jobs_queue_pop_due(now)) != NULL)
+		jobs_queue_ready(entry);
+}
+
+/* ------------------------------------------------------------------------
+ * A round
+ * ------------------------------------------------------------------------
+ */
+
+/* Returns when the next one is due if nothing happens before. */
+static TimestampTz
+run_round(void)
+{
+	TimestampTz now;
+	TimestampTz next;
+	int			events;
+
+	take_database_events();
+	events = take_worker_events();
+	settle_exited(false);
+	jobs_books_look();
+
+	now = GetCurrentTimestamp();
+	fire_timers(now);
+	next = jobs_dispatch(db, now);
+	next = Min(next, stop_stubborn(now));
+	next = Min(next, push_news(now));
+	if (now >= retain_at)
+		retain_at = jobs_books_retain(now);
+	next = Min(next, retain_at);
+	next = Min(next, jobs_queue_next_due());
+
+	/* Under load one look serves many events. */
+	db->cooling = events > 4;
+	if (db->cooling)
+		next = Min(next, now + COOLING_US);
+	return next;
+}
+
+static void
+settle_exited(bool requeue)
+{
+	int			slotno;
+
+	while ((slotno = jobs_next_exited(MyDatabaseId)) >= 0)
+	{
+		(void) take_ring(slotno);
+		jobs_books_settle_slot(slotno, requeue);
+		jobs_free_slot(slotno);
+	}
+}
+
+/* A job that does not heed its cancellation is ended with its process. */
+static TimestampTz
+stop_stubborn(TimestampTz now)
+{
+	TimestampTz next = DT_NOEND;
+
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+
+		if (slot->dboid != MyDatabaseId || slot->state != SLOT_ALIVE)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		if (slot->job != 0 && slot->cancel && !slot->finishing)
+		{
+			if (now - slot->cancel_at >= KILL_AFTER_CANCEL_US)
+			{
+				kill(slot->pid, SIGTERM);
+				slot->cancel_at = now;
+			}
+			next = Min(next, slot->cancel_at + KILL_AFTER_CANCEL_US);
+		}
+		SpinLockRelease(&slot->mutex);
+	}
+	return next;
+}
+
+/* States at once, but not each alone while there are many; progress at its interval. */
+static TimestampTz
+push_news(TimestampTz now)
+{
+	TimestampTz interval = jobs_progress_interval * INT64CONST(1000);
+	TimestampTz next = DT_NOEND;
+	bool		running = false;
+
+	if (now - progress_at >= interval || now < progress_at)
+	{
+		running = jobs_notify_progress(MyDatabaseId);
+		progress_at = now;
+	}
+	else
+		running = jobs_has_slots(MyDatabaseId);
+	if (jobs_notify_pending())
+	{
+		if (now - notified_at >= NOTIFY_EVERY_US || now < notified_at)
+		{
+			jobs_notify_send();
+			notified_at = GetCurrentTimestamp();
+		}
+		if (jobs_notify_pending())
+			next = notified_at + NOTIFY_EVERY_US;
+	}
+	if (running && jobs_any_busy(MyDatabaseId))
+		next = Min(next, progress_at + interval);
+	return next;
+}
+
+/*
+ * With no worker, nothing ready and no timer near for a minute.  Sets *when to
+ * the time at which to ask again.
+ */
+static bool
+may_leave(TimestampTz now, TimestampTz *when)
+{
+	if (db->leave)
+	{
+		jobs_dismiss(MyDatabaseId);
+		return !jobs_has_slots(MyDatabaseId);
+	}
+	if (jobs_has_slots(MyDatabaseId) || jobs_notify_pending() ||
+		(jobs_enabled && jobs_queue_any_ready()) ||
+		Min(jobs_queue_next_due(), retain_at) < now + LEAVE_AFTER_US)
+	{
+		busy_at = now;
+		return false;
+	}
+	if (now - busy_at >= LEAVE_AFTER_US)
+		return true;
+	*when = Min(*when, busy_at + LEAVE_AFTER_US);
+	return false;
+}
+
+/* Whoever comes after this finds no scheduler and asks for one. */
+static bool
+leave(TimestampTz now)
+{
+	bool		quiet;
+
+	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
+	SpinLockAcquire(&db->mutex);
+	quiet = db->leave || (db->nevents == 0 && !db->paused_changed);
+	SpinLockRelease(&db->mutex);
+	if (quiet)
+	{
+		db->scheduler_pid = 0;
+		db->scheduler_latch = NULL;
+		db->next_needed = Min(jobs_queue_next_due(), retain_at);
+		if (db->leave && (jobs_queue_any_ready() || db->nevents > 0))
+			db->wanted = true;
+	}
+	LWLockRelease(jobs_shared->lock);
+	return quiet;
+}
+
+/*
+ * At a shutdown of the server the workers are told to stop too.  Their jobs are
+ * queued again, as if they had not begun; no attempt is lost by it.
+ */
+static void
+shut_down(void)
+{
+	TimestampTz until = GetCurrentTimestamp() + SHUTDOWN_US;
+
+	do
+	{
+		(void) take_worker_events();
+		settle_exited(true);
+		if (!jobs_any_busy(MyDatabaseId))
+			break;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 20, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	} while (GetCurrentTimestamp() < until);
+}
