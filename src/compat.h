@@ -34,6 +34,17 @@
 #endif
 
 /*
+ * 16 replaced the ownercheck of each kind by one function, too.  Can go with 15.
+ */
+#if PG_VERSION_NUM >= 160000
+#define jobs_database_ownercheck(db, role) object_ownercheck(DatabaseRelationId, db, role)
+#define jobs_extension_ownercheck(ext, role) object_ownercheck(ExtensionRelationId, ext, role)
+#else
+#define jobs_database_ownercheck(db, role) pg_database_ownercheck(db, role)
+#define jobs_extension_ownercheck(ext, role) pg_extension_ownercheck(ext, role)
+#endif
+
+/*
  * 17 lets a background worker connect as a role without LOGIN.  Before, such
  * a job runs with its submitter as the session's role.  Can go with 16.
  */

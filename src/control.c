@@ -21,6 +21,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
+#include "waiting.h"
 #include "wake.h"
 #include "worker.h"
 
@@ -44,7 +45,6 @@ static void cancel_stored(Job *job);
 static char *queue_arg(FunctionCallInfo fcinfo, const char *function, Oid *owner);
 static TimestampTz wait_deadline(FunctionCallInfo fcinfo);
 static Job *find_awaited(JobId id);
-static const char *shown_state(Job *job);
 
 /*
  * jobs.cancel(job bigint): false if the job was already final.
@@ -314,7 +314,7 @@ jobs_wait(PG_FUNCTION_ARGS)
 	id = PG_GETARG_INT64(0);
 	job = find_awaited(id);
 	if (job_state_is_final(job->state) || RecoveryInProgress())
-		PG_RETURN_TEXT_P(cstring_to_text(shown_state(job)));
+		PG_RETURN_TEXT_P(cstring_to_text(job_state_names[jobs_shown_state_now(job)]));
 	jobs_require_preload();
 	if (jobs_my_slot != NULL && jobs_my_slot->job == id)
 		ereport(ERROR,
@@ -341,7 +341,7 @@ jobs_wait(PG_FUNCTION_ARGS)
 		(void) ConditionVariableTimedSleep(changed, left, PG_WAIT_EXTENSION);
 	}
 	ConditionVariableCancelSleep();
-	PG_RETURN_TEXT_P(cstring_to_text(shown_state(job)));
+	PG_RETURN_TEXT_P(cstring_to_text(job_state_names[jobs_shown_state_now(job)]));
 }
 
 static TimestampTz
@@ -386,11 +386,4 @@ find_awaited(JobId id)
 				 errmsg("job %lld was submitted in this transaction and cannot start before its end", (long long) id),
 				 errhint("Commit first, then call jobs.wait.")));
 	return job;
-}
-
-/* The states that jobs.job computes are not stored. */
-static const char *
-shown_state(Job *job)
-{
-	return job_state_names[job->state];
 }

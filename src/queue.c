@@ -290,10 +290,7 @@ lane_is_paused(const JobsLane *lane)
 	{
 		JobsPaused *paused = lfirst(cell);
 
-		if (strcmp(paused->queue, lane->queue) == 0 &&
-			(paused->owner == InvalidOid ||
-			 (paused->owner == lane->owner &&
-			  (paused->tenant[0] == '\0' || strcmp(paused->tenant, lane->tenant) == 0))))
+		if (jobs_paused_applies(paused, lane->queue, lane->owner, lane->tenant))
 			return true;
 	}
 	return false;

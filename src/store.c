@@ -612,3 +612,12 @@ jobs_store_paused(void)
 	jobs_rel_close(&paused);
 	return list;
 }
+
+bool
+jobs_paused_applies(const JobsPaused *paused, const char *queue, Oid owner, const char *tenant)
+{
+	return strcmp(paused->queue, queue) == 0 &&
+		(!OidIsValid(paused->owner) ||
+		 (paused->owner == owner &&
+		  (paused->tenant[0] == '\0' || strcmp(paused->tenant, tenant) == 0)));
+}

@@ -122,6 +122,7 @@ typedef struct JobsPaused
 	char	   *tenant;
 } JobsPaused;
 extern List *jobs_store_paused(void);	/* of JobsPaused * */
+extern bool jobs_paused_applies(const JobsPaused *paused, const char *queue, Oid owner, const char *tenant);
 
 /* Artifacts: the file's row, and its bytes in chunks numbered from 0. */
 extern void jobs_store_add_file(const JobsFile *file);
