@@ -290,34 +290,37 @@ SELECT h.id, h.kind, h.title, h.state, NULL::text, h.processed, h.total,
 COMMENT ON VIEW jobs.progress IS 'jobs that are not final or ended within the last hour, live';
 GRANT SELECT ON jobs.progress TO PUBLIC;
 
+-- Each half comes in the order of its primary key, so that a LIMIT reads no more than it shows.
 CREATE VIEW jobs.panel WITH (security_barrier) AS
 SELECT id, title, state, headline, detail, percent, can_leave, actions
-  FROM (SELECT l.id, l.title, w.shown_state AS state, d.headline, d.detail, s.percent,
-               true AS can_leave,
-               jobs._actions(l.owner, l.tenant, l.kind, w.shown_state, false) AS actions
-          FROM jobs.live l
-               CROSS JOIN LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin) w
-               LEFT JOIN jobs._slots() s ON s.id OPERATOR(pg_catalog.=) l.id AND l.state OPERATOR(pg_catalog.=) 'running'
-               CROSS JOIN LATERAL jobs._describe(l.kind, w.shown_state, coalesce(s.processed, l.processed),
-                   coalesce(s.total, l.total), coalesce(s.succeeded, l.succeeded), coalesce(s.failed, l.failed),
-                   coalesce(s.skipped, l.skipped), coalesce(s.warnings, l.warnings), s.percent, l.round, l.run_at,
-                   l.started_at, NULL, s.phase, s.message, w.waiting_for, l.error_message,
-                   NULL, NULL, s.bytes, NULL) d
-         WHERE jobs._visible(l.owner, l.tenant)
+  FROM ((SELECT l.id, l.title, w.shown_state AS state, d.headline, d.detail, s.percent,
+                true AS can_leave,
+                jobs._actions(l.owner, l.tenant, l.kind, w.shown_state, false) AS actions
+           FROM jobs.live l
+                CROSS JOIN LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin) w
+                LEFT JOIN jobs._slots() s ON s.id OPERATOR(pg_catalog.=) l.id AND l.state OPERATOR(pg_catalog.=) 'running'
+                CROSS JOIN LATERAL jobs._describe(l.kind, w.shown_state, coalesce(s.processed, l.processed),
+                    coalesce(s.total, l.total), coalesce(s.succeeded, l.succeeded), coalesce(s.failed, l.failed),
+                    coalesce(s.skipped, l.skipped), coalesce(s.warnings, l.warnings), s.percent, l.round, l.run_at,
+                    l.started_at, NULL, s.phase, s.message, w.waiting_for, l.error_message,
+                    NULL, NULL, s.bytes, NULL) d
+          WHERE jobs._visible(l.owner, l.tenant)
+          ORDER BY l.id DESC)
         UNION ALL
-        SELECT h.id, h.title, h.state, d.headline, d.detail,
-               CASE WHEN h.state OPERATOR(pg_catalog.=) ANY (ARRAY['succeeded', 'partial']) THEN 100::double precision END,
-               false,
-               jobs._actions(h.owner, h.tenant, h.kind, h.state,
-                             f.chunks OPERATOR(pg_catalog.>) 0 AND f.expires_at OPERATOR(pg_catalog.>) pg_catalog.now()
-                             IS TRUE)
-          FROM jobs.history h
-               LEFT JOIN jobs.file f ON f.job OPERATOR(pg_catalog.=) h.id
-               CROSS JOIN LATERAL jobs._describe(h.kind, h.state, h.processed, h.total, h.succeeded, h.failed,
-                   h.skipped, h.warnings, NULL, h.round, h.run_at, h.started_at, h.finished_at, NULL, NULL, NULL,
-                   h.error_message, f.format, f.rows, f.bytes, f.expires_at) d
-         WHERE jobs._visible(h.owner, h.tenant)
-           AND h.finished_at OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::interval)) p
+        (SELECT h.id, h.title, h.state, d.headline, d.detail,
+                CASE WHEN h.state OPERATOR(pg_catalog.=) ANY (ARRAY['succeeded', 'partial']) THEN 100::double precision END,
+                false,
+                jobs._actions(h.owner, h.tenant, h.kind, h.state,
+                              f.chunks OPERATOR(pg_catalog.>) 0 AND f.expires_at OPERATOR(pg_catalog.>) pg_catalog.now()
+                              IS TRUE)
+           FROM jobs.history h
+                LEFT JOIN jobs.file f ON f.job OPERATOR(pg_catalog.=) h.id
+                CROSS JOIN LATERAL jobs._describe(h.kind, h.state, h.processed, h.total, h.succeeded, h.failed,
+                    h.skipped, h.warnings, NULL, h.round, h.run_at, h.started_at, h.finished_at, NULL, NULL, NULL,
+                    h.error_message, f.format, f.rows, f.bytes, f.expires_at) d
+          WHERE jobs._visible(h.owner, h.tenant)
+            AND h.finished_at OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::interval)
+          ORDER BY h.id DESC)) p
  ORDER BY id DESC;
 COMMENT ON VIEW jobs.panel IS 'the same jobs as a person reads them, newest first';
 GRANT SELECT ON jobs.panel TO PUBLIC;
