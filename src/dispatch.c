@@ -10,7 +10,7 @@
 #include "access/xact.h"
 #include "dispatch.h"
 #include "guc.h"
-#include "rolelimit.h"
+#include "rolesetting.h"
 #include <limits.h>
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"

@@ -56,7 +56,8 @@ jobs_session_begin(Oid owner, bool reset)
 	StartTransactionCommand();
 	if (reset)
 		discard_all();
-	if (owner != GetSessionUserId())
+	/* Not the session's user, as ALTER ROLE ... SET role can give it another role. */
+	if (owner != GetUserId())
 		SetUserIdAndSecContext(owner, SECURITY_LOCAL_USERID_CHANGE);
 }
 
@@ -91,7 +92,11 @@ jobs_session_abort(void)
 bool
 jobs_session_can_commit(void)
 {
-	return GetUserId() == GetSessionUserId();
+	Oid			user;
+	int			context;
+
+	GetUserIdAndSecContext(&user, &context);
+	return context == 0;
 }
 
 /* ------------------------------------------------------------------------

@@ -20,7 +20,7 @@
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "rights.h"
-#include "rolelimit.h"
+#include "rolesetting.h"
 #include "shmem.h"
 #include "store.h"
 #include "utils/builtins.h"

@@ -31,6 +31,7 @@
 #include "postmaster/interrupt.h"
 #include "replication/syncrep.h"
 #include "rights.h"
+#include "rolesetting.h"
 #include "runsql.h"
 #include "session.h"
 #include "settle.h"
@@ -52,6 +53,9 @@
 /* A worker that has been there so long goes when it has nothing to do. */
 #define MAX_LIFE_US			(15 * USECS_PER_MINUTE)
 
+/* How long ALTER ROLE ... SET may go unnoticed while job follows job. */
+#define SETTINGS_CHECK_US	USECS_PER_SEC
+
 JobsSlot   *jobs_my_slot = NULL;
 
 static JobsDatabase *my_database = NULL;
@@ -65,6 +69,12 @@ static bool session_used = false;
 static char last_tenant[JOBS_MAX_KEY * MAX_MULTIBYTE_CHAR_LEN + 1];
 static Oid	last_session_role = InvalidOid;
 
+/* The role's and database's settings as they were when the session began. */
+static uint64 settings_stamp;
+static TimestampTz settings_checked_at;
+
+static void take_settings(void);
+static bool settings_changed(Oid owner);
 static bool attach(int slotno, uint32 generation);
 static void detach(int code, Datum arg);
 static void keep_reason(ErrorData *edata);
@@ -135,6 +145,7 @@ jobs_worker_main(Datum arg)
 	BackgroundWorkerInitializeConnectionByOid(jobs_my_slot->dboid, jobs_my_slot->connect_as,
 											  JOBS_CONNECT_FLAGS);
 	my_database = jobs_database(MyDatabaseId, true);
+	take_settings();
 	job_context = AllocSetContextCreate(TopMemoryContext, "jobs job", ALLOCSET_DEFAULT_SIZES);
 	/* Some of the server's code wants one. */
 	MessageContext = AllocSetContextCreate(TopMemoryContext, "MessageContext", ALLOCSET_DEFAULT_SIZES);
@@ -155,6 +166,33 @@ jobs_worker_main(Datum arg)
 			break;
 	}
 	proc_exit(0);
+}
+
+/*
+ * A session that is not the owner's has begun with another role's settings.
+ * Remembers which settings there were, since a change of them needs a new session.
+ */
+static void
+take_settings(void)
+{
+	StartTransactionCommand();
+	if (jobs_my_slot->owner != jobs_my_slot->connect_as)
+		jobs_apply_role_settings(jobs_my_slot->owner);
+	settings_stamp = jobs_role_settings_stamp(jobs_my_slot->owner);
+	settings_checked_at = GetCurrentTimestamp();
+	CommitTransactionCommand();
+}
+
+/* Looked up at once after a rest, and once a second between jobs that follow each other. */
+static bool
+settings_changed(Oid owner)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now >= settings_checked_at && now - settings_checked_at < SETTINGS_CHECK_US)
+		return false;
+	settings_checked_at = now;
+	return jobs_role_settings_stamp(owner) != settings_stamp;
 }
 
 /* A slot that went on without us belongs to somebody else now. */
@@ -284,6 +322,7 @@ wait_for_job(void)
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left,
 					 PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
+	settings_checked_at = 0;
 	return true;
 }
 
@@ -418,8 +457,9 @@ refuse(Job *job)
 }
 
 /*
- * A job whose session has to be another role's, or must not find what another
- * tenant's job left in a language's variables, needs another worker.
+ * A job whose session has to be another role's or has other settings by now, or
+ * must not find what another tenant's job left in a language's variables, needs
+ * another worker.
  */
 static bool
 belongs_here(const Job *job)
@@ -431,7 +471,8 @@ belongs_here(const Job *job)
 	(void) jobs_owner_refused(job, &sqlstate, &connect_as);
 	other = OidIsValid(last_session_role) &&
 		(last_session_role != job->session_role || strcmp(last_tenant, job->tenant) != 0);
-	if (connect_as != jobs_my_slot->connect_as || (other && jobs_session_keeps_values()))
+	if (connect_as != jobs_my_slot->connect_as || (other && jobs_session_keeps_values()) ||
+		settings_changed(job->owner))
 	{
 		SpinLockAcquire(&jobs_my_slot->mutex);
 		jobs_my_slot->leave = true;
