@@ -7,26 +7,24 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+
 #include "access/xact.h"
 #include "dispatch.h"
 #include "guc.h"
 #include "rolesetting.h"
-#include <limits.h>
 #include "miscadmin.h"
-#include "postmaster/bgworker.h"
 #include "rights.h"
 #include "settle.h"
+#include "slots.h"
 #include "store.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "wake.h"
-#include "worker.h"
 
 #define MAX_DEALT			16	/* jobs dealt to one worker ahead */
 #define SLOW_JOB_US			20000	/* jobs behind a longer one are taken back */
-#define TIME_SLICE_US		200000	/* of an owner's slot that others want */
-#define RESERVED_US			USECS_PER_SEC	/* of a slot given up for somebody */
 #define RETRY_PROCESS_US	USECS_PER_SEC	/* the server was out of processes */
 
 /* A slot as it was when this round began, kept true while we deal. */
@@ -54,7 +52,6 @@ typedef struct Party
 
 static JobsDatabase *db = NULL;
 static SlotView *views = NULL;
-static BackgroundWorkerHandle **handles = NULL;
 static List *parties = NIL;		/* of Party * */
 static TimestampTz next_look;
 
@@ -70,16 +67,8 @@ static void deal_ahead(void);
 static void start_workers(TimestampTz now);
 static Party *neediest(void);
 static bool start_one(Party *party, TimestampTz now);
-static bool register_worker(int slotno);
 static bool resolve_role(JobsEntry *entry, Oid *connect_as);
-static int	take_slot(Oid owner, Oid connect_as, TimestampTz now);
-static int	find_free(TimestampTz now);
-static void ask_for_slot(const Party *party, TimestampTz now);
-static int	slots_of(Oid dboid, Oid owner);
-static bool is_victim(JobsSlot *slot, const Party *party, TimestampTz now, bool idle);
 static void look_again(TimestampTz when);
-static int	take_inbox(int slotno, JobId *ids);
-static void wake_worker(int slotno);
 static int	deal_some(Party *party, int slotno, int n);
 
 /* ------------------------------------------------------------------------
@@ -93,11 +82,7 @@ jobs_dispatch(JobsDatabase *database, TimestampTz now)
 	db = database;
 	next_look = DT_NOEND;
 	if (views == NULL)
-	{
 		views = MemoryContextAllocZero(TopMemoryContext, jobs_shared->nslots * sizeof(SlotView));
-		handles = MemoryContextAllocZero(TopMemoryContext,
-										 jobs_shared->nslots * sizeof(BackgroundWorkerHandle *));
-	}
 	if (!jobs_enabled)
 	{
 		jobs_take_back(db);
@@ -146,7 +131,7 @@ view_slots(TimestampTz now)
 
 		/* Jobs must not wait behind one that takes its time. */
 		if (view->inbox_n > 0 && view->slow)
-			n = take_inbox(i, ids);
+			n = jobs_slot_take_inbox(i, ids);
 		else if (view->inbox_n > 0 && view->busy)
 			look_again(now + SLOW_JOB_US);
 		view->inbox_n -= n;
@@ -262,34 +247,11 @@ share(const Party *party)
 static bool
 deal(int slotno, JobsEntry *entry)
 {
-	JobsSlot   *slot = &jobs_shared->slots[slotno];
-	bool		dealt;
-
-	SpinLockAcquire(&slot->mutex);
-	dealt = !slot->leave && slot->inbox_n < JOBS_INBOX;
-	if (dealt)
-	{
-		slot->inbox[(slot->inbox_first + slot->inbox_n) % JOBS_INBOX] = entry->id;
-		slot->inbox_n++;
-		slot->idle = false;
-	}
-	SpinLockRelease(&slot->mutex);
-	if (!dealt)
+	if (!jobs_slot_deal(slotno, entry->id))
 		return false;
 	jobs_queue_dealt(entry, slotno);
 	views[slotno].inbox_n++;
 	return true;
-}
-
-static void
-wake_worker(int slotno)
-{
-	JobsSlot   *slot = &jobs_shared->slots[slotno];
-
-	LWLockAcquire(jobs_shared->lock, LW_SHARED);
-	if (slot->state == SLOT_ALIVE && slot->latch)
-		SetLatch(slot->latch);
-	LWLockRelease(jobs_shared->lock);
 }
 
 /* Deals up to n jobs; returns how many. */
@@ -323,7 +285,7 @@ deal_to_idle(void)
 		{
 			party->nworking++;
 			views[i].busy = true;
-			wake_worker(i);
+			jobs_slot_wake(i);
 		}
 	}
 }
@@ -348,24 +310,9 @@ deal_ahead(void)
 		{
 			look_again(GetCurrentTimestamp() + SLOW_JOB_US);
 			/* It may have found the inbox empty just now. */
-			wake_worker(i);
+			jobs_slot_wake(i);
 		}
 	}
-}
-
-static int
-take_inbox(int slotno, JobId *ids)
-{
-	JobsSlot   *slot = &jobs_shared->slots[slotno];
-	int			n;
-
-	SpinLockAcquire(&slot->mutex);
-	n = slot->inbox_n;
-	for (int i = 0; i < n; i++)
-		ids[i] = slot->inbox[(slot->inbox_first + i) % JOBS_INBOX];
-	slot->inbox_n = 0;
-	SpinLockRelease(&slot->mutex);
-	return n;
 }
 
 void
@@ -378,7 +325,7 @@ jobs_take_back(JobsDatabase *database)
 
 		if (jobs_shared->slots[i].dboid != database->dboid)
 			continue;
-		n = take_inbox(i, ids);
+		n = jobs_slot_take_inbox(i, ids);
 		for (int j = 0; j < n; j++)
 		{
 			JobsEntry  *entry = jobs_queue_find(ids[j]);
@@ -440,41 +387,31 @@ start_one(Party *party, TimestampTz now)
 		party->nready--;
 		return true;
 	}
-	slotno = take_slot(party->owner, connect_as, now);
+	slotno = jobs_slot_take(db->dboid, party->owner, connect_as, now);
 	if (slotno < 0)
 	{
-		ask_for_slot(party, now);
+		db->wants_slot = true;
+		look_again(now + TIME_SLICE_US);
+		jobs_slot_ask(db->dboid, party->owner, party->nslots, now);
 		return false;
 	}
 	views[slotno] = (SlotView) {.ours = true, .owner = party->owner, .connect_as = connect_as, .busy = true};
 	(void) deal_some(party, slotno, share(party));
 	party->nslots++;
 	party->nworking++;
-	if (register_worker(slotno))
+	if (jobs_slot_start(slotno))
 	{
 		db->no_process = false;
 		return true;
 	}
 
 	/* Out of background workers: other databases may need the slot less. */
-	handles[slotno] = NULL;
 	db->no_process = true;
 	jobs_take_back(db);
 	jobs_free_slot(slotno);
 	views[slotno].ours = false;
 	look_again(now + RETRY_PROCESS_US);
 	return false;
-}
-
-/* The handle must last. */
-static bool
-register_worker(int slotno)
-{
-	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-	bool		done = jobs_worker_register(slotno, &handles[slotno]);
-
-	MemoryContextSwitchTo(old);
-	return done;
 }
 
 /*
@@ -511,236 +448,4 @@ resolve_role(JobsEntry *entry, Oid *connect_as)
 	if (failure.message && !held)
 		jobs_push_event(db, false, id, id);
 	return job != NULL;
-}
-
-static int
-find_free(TimestampTz now)
-{
-	int			reserved = -1;
-
-	for (int i = 0; i < jobs_shared->nslots; i++)
-	{
-		JobsSlot   *slot = &jobs_shared->slots[i];
-
-		if (slot->state != SLOT_FREE)
-			continue;
-		if (slot->reserved_for == db->dboid)
-			return i;
-		if (!OidIsValid(slot->reserved_for) || now - slot->reserved_at > RESERVED_US)
-			reserved = i;
-	}
-	return reserved;
-}
-
-/* A free slot, now ours; -1 if there is none. */
-static int
-take_slot(Oid owner, Oid connect_as, TimestampTz now)
-{
-	int			slotno;
-
-	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
-	slotno = find_free(now);
-	if (slotno >= 0)
-	{
-		JobsSlot   *slot = &jobs_shared->slots[slotno];
-
-		slot->state = SLOT_STARTING;
-		slot->generation++;
-		slot->dboid = db->dboid;
-		slot->owner = owner;
-		slot->connect_as = connect_as;
-		slot->pid = 0;
-		slot->latch = NULL;
-		slot->reserved_for = InvalidOid;
-		slot->taken_at = now;
-		slot->job = 0;
-		slot->job_shown = false;
-		slot->inbox_n = 0;
-		slot->idle = false;
-		slot->leave = false;
-		slot->cancel = false;
-		slot->finishing = false;
-		slot->reason[0] = '\0';
-		slot->reason_code = 0;
-		slot->progress.job = 0;
-		pg_atomic_write_u32(&slot->ring_head, pg_atomic_read_u32(&slot->ring_tail));
-	}
-	LWLockRelease(jobs_shared->lock);
-	return slotno;
-}
-
-static int
-slots_of(Oid dboid, Oid owner)
-{
-	int			n = 0;
-
-	for (int i = 0; i < jobs_shared->nslots; i++)
-	{
-		JobsSlot   *slot = &jobs_shared->slots[i];
-
-		if (slot->state != SLOT_FREE && slot->dboid == dboid && slot->owner == owner)
-			n++;
-	}
-	return n;
-}
-
-/* Whether a slot is to be given up for a party: an idle one, or one after its job. */
-static bool
-is_victim(JobsSlot *slot, const Party *party, TimestampTz now, bool idle)
-{
-	if (slot->state != SLOT_ALIVE || slot->leave)
-		return false;
-	if (slot->dboid == db->dboid && slot->owner == party->owner)
-		return idle && slot->idle;
-	if (idle)
-		return slot->idle;
-	return slots_of(slot->dboid, slot->owner) > party->nslots + 1 ||
-		(party->nslots == 0 && now - slot->taken_at > TIME_SLICE_US);
-}
-
-/*
- * Makes the worker go that can best be spared: one without work, or of the
- * owner with the most.  One at a time.
- */
-static void
-ask_for_slot(const Party *party, TimestampTz now)
-{
-	JobsSlot   *best = NULL;
-
-	db->wants_slot = true;
-	look_again(now + TIME_SLICE_US);
-	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < jobs_shared->nslots; i++)
-	{
-		JobsSlot   *slot = &jobs_shared->slots[i];
-
-		if (slot->reserved_for == db->dboid && slot->state != SLOT_FREE &&
-			now - slot->reserved_at < RESERVED_US)
-		{
-			best = NULL;
-			LWLockRelease(jobs_shared->lock);
-			return;
-		}
-		if (is_victim(slot, party, now, true) && (best == NULL || !best->idle))
-			best = slot;
-		else if ((best == NULL || !best->idle) && is_victim(slot, party, now, false) &&
-				 (best == NULL || slots_of(slot->dboid, slot->owner) > slots_of(best->dboid, best->owner)))
-			best = slot;
-	}
-	if (best)
-	{
-		SpinLockAcquire(&best->mutex);
-		best->leave = true;
-		SpinLockRelease(&best->mutex);
-		best->reserved_for = db->dboid;
-		best->reserved_at = now;
-		if (best->latch)
-			SetLatch(best->latch);
-	}
-	LWLockRelease(jobs_shared->lock);
-}
-
-/* ------------------------------------------------------------------------
- * Slots that end
- * ------------------------------------------------------------------------
- */
-
-bool
-jobs_has_slots(Oid dboid)
-{
-	bool		found = false;
-
-	LWLockAcquire(jobs_shared->lock, LW_SHARED);
-	for (int i = 0; i < jobs_shared->nslots && !found; i++)
-		found = jobs_shared->slots[i].state != SLOT_FREE && jobs_shared->slots[i].dboid == dboid;
-	LWLockRelease(jobs_shared->lock);
-	return found;
-}
-
-bool
-jobs_any_busy(Oid dboid)
-{
-	for (int i = 0; i < jobs_shared->nslots; i++)
-	{
-		JobsSlot   *slot = &jobs_shared->slots[i];
-
-		if (slot->dboid == dboid && slot->state != SLOT_FREE && slot->job != 0)
-			return true;
-	}
-	return false;
-}
-
-void
-jobs_dismiss(Oid dboid)
-{
-	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < jobs_shared->nslots; i++)
-	{
-		JobsSlot   *slot = &jobs_shared->slots[i];
-
-		if (slot->state == SLOT_FREE || slot->dboid != dboid)
-			continue;
-		SpinLockAcquire(&slot->mutex);
-		slot->leave = true;
-		SpinLockRelease(&slot->mutex);
-		if (slot->latch)
-			SetLatch(slot->latch);
-	}
-	LWLockRelease(jobs_shared->lock);
-}
-
-/*
- * A scheduler that took over from another has no handle for a worker that was
- * asked for and has not come; that one is given up, and told so by the
- * generation when it comes after all.
- */
-int
-jobs_next_exited(Oid dboid)
-{
-	int			found = -1;
-
-	for (int i = 0; i < jobs_shared->nslots && found < 0; i++)
-	{
-		JobsSlot   *slot = &jobs_shared->slots[i];
-		pid_t		pid;
-
-		if (slot->dboid != dboid)
-			continue;
-		if (slot->state == SLOT_EXITED)
-			found = i;
-		else if (slot->state == SLOT_STARTING &&
-				 (handles == NULL || handles[i] == NULL ||
-				  GetBackgroundWorkerPid(handles[i], &pid) == BGWH_STOPPED))
-		{
-			LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
-			if (slot->state == SLOT_STARTING)
-				slot->state = SLOT_EXITED;
-			slot->generation++;
-			LWLockRelease(jobs_shared->lock);
-			found = slot->state == SLOT_EXITED ? i : -1;
-		}
-	}
-	return found;
-}
-
-void
-jobs_free_slot(int slotno)
-{
-	JobsSlot   *slot = &jobs_shared->slots[slotno];
-
-	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
-	slot->state = SLOT_FREE;
-	slot->dboid = InvalidOid;
-	slot->owner = InvalidOid;
-	slot->job = 0;
-	slot->job_shown = false;
-	slot->inbox_n = 0;
-	slot->progress.job = 0;
-	LWLockRelease(jobs_shared->lock);
-	if (handles && handles[slotno])
-	{
-		pfree(handles[slotno]);
-		handles[slotno] = NULL;
-	}
-	jobs_wake_slot_seekers();
 }

@@ -27,23 +27,4 @@ extern TimestampTz jobs_dispatch(JobsDatabase *db, TimestampTz now);
 /* Takes all that has been dealt and not begun back into the queue. */
 extern void jobs_take_back(JobsDatabase *db);
 
-/* Whether the database has a slot, with or without work. */
-extern bool jobs_has_slots(Oid dboid);
-
-/* Whether one of its workers has a job. */
-extern bool jobs_any_busy(Oid dboid);
-
-/* Lets idle workers of the database go; all once they are idle. */
-extern void jobs_dismiss(Oid dboid);
-
-/*
- * The next slot of the database whose process has gone, -1 for none: a worker
- * that exited, or one that was asked for and never came.
- */
-extern int	jobs_next_exited(Oid dboid);
-
-/* Gives a slot that was settled back to all. */
-extern void jobs_free_slot(int slotno);
-
-
 #endif							/* JOBS_DISPATCH_H */

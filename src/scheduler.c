@@ -26,6 +26,7 @@
 #include "queue.h"
 #include "scheduler.h"
 #include "shmem.h"
+#include "slots.h"
 #include "storage/ipc.h"
 #include "store.h"
 #include "tcop/tcopprot.h"

@@ -23,4 +23,19 @@ extern bool jobs_worker_register(int slotno, struct BackgroundWorkerHandle **han
 
 extern PGDLLEXPORT void jobs_worker_main(Datum arg);
 
+/* Tells the scheduler of a job, once that is committed. */
+extern void jobs_worker_tell(JobsEventKind kind, const Job *job);
+
+/* Wakes those who wait for a job. */
+extern void jobs_worker_wake_waiters(JobId job);
+
+/*
+ * Whether a transaction may be committed without waiting for the disk; more
+ * says that another will follow soon.  Notes that there is something to flush.
+ */
+extern bool jobs_worker_may_commit_async(bool more);
+
+/* Brings to the disk what has not been there for older_than microseconds. */
+extern void jobs_worker_flush(int64 older_than);
+
 #endif							/* JOBS_WORKER_H */

@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ *
+ * perform.h
+ *	  One job from its claim to its end, in a worker.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef JOBS_PERFORM_H
+#define JOBS_PERFORM_H
+
+#include "jobs.h"
+
+/* Prepares the session that has just been connected. */
+extern void jobs_perform_init(void);
+
+/*
+ * Claims a job that was dealt to this worker, runs it, and records its end.
+ * Raises nothing that the job causes; where bookkeeping fails the process ends,
+ * with the reason in its slot.
+ */
+extern void jobs_perform(JobId id);
+
+/* Nothing to do for now: cleans the session and shows it as idle. */
+extern void jobs_perform_rest(void);
+
+#endif							/* JOBS_PERFORM_H */

@@ -1,0 +1,320 @@
+/*-------------------------------------------------------------------------
+ *
+ * slots.c
+ *	  The scheduler's side of the workers' slots.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
+#include "slots.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "worker.h"
+
+#define RESERVED_US			USECS_PER_SEC	/* of a slot given up for somebody */
+
+/* Of the workers that this process has asked for; NULL where it has not. */
+static BackgroundWorkerHandle **handles = NULL;
+
+static int	find_free(Oid dboid, TimestampTz now);
+static int	slots_of(Oid dboid, Oid owner);
+static bool is_victim(JobsSlot *slot, Oid dboid, Oid owner, int nslots, TimestampTz now, bool idle);
+
+/* ------------------------------------------------------------------------
+ * Dealing
+ * ------------------------------------------------------------------------
+ */
+
+bool
+jobs_slot_deal(int slotno, JobId job)
+{
+	JobsSlot   *slot = &jobs_shared->slots[slotno];
+	bool		dealt;
+
+	SpinLockAcquire(&slot->mutex);
+	dealt = !slot->leave && slot->inbox_n < JOBS_INBOX;
+	if (dealt)
+	{
+		slot->inbox[(slot->inbox_first + slot->inbox_n) % JOBS_INBOX] = job;
+		slot->inbox_n++;
+		slot->idle = false;
+	}
+	SpinLockRelease(&slot->mutex);
+	return dealt;
+}
+
+int
+jobs_slot_take_inbox(int slotno, JobId *ids)
+{
+	JobsSlot   *slot = &jobs_shared->slots[slotno];
+	int			n;
+
+	SpinLockAcquire(&slot->mutex);
+	n = slot->inbox_n;
+	for (int i = 0; i < n; i++)
+		ids[i] = slot->inbox[(slot->inbox_first + i) % JOBS_INBOX];
+	slot->inbox_n = 0;
+	SpinLockRelease(&slot->mutex);
+	return n;
+}
+
+void
+jobs_slot_wake(int slotno)
+{
+	JobsSlot   *slot = &jobs_shared->slots[slotno];
+
+	LWLockAcquire(jobs_shared->lock, LW_SHARED);
+	if (slot->state == SLOT_ALIVE && slot->latch)
+		SetLatch(slot->latch);
+	LWLockRelease(jobs_shared->lock);
+}
+
+/* ------------------------------------------------------------------------
+ * Slots that begin
+ * ------------------------------------------------------------------------
+ */
+
+/* The handle must last. */
+bool
+jobs_slot_start(int slotno)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	bool		done;
+
+	if (handles == NULL)
+		handles = palloc0(jobs_shared->nslots * sizeof(BackgroundWorkerHandle *));
+	done = jobs_worker_register(slotno, &handles[slotno]);
+	if (!done)
+		handles[slotno] = NULL;
+	MemoryContextSwitchTo(old);
+	return done;
+}
+
+/* First one that is kept for the database, then any that is kept for none; -1 if there is none. */
+static int
+find_free(Oid dboid, TimestampTz now)
+{
+	int			found = -1;
+
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+
+		if (slot->state != SLOT_FREE)
+			continue;
+		if (slot->reserved_for == dboid)
+			return i;
+		if (!OidIsValid(slot->reserved_for) || now - slot->reserved_at > RESERVED_US)
+			found = i;
+	}
+	return found;
+}
+
+int
+jobs_slot_take(Oid dboid, Oid owner, Oid connect_as, TimestampTz now)
+{
+	int			slotno;
+
+	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
+	slotno = find_free(dboid, now);
+	if (slotno >= 0)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[slotno];
+
+		slot->state = SLOT_STARTING;
+		slot->generation++;
+		slot->dboid = dboid;
+		slot->owner = owner;
+		slot->connect_as = connect_as;
+		slot->pid = 0;
+		slot->latch = NULL;
+		slot->reserved_for = InvalidOid;
+		slot->taken_at = now;
+		slot->job = 0;
+		slot->job_shown = false;
+		slot->inbox_n = 0;
+		slot->idle = false;
+		slot->leave = false;
+		slot->cancel = false;
+		slot->finishing = false;
+		slot->reason[0] = '\0';
+		slot->reason_code = 0;
+		slot->progress.job = 0;
+		pg_atomic_write_u32(&slot->ring_head, pg_atomic_read_u32(&slot->ring_tail));
+	}
+	LWLockRelease(jobs_shared->lock);
+	return slotno;
+}
+
+static int
+slots_of(Oid dboid, Oid owner)
+{
+	int			n = 0;
+
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+
+		if (slot->state != SLOT_FREE && slot->dboid == dboid && slot->owner == owner)
+			n++;
+	}
+	return n;
+}
+
+/* Whether a slot is to be given up for an owner with nslots: an idle one, or one after its job. */
+static bool
+is_victim(JobsSlot *slot, Oid dboid, Oid owner, int nslots, TimestampTz now, bool idle)
+{
+	if (slot->state != SLOT_ALIVE || slot->leave)
+		return false;
+	if (slot->dboid == dboid && slot->owner == owner)
+		return idle && slot->idle;
+	if (idle)
+		return slot->idle;
+	return slots_of(slot->dboid, slot->owner) > nslots + 1 ||
+		(nslots == 0 && now - slot->taken_at > TIME_SLICE_US);
+}
+
+void
+jobs_slot_ask(Oid dboid, Oid owner, int nslots, TimestampTz now)
+{
+	JobsSlot   *best = NULL;
+
+	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+
+		if (slot->reserved_for == dboid && slot->state != SLOT_FREE &&
+			now - slot->reserved_at < RESERVED_US)
+		{
+			LWLockRelease(jobs_shared->lock);
+			return;
+		}
+		if (is_victim(slot, dboid, owner, nslots, now, true) && (best == NULL || !best->idle))
+			best = slot;
+		else if ((best == NULL || !best->idle) && is_victim(slot, dboid, owner, nslots, now, false) &&
+				 (best == NULL || slots_of(slot->dboid, slot->owner) > slots_of(best->dboid, best->owner)))
+			best = slot;
+	}
+	if (best)
+	{
+		SpinLockAcquire(&best->mutex);
+		best->leave = true;
+		SpinLockRelease(&best->mutex);
+		best->reserved_for = dboid;
+		best->reserved_at = now;
+		if (best->latch)
+			SetLatch(best->latch);
+	}
+	LWLockRelease(jobs_shared->lock);
+}
+
+/* ------------------------------------------------------------------------
+ * Slots that end
+ * ------------------------------------------------------------------------
+ */
+
+bool
+jobs_has_slots(Oid dboid)
+{
+	bool		found = false;
+
+	LWLockAcquire(jobs_shared->lock, LW_SHARED);
+	for (int i = 0; i < jobs_shared->nslots && !found; i++)
+		found = jobs_shared->slots[i].state != SLOT_FREE && jobs_shared->slots[i].dboid == dboid;
+	LWLockRelease(jobs_shared->lock);
+	return found;
+}
+
+bool
+jobs_any_busy(Oid dboid)
+{
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+
+		if (slot->dboid == dboid && slot->state != SLOT_FREE && slot->job != 0)
+			return true;
+	}
+	return false;
+}
+
+void
+jobs_dismiss(Oid dboid)
+{
+	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+
+		if (slot->state == SLOT_FREE || slot->dboid != dboid)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		slot->leave = true;
+		SpinLockRelease(&slot->mutex);
+		if (slot->latch)
+			SetLatch(slot->latch);
+	}
+	LWLockRelease(jobs_shared->lock);
+}
+
+/*
+ * A scheduler that took over from another has no handle for a worker that was
+ * asked for and has not come; that one is given up, and told so by the
+ * generation when it comes after all.
+ */
+int
+jobs_next_exited(Oid dboid)
+{
+	int			found = -1;
+
+	for (int i = 0; i < jobs_shared->nslots && found < 0; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+		pid_t		pid;
+
+		if (slot->dboid != dboid)
+			continue;
+		if (slot->state == SLOT_EXITED)
+			found = i;
+		else if (slot->state == SLOT_STARTING &&
+				 (handles == NULL || handles[i] == NULL ||
+				  GetBackgroundWorkerPid(handles[i], &pid) == BGWH_STOPPED))
+		{
+			LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
+			if (slot->state == SLOT_STARTING)
+				slot->state = SLOT_EXITED;
+			slot->generation++;
+			LWLockRelease(jobs_shared->lock);
+			found = slot->state == SLOT_EXITED ? i : -1;
+		}
+	}
+	return found;
+}
+
+void
+jobs_free_slot(int slotno)
+{
+	JobsSlot   *slot = &jobs_shared->slots[slotno];
+
+	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
+	slot->state = SLOT_FREE;
+	slot->dboid = InvalidOid;
+	slot->owner = InvalidOid;
+	slot->job = 0;
+	slot->job_shown = false;
+	slot->inbox_n = 0;
+	slot->progress.job = 0;
+	LWLockRelease(jobs_shared->lock);
+	if (handles && handles[slotno])
+	{
+		pfree(handles[slotno]);
+		handles[slotno] = NULL;
+	}
+	jobs_wake_slot_seekers();
+}
