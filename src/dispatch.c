@@ -46,7 +46,8 @@ typedef struct Party
 	int			nready;
 	int			nslots;
 	int			nworking;
-	JobId		first;			/* oldest of its first jobs */
+	int32		priority;		/* the highest of its first jobs ... */
+	JobId		first;			/* ... and the oldest of these */
 	bool		blocked;		/* no slot to be had in this round */
 } Party;
 
@@ -57,6 +58,7 @@ static TimestampTz next_look;
 
 static void view_slots(TimestampTz now);
 static void find_parties(void);
+static void count_elsewhere(void);
 static Party *party_of(Oid owner, bool create);
 static bool lane_fits(const JobsLane *lane, const SlotView *view);
 static JobsEntry *best_entry(Oid owner, const SlotView *view);
@@ -165,7 +167,6 @@ party_of(Oid owner, bool create)
 	party->limit = jobs_role_limit(owner);
 	if (party->limit == 0)
 		party->limit = INT_MAX;
-	party->first = PG_INT64_MAX;
 	parties = lappend(parties, party);
 	return party;
 }
@@ -180,13 +181,20 @@ find_parties(void)
 	dlist_foreach(iter, &jobs_lanes)
 	{
 		JobsLane   *lane = dlist_container(JobsLane, node, iter.cur);
+		JobsEntry  *first;
 		Party	   *party;
 
 		if (lane->paused)
 			continue;
 		party = party_of(lane->owner, true);
+		first = jobs_lane_first(lane);
+		if (party->nready == 0 || first->priority > party->priority ||
+			(first->priority == party->priority && first->id < party->first))
+		{
+			party->priority = first->priority;
+			party->first = first->id;
+		}
 		party->nready += lane->nready;
-		party->first = Min(party->first, jobs_lane_first(lane)->id);
 	}
 	for (int i = 0; i < jobs_shared->nslots; i++)
 	{
@@ -198,6 +206,31 @@ find_parties(void)
 			party->nworking += views[i].busy;
 		}
 	}
+	count_elsewhere();
+}
+
+/*
+ * The limit of a role holds for all databases together.  Whoever is at it
+ * because of others is woken when one of their workers has nothing to do.
+ */
+static void
+count_elsewhere(void)
+{
+	LWLockAcquire(jobs_shared->lock, LW_SHARED);
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+		Party	   *party;
+
+		if (slot->state == SLOT_FREE || slot->dboid == db->dboid || slot->idle)
+			continue;
+		party = party_of(slot->owner, false);
+		if (party == NULL || party->limit == INT_MAX)
+			continue;
+		if (++party->nworking >= party->limit)
+			db->wants_slot = true;
+	}
+	LWLockRelease(jobs_shared->lock);
 }
 
 /* ------------------------------------------------------------------------
@@ -353,7 +386,11 @@ start_workers(TimestampTz now)
 	}
 }
 
-/* The owner with the fewest slots who could use one more. */
+/*
+ * The owner with the fewest slots who could use one more.  Priorities count
+ * among an owner's jobs, and between owners only where all else is equal: else
+ * one owner could starve the others.
+ */
 static Party *
 neediest(void)
 {
@@ -367,7 +404,9 @@ neediest(void)
 		if (party->blocked || party->nready == 0 || party->nworking >= party->limit)
 			continue;
 		if (best == NULL || party->nslots < best->nslots ||
-			(party->nslots == best->nslots && party->first < best->first))
+			(party->nslots == best->nslots &&
+			 (party->priority > best->priority ||
+			  (party->priority == best->priority && party->first < best->first))))
 			best = party;
 	}
 	return best;

@@ -87,7 +87,8 @@ define_administrators_settings(void)
 							   PGC_SUSET, GUC_LIST_INPUT, NULL, NULL, NULL);
 	define_time("jobs.progress_interval", "The shortest time between two progress notifications of a job.",
 				NULL, &jobs_progress_interval, 10, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
-	define_time("jobs.worker_idle_timeout", "How long a worker without work stays.", NULL,
+	define_time("jobs.worker_idle_timeout", "How long a worker without work stays.",
+				"And, after the last worker, the scheduler of a database.",
 				&jobs_worker_idle_timeout, 0, SECS_PER_DAY_INT, PGC_SIGHUP, GUC_UNIT_S);
 	define_time("jobs.history_retention", "How long finished jobs are kept.",
 				"-1 keeps them until they are deleted.",

@@ -38,7 +38,7 @@
 #define NOTIFY_EVERY_US		5000	/* state changes together, while there are many */
 #define COOLING_US			2000	/* workers' events together, likewise */
 #define KILL_AFTER_CANCEL_US	(5 * USECS_PER_SEC)
-#define LEAVE_AFTER_US		USECS_PER_MINUTE
+#define LEAVE_AFTER_MIN_S	1	/* however short jobs.worker_idle_timeout is */
 #define SHUTDOWN_US			USECS_PER_SEC
 
 static JobsDatabase *db = NULL;
@@ -434,12 +434,14 @@ push_news(TimestampTz now)
 }
 
 /*
- * With no worker, nothing ready and no timer near for a minute.  Sets *when to
- * the time at which to ask again.
+ * With no worker, nothing ready and no timer near for as long as idle workers
+ * stay.  Sets *when to the time at which to ask again.
  */
 static bool
 may_leave(TimestampTz now, TimestampTz *when)
 {
+	TimestampTz stay = Max(jobs_worker_idle_timeout, LEAVE_AFTER_MIN_S) * USECS_PER_SEC;
+
 	if (db->leave)
 	{
 		jobs_dismiss(MyDatabaseId);
@@ -447,14 +449,14 @@ may_leave(TimestampTz now, TimestampTz *when)
 	}
 	if (jobs_has_slots(MyDatabaseId) || jobs_notify_pending() ||
 		(jobs_enabled && jobs_queue_any_ready()) ||
-		Min(jobs_queue_next_due(), retain_at) < now + LEAVE_AFTER_US)
+		Min(jobs_queue_next_due(), retain_at) < now + stay)
 	{
 		busy_at = now;
 		return false;
 	}
-	if (now - busy_at >= LEAVE_AFTER_US)
+	if (now - busy_at >= stay)
 		return true;
-	*when = Min(*when, busy_at + LEAVE_AFTER_US);
+	*when = Min(*when, busy_at + stay);
 	return false;
 }
 

@@ -177,7 +177,7 @@ extern void jobs_shmem_init(void);
  */
 extern JobsDatabase *jobs_database(Oid dboid, bool create);
 
-/* Wakes the schedulers that wait for a slot; after one has become free. */
+/* Wakes the schedulers that wait for a slot; after one has become free or idle. */
 extern void jobs_wake_slot_seekers(void);
 
 /* Wakes a database's scheduler, or the launcher to start one. */

@@ -151,7 +151,7 @@ running_of(Outlook *look, Oid owner)
 	{
 		JobsSlot   *slot = &jobs_shared->slots[i];
 
-		if (slot->dboid == MyDatabaseId && slot->owner == owner && slot->state != SLOT_FREE && !slot->idle)
+		if (slot->owner == owner && slot->state != SLOT_FREE && !slot->idle)
 			running->njobs++;
 	}
 	LWLockRelease(jobs_shared->lock);

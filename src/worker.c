@@ -236,7 +236,10 @@ wait_for_job(void)
 	if (work)
 		return true;
 	if (became_idle)
+	{
 		jobs_wake_scheduler(my_database);
+		jobs_wake_slot_seekers();
+	}
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left,
 					 PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
