@@ -85,7 +85,7 @@ jobs_dispatch(JobsDatabase *database, TimestampTz now)
 	next_look = DT_NOEND;
 	if (views == NULL)
 		views = MemoryContextAllocZero(TopMemoryContext, jobs_shared->nslots * sizeof(SlotView));
-	if (!jobs_enabled)
+	if (!jobs_enabled || db->leave)
 	{
 		jobs_take_back(db);
 		return DT_NOEND;
@@ -228,7 +228,11 @@ count_elsewhere(void)
 		if (party == NULL || party->limit == INT_MAX)
 			continue;
 		if (++party->nworking >= party->limit)
+		{
 			db->wants_slot = true;
+			/* It may have become idle just before we wanted to be told. */
+			look_again(GetCurrentTimestamp() + TIME_SLICE_US);
+		}
 	}
 	LWLockRelease(jobs_shared->lock);
 }

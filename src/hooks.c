@@ -151,7 +151,8 @@ database_to_empty(Node *statement)
 		dboid = template_of((CreatedbStmt *) statement);
 		as_template = true;
 	}
-	if (!OidIsValid(dboid) || dboid == MyDatabaseId || !may_empty(dboid, as_template))
+	/* One's own database can only be a template. */
+	if (!OidIsValid(dboid) || (dboid == MyDatabaseId && !as_template) || !may_empty(dboid, as_template))
 		return InvalidOid;
 	return dboid;
 }
@@ -235,7 +236,7 @@ make_quiet(Oid dboid)
 	return db;
 }
 
-/* A database that is gone is found out by the scheduler that is started for it. */
+/* A database that is gone is found out by the launcher, an extension by the scheduler. */
 static void
 end_quiet(JobsDatabase *db)
 {

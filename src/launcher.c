@@ -242,20 +242,15 @@ reap(int i, TimestampTz now)
 	watch->handle = NULL;
 
 	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
+	failed = db->dboid == watch->dboid && (db->starting || db->failed);
 	if (db->starting)
 		db->wanted = true;
 	db->starting = false;
-	failed = db->dboid == watch->dboid && db->wanted;
 	LWLockRelease(jobs_shared->lock);
 	if (!failed || now - watch->started_at > SHORT_LIFE_US)
 	{
 		watch->failures = 0;
 		watch->not_before = 0;
-		return;
-	}
-	if (!database_exists(watch->dboid))
-	{
-		forget_database(i);
 		return;
 	}
 	/* The first time may be an administrator's doing. */
@@ -321,6 +316,12 @@ start_scheduler(int i, TimestampTz now)
 	{
 		watch->dboid = db->dboid;
 		watch->failures = 0;
+		watch->not_before = 0;
+	}
+	if (!database_exists(watch->dboid))
+	{
+		forget_database(i);
+		return true;
 	}
 	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
 	db->starting = true;

@@ -163,6 +163,7 @@ attach(Oid dboid)
 		db->scheduler_latch = MyLatch;
 		db->starting = false;
 		db->wanted = false;
+		db->failed = false;
 		db->cooling = false;
 		db->next_needed = DT_NOEND;
 		/* Until it has left by itself, somebody has to look after what it leaves. */
@@ -182,7 +183,7 @@ detach(int code, Datum arg)
 		db->scheduler_pid = 0;
 		db->scheduler_latch = NULL;
 		if (code != 0)
-			db->wanted = true;
+			db->wanted = db->failed = true;
 	}
 	LWLockRelease(jobs_shared->lock);
 	jobs_wake_launcher();
@@ -343,7 +344,8 @@ run_round(void)
 
 	take_database_events();
 	events = take_worker_events();
-	settle_exited(false);
+	/* A command that wants nobody here has ended them, not an administrator. */
+	settle_exited(db->leave);
 	jobs_books_look();
 
 	now = GetCurrentTimestamp();

@@ -110,6 +110,7 @@ jobs_database(Oid dboid, bool create)
 		found->scheduler_latch = NULL;
 		found->starting = false;
 		found->wanted = false;
+		found->failed = false;
 		found->next_needed = DT_NOEND;
 		found->quiet = 0;
 		found->leave = false;

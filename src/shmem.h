@@ -51,6 +51,7 @@ typedef struct JobsDatabase
 	Latch	   *scheduler_latch;
 	bool		starting;		/* the launcher has asked for a scheduler */
 	bool		wanted;			/* somebody wants a scheduler now */
+	bool		failed;			/* the last scheduler ended with an error */
 	TimestampTz next_needed;	/* DT_NOEND: only when something happens */
 	int			quiet;			/* utility commands that keep it quiet */
 	/* guarded by mutex */
