@@ -30,9 +30,9 @@
 #include "miscadmin.h"
 #include "shmem.h"
 #include "slots.h"
-#include "storage/ipc.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "wake.h"
@@ -42,8 +42,11 @@
 
 static ProcessUtility_hook_type prev_ProcessUtility_hook = NULL;
 
-/* This transaction drops the extension, so its database is kept quiet to the end. */
-static JobsDatabase *dropping = NULL;
+/*
+ * Databases that this transaction keeps quiet (of JobsDatabase *), in its memory.
+ * It ends that when it ends, also by a FATAL error.
+ */
+static List *quieted = NIL;
 
 static void process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 							ProcessUtilityContext context, ParamListInfo params,
@@ -54,7 +57,6 @@ static bool may_empty(Oid dboid, bool as_template);
 static bool drops_extension(Node *statement);
 static JobsDatabase *make_quiet(Oid dboid);
 static void end_quiet(JobsDatabase *db);
-static void end_quiet_on_error(int code, Datum arg);
 static void wait_until_empty(JobsDatabase *db, bool busy_too);
 static bool is_empty(JobsDatabase *db, bool busy_too);
 static void stop_workers(Oid dboid);
@@ -68,14 +70,6 @@ jobs_hooks_init(void)
 	RegisterXactCallback(at_xact_end, NULL);
 }
 
-#define run_it() \
-	do { \
-		if (prev_ProcessUtility_hook) \
-			prev_ProcessUtility_hook(pstmt, query, read_only_tree, context, params, env, dest, qc); \
-		else \
-			standard_ProcessUtility(pstmt, query, read_only_tree, context, params, env, dest, qc); \
-	} while (0)
-
 static void
 process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 				ProcessUtilityContext context, ParamListInfo params,
@@ -83,33 +77,22 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 {
 	Node	   *statement = pstmt->utilityStmt;
 	Oid			dboid = database_to_empty(statement);
-	JobsDatabase *db = OidIsValid(dboid) ? make_quiet(dboid) : NULL;
+	JobsDatabase *db;
 	bool		prepared = IsA(statement, TransactionStmt) &&
 		((TransactionStmt *) statement)->kind == TRANS_STMT_COMMIT_PREPARED;
 
-	if (db)
+	if (OidIsValid(dboid) && (db = make_quiet(dboid)) != NULL)
+		wait_until_empty(db, false);
+	else if (drops_extension(statement) && (db = make_quiet(MyDatabaseId)) != NULL)
 	{
-		/* Also where the session is terminated. */
-		PG_ENSURE_ERROR_CLEANUP(end_quiet_on_error, PointerGetDatum(db));
-		{
-			wait_until_empty(db, false);
-			run_it();
-		}
-		PG_END_ENSURE_ERROR_CLEANUP(end_quiet_on_error, PointerGetDatum(db));
-		end_quiet(db);
-		return;
+		stop_workers(MyDatabaseId);
+		wait_until_empty(db, true);
 	}
-	if (dropping == NULL && drops_extension(statement))
-	{
-		dropping = make_quiet(MyDatabaseId);
-		if (dropping)
-		{
-			before_shmem_exit(end_quiet_on_error, PointerGetDatum(dropping));
-			stop_workers(MyDatabaseId);
-			wait_until_empty(dropping, true);
-		}
-	}
-	run_it();
+
+	if (prev_ProcessUtility_hook)
+		prev_ProcessUtility_hook(pstmt, query, read_only_tree, context, params, env, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, query, read_only_tree, context, params, env, dest, qc);
 
 	/* Nobody knows which jobs it has submitted. */
 	if (prepared && (db = jobs_database(MyDatabaseId, false)) != NULL)
@@ -224,9 +207,13 @@ static JobsDatabase *
 make_quiet(Oid dboid)
 {
 	JobsDatabase *db = jobs_database(dboid, false);
+	MemoryContext old;
 
 	if (db == NULL)
 		return NULL;
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	quieted = lappend(quieted, db);
+	MemoryContextSwitchTo(old);
 	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
 	db->quiet++;
 	db->leave = true;
@@ -248,12 +235,6 @@ end_quiet(JobsDatabase *db)
 	}
 	LWLockRelease(jobs_shared->lock);
 	jobs_wake_launcher();
-}
-
-static void
-end_quiet_on_error(int code, Datum arg)
-{
-	end_quiet((JobsDatabase *) DatumGetPointer(arg));
 }
 
 static void
@@ -298,11 +279,11 @@ stop_workers(Oid dboid)
 static void
 at_xact_end(XactEvent event, void *arg)
 {
-	JobsDatabase *db = dropping;
+	ListCell   *cell;
 
-	if (db == NULL || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE))
+	if (quieted == NIL || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE))
 		return;
-	dropping = NULL;
-	cancel_before_shmem_exit(end_quiet_on_error, PointerGetDatum(db));
-	end_quiet(db);
+	foreach(cell, quieted)
+		end_quiet(lfirst(cell));
+	quieted = NIL;
 }
