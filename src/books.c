@@ -26,6 +26,7 @@
 #define MAX_STARTS_FAILED	3	/* workers that died before a job began */
 #define RETAIN_BATCH		500
 #define RETAIN_PAUSE_US		20000
+#define SWEEP_US			USECS_PER_HOUR
 
 static JobsDatabase *db = NULL;
 static MemoryContext noted_context = NULL;
@@ -463,22 +464,34 @@ settle_lost(JobId id, const JobsFailure *failure, bool requeue)
  * ------------------------------------------------------------------------
  */
 
+/*
+ * A clock that was set back may leave rows behind where the sweep has been, so
+ * it begins anew from time to time.
+ */
 TimestampTz
 jobs_books_retain(TimestampTz now)
 {
+	static TimestampTz history_from = DT_NOBEGIN;
+	static TimestampTz files_from = DT_NOBEGIN;
+	static TimestampTz sweep_began = 0;
 	TimestampTz next;
 	bool		more;
 
+	if (now < sweep_began || now - sweep_began > SWEEP_US)
+	{
+		history_from = files_from = DT_NOBEGIN;
+		sweep_began = now;
+	}
 	begin();
-	more = jobs_store_expire_files(now, RETAIN_BATCH);
-	next = jobs_store_next_expiry();
+	more = jobs_store_expire_files(&files_from, now, RETAIN_BATCH);
+	next = jobs_store_next_expiry(files_from);
 	if (jobs_history_retention >= 0)
 	{
 		int64		keep = jobs_history_retention * USECS_PER_SEC;
 		TimestampTz oldest;
 
-		more |= jobs_store_prune_history(now - keep, RETAIN_BATCH);
-		oldest = jobs_store_oldest_finished();
+		more |= jobs_store_prune_history(&history_from, now - keep, RETAIN_BATCH);
+		oldest = jobs_store_oldest_finished(history_from);
 		if (oldest != DT_NOEND)
 			next = Min(next, oldest + keep);
 	}

@@ -63,6 +63,7 @@ static void attach(void);
 static void detach(int code, Datum arg);
 static void list_databases(void);
 static void visit_databases(void);
+static void want_all(void);
 static TimestampTz watch_all(TimestampTz now);
 static void reap(int i, TimestampTz now);
 static bool database_exists(Oid dboid);
@@ -110,6 +111,7 @@ jobs_launcher_main(Datum arg)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			want_all();
 		}
 		visit_databases();
 		next = watch_all(GetCurrentTimestamp());
@@ -200,6 +202,24 @@ visit_databases(void)
 		unvisited = list_delete_first(unvisited);
 		looking++;
 	}
+}
+
+/*
+ * jobs.enabled may be on again, or jobs.history_retention shorter: what a
+ * scheduler said when it left no longer holds.
+ */
+static void
+want_all(void)
+{
+	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < JOBS_MAX_DATABASES; i++)
+	{
+		JobsDatabase *db = &jobs_shared->databases[i];
+
+		if (OidIsValid(db->dboid) && db->scheduler_pid == 0)
+			db->wanted = true;
+	}
+	LWLockRelease(jobs_shared->lock);
 }
 
 /* ------------------------------------------------------------------------

@@ -131,6 +131,7 @@ jobs_scheduler_main(Datum arg)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			retain_at = 0;
 		}
 		next = run_round();
 		now = GetCurrentTimestamp();

@@ -155,12 +155,13 @@ extern void jobs_store_remove_tokens(JobId job);
 /*
  * Retention, a batch at a time: deletes final jobs that ended before a time,
  * removes the bytes of files that have expired (at most about limit chunks).
- * Returns whether there is more to do now.  The next_ functions give the time
- * at which the oldest of each kind ends or expires, or DT_NOEND.
+ * *from is where to begin, DT_NOBEGIN at first, and moves on.  Returns whether
+ * there is more to do now.  The other two give the time at which the oldest of
+ * each kind ended or expires, or DT_NOEND.
  */
-extern bool jobs_store_prune_history(TimestampTz before, int limit);
-extern bool jobs_store_expire_files(TimestampTz now, int limit);
-extern TimestampTz jobs_store_oldest_finished(void);
-extern TimestampTz jobs_store_next_expiry(void);
+extern bool jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit);
+extern bool jobs_store_expire_files(TimestampTz *from, TimestampTz now, int limit);
+extern TimestampTz jobs_store_oldest_finished(TimestampTz from);
+extern TimestampTz jobs_store_next_expiry(TimestampTz from);
 
 #endif							/* JOBS_STORE_H */

@@ -24,6 +24,23 @@ enum
 };
 StaticAssertDecl(FILE_COUNT == JOBS_FILE_NATTS, "JOBS_FILE_NATTS is wrong");
 
+/* A table by the time at which its rows become superfluous. */
+typedef struct Timetable
+{
+	JobsRelName rel;
+	const char *index;
+	int			attno;
+} Timetable;
+
+typedef struct Due
+{
+	JobId		job;
+	TimestampTz time;
+} Due;
+
+static const Timetable history_times = {REL_HISTORY, "history_finished_at", 18};
+static const Timetable file_times = {REL_FILE, "file_expires_at", FILE_EXPIRES_AT + 1};
+
 #define GET(a)		(slot->tts_values[a])
 #define GET_TEXT(a)	TextDatumGetCString(GET(a))
 
@@ -32,8 +49,9 @@ static void change_file(JobId job, int64 downloads, bool no_chunks);
 static int64 remove_by_job(JobsRelName name, const char *index, int attno, JobId job);
 static bool lock_file(JobId job);
 static bytea *hash_value(const uint8 *hash);
-static int	due_jobs(JobsRelName name, const char *index, TimestampTz before, JobId *ids, int max);
-static TimestampTz first_time(JobsRelName name, const char *index, int attno);
+static int	due_jobs(const Timetable *table, TimestampTz from, TimestampTz before, Due *due, int max);
+static void passed(const Due *due, bool removed, bool *left, TimestampTz *from);
+static TimestampTz first_time(const Timetable *table, TimestampTz from);
 
 /* ------------------------------------------------------------------------
  * Files
@@ -299,42 +317,63 @@ jobs_store_remove_tokens(JobId job)
  * ------------------------------------------------------------------------
  */
 
-/* Up to max jobs whose time in an index is before a time, oldest first. */
+/*
+ * Up to max jobs whose time in an index is from a time on and before another,
+ * oldest first.  What was removed earlier is passed over by from: as long as a
+ * snapshot is held the index still has it.
+ */
 static int
-due_jobs(JobsRelName name, const char *index, TimestampTz before, JobId *ids, int max)
+due_jobs(const Timetable *table, TimestampTz from, TimestampTz before, Due *due, int max)
 {
 	JobsRel		r;
 	JobsRelScan scan;
-	ScanKeyData key;
+	ScanKeyData keys[2];
 	int			n = 0;
 
-	jobs_rel_open(&r, name, AccessShareLock);
-	ScanKeyInit(&key, 1, BTLessStrategyNumber, F_TIMESTAMPTZ_LT, TimestampTzGetDatum(before));
-	jobs_rel_scan(&scan, &r, index, &key, 1, GetLatestSnapshot());
+	jobs_rel_open(&r, table->rel, AccessShareLock);
+	ScanKeyInit(&keys[0], 1, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE, TimestampTzGetDatum(from));
+	ScanKeyInit(&keys[1], 1, BTLessStrategyNumber, F_TIMESTAMPTZ_LT, TimestampTzGetDatum(before));
+	jobs_rel_scan(&scan, &r, table->index, keys, 2, GetLatestSnapshot());
 	while (n < max && jobs_rel_next(&scan))
 	{
 		TupleTableSlot *slot = r.slot;
 
 		slot_getallattrs(slot);
-		ids[n++] = DatumGetInt64(GET(0));
+		due[n].job = DatumGetInt64(GET(0));
+		due[n++].time = DatumGetTimestampTz(GET(table->attno - 1));
 	}
 	jobs_rel_scan_end(&scan);
 	jobs_rel_close(&r);
 	return n;
 }
 
-bool
-jobs_store_prune_history(TimestampTz before, int limit)
+/* Moves on, but never past what had to be left because somebody has it. */
+static void
+passed(const Due *due, bool removed, bool *left, TimestampTz *from)
 {
-	JobId	   *ids = palloc(limit * sizeof(JobId));
-	int			n = due_jobs(REL_HISTORY, "history_finished_at", before, ids, limit);
+	*left |= !removed;
+	if (!*left)
+		*from = due->time;
+}
+
+bool
+jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit)
+{
+	Due		   *due = palloc(limit * sizeof(Due));
+	int			n = due_jobs(&history_times, *from, before, due, limit);
+	int			removed = 0;
+	bool		left = false;
 
 	for (int i = 0; i < n; i++)
 	{
-		if (jobs_store_lock_final(ids[i], JOBS_WAIT_SKIP))
-			jobs_store_delete(ids[i]);
+		bool		mine = jobs_store_lock_final(due[i].job, JOBS_WAIT_SKIP) != NULL;
+
+		if (mine)
+			jobs_store_delete(due[i].job);
+		removed += mine;
+		passed(&due[i], mine, &left, from);
 	}
-	return n == limit;
+	return n == limit && removed > 0;
 }
 
 /* A file that somebody is about to delete is left to him. */
@@ -351,50 +390,42 @@ lock_file(JobId job)
 }
 
 bool
-jobs_store_expire_files(TimestampTz now, int limit)
+jobs_store_expire_files(TimestampTz *from, TimestampTz now, int limit)
 {
-	JobId	   *ids = palloc(limit * sizeof(JobId));
-	int			n = due_jobs(REL_FILE, "file_expires_at", now, ids, limit);
+	Due		   *due = palloc(limit * sizeof(Due));
+	int			n = due_jobs(&file_times, *from, now, due, limit);
 	int64		chunks = 0;
+	bool		left = false;
 	int			i;
 
 	for (i = 0; i < n && chunks < limit; i++)
 	{
-		if (lock_file(ids[i]))
-			chunks += jobs_store_remove_chunks(ids[i]);
+		bool		mine = lock_file(due[i].job);
+
+		if (mine)
+			chunks += jobs_store_remove_chunks(due[i].job);
+		passed(&due[i], mine, &left, from);
 	}
-	return i < n || n == limit;
+	return (i < n || n == limit) && chunks > 0;
 }
 
-/* The least time in an index, or DT_NOEND. */
+/* The least time in an index from a time on, or DT_NOEND. */
 static TimestampTz
-first_time(JobsRelName name, const char *index, int attno)
+first_time(const Timetable *table, TimestampTz from)
 {
-	JobsRel		r;
-	JobsRelScan scan;
-	TimestampTz time = DT_NOEND;
+	Due			due;
 
-	jobs_rel_open(&r, name, AccessShareLock);
-	jobs_rel_scan(&scan, &r, index, NULL, 0, GetLatestSnapshot());
-	if (jobs_rel_next(&scan))
-	{
-		bool		isnull;
-
-		time = DatumGetTimestampTz(slot_getattr(r.slot, attno, &isnull));
-	}
-	jobs_rel_scan_end(&scan);
-	jobs_rel_close(&r);
-	return time;
+	return due_jobs(table, from, DT_NOEND, &due, 1) > 0 ? due.time : DT_NOEND;
 }
 
 TimestampTz
-jobs_store_oldest_finished(void)
+jobs_store_oldest_finished(TimestampTz from)
 {
-	return first_time(REL_HISTORY, "history_finished_at", 18);
+	return first_time(&history_times, from);
 }
 
 TimestampTz
-jobs_store_next_expiry(void)
+jobs_store_next_expiry(TimestampTz from)
 {
-	return first_time(REL_FILE, "file_expires_at", FILE_EXPIRES_AT + 1);
+	return first_time(&file_times, from);
 }
