@@ -9,6 +9,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "common/int.h"
 #include "fmgr.h"
 #include "guc.h"
 #include "miscadmin.h"

@@ -66,7 +66,7 @@ static void begin_finish(void);
 static void finish(const Job *job, Job *end);
 static void record_failure(Job *job, ErrorData *edata);
 static void describe_failure(const Job *job, ErrorData *edata, JobsFailure *failure);
-static void give_up(const JobsFailure *failure) pg_attribute_noreturn();
+pg_noreturn static void give_up(const JobsFailure *failure);
 static void end_job(void);
 
 /* ------------------------------------------------------------------------
