@@ -378,8 +378,7 @@ find_awaited(JobId id)
 		jobs_no_such_job(id);
 	if (job_state_is_final(job->state))
 	{
-		if (!RecoveryInProgress())
-			XLogFlush(GetXLogInsertRecPtr());
+		jobs_flush();
 	}
 	else if (own || jobs_noted(id))
 		ereport(ERROR,
