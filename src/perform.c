@@ -177,6 +177,9 @@ claim(JobId id)
 		job = claim_row(id, &held);
 		PopActiveSnapshot();
 		jobs_session_commit(jobs_worker_may_commit_async(true));
+		/* Else a job that crashes the server would do so again and again. */
+		if (GetCurrentTimestamp() < jobs_shared->careful_until)
+			jobs_worker_flush(0);
 	}
 	PG_CATCH();
 	{
