@@ -14,6 +14,7 @@
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
+#include "common/int.h"
 #include "compat.h"
 #include "export.h"
 #include "fmgr.h"

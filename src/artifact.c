@@ -32,7 +32,7 @@ struct JobsArtifact
 };
 
 static void check_limits(const JobsArtifact *artifact, int64 bytes);
-static void hash_failed(JobsArtifact *artifact) pg_attribute_noreturn();
+pg_noreturn static void hash_failed(JobsArtifact *artifact);
 static void store_chunk(JobsArtifact *artifact, const char *data, Size len);
 static char *hash_digits(JobsArtifact *artifact);
 

@@ -15,6 +15,14 @@
 #endif
 
 /*
+ * 18 has a word for functions that do not return, in front of a declaration;
+ * before, there was an attribute behind it.  Can go with 17.
+ */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
+/*
  * 16 put a role's right to SET ROLE beside plain membership.  Can go with 15.
  */
 #if PG_VERSION_NUM >= 160000

@@ -9,6 +9,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "common/int.h"
 #include "fmgr.h"
 #include "guc.h"
 #include "miscadmin.h"
@@ -377,8 +378,7 @@ find_awaited(JobId id)
 		jobs_no_such_job(id);
 	if (job_state_is_final(job->state))
 	{
-		if (!RecoveryInProgress())
-			XLogFlush(GetXLogInsertRecPtr());
+		jobs_flush();
 	}
 	else if (own || jobs_noted(id))
 		ereport(ERROR,

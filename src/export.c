@@ -86,7 +86,7 @@ static bool find_facts(Node *node, QueryFacts *facts);
 static void note_table(QueryFacts *facts, Oid table);
 static void check_can_run(const char *query, PlannedStmt *plan, const JobsCsvOptions *options);
 static void check_format(const char *format);
-static void refuse_filename(const char *why) pg_attribute_noreturn();
+pg_noreturn static void refuse_filename(const char *why);
 static void check_filename_characters(const char *filename);
 static Request *read_request(Jsonb *options);
 static char *request_text(Jsonb *options, const char *key);

@@ -21,6 +21,7 @@
 #include "postgres.h"
 
 #include "access/transam.h"
+#include "compat.h"
 #include "datatype/timestamp.h"
 #include "utils/array.h"
 #include "utils/jsonb.h"

@@ -17,6 +17,7 @@
 #include "notify.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "wake.h"
 
 /* Kept while the server's queue of notifications is full. */
 #define MAX_KEPT	100000
@@ -163,6 +164,9 @@ send_all(void)
 	ListCell   *cell;
 	ListCell   *cell2;
 
+	/* A transaction that does nothing but notify waits for no disk. */
+	if (states != NIL)
+		jobs_flush();
 	StartTransactionCommand();
 	foreach(cell, states)
 	{

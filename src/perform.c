@@ -66,7 +66,7 @@ static void begin_finish(void);
 static void finish(const Job *job, Job *end);
 static void record_failure(Job *job, ErrorData *edata);
 static void describe_failure(const Job *job, ErrorData *edata, JobsFailure *failure);
-static void give_up(const JobsFailure *failure) pg_attribute_noreturn();
+pg_noreturn static void give_up(const JobsFailure *failure);
 static void end_job(void);
 
 /* ------------------------------------------------------------------------
@@ -177,6 +177,9 @@ claim(JobId id)
 		job = claim_row(id, &held);
 		PopActiveSnapshot();
 		jobs_session_commit(jobs_worker_may_commit_async(true));
+		/* Else a job that crashes the server would do so again and again. */
+		if (GetCurrentTimestamp() < jobs_shared->careful_until)
+			jobs_worker_flush(0);
 	}
 	PG_CATCH();
 	{

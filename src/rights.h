@@ -27,7 +27,7 @@ extern bool jobs_may_cancel(Oid owner, const char *tenant);
 extern Job *jobs_find_controlled(JobId id, bool *own);
 
 /* Raises 42704 for a job that does not exist or that the caller may not see. */
-extern void jobs_no_such_job(JobId id) pg_attribute_noreturn();
+pg_noreturn extern void jobs_no_such_job(JobId id);
 
 /* Raises 55000 with a hint unless the library was preloaded. */
 extern void jobs_require_preload(void);

@@ -12,8 +12,12 @@
 #include "shmem.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
+#include "utils/timestamp.h"
 
 #define JOBS_TRANCHE	"jobs"
+
+/* A job that crashes the server right away is back before this is over. */
+#define CAREFUL_US		USECS_PER_MINUTE
 
 JobsShared *jobs_shared = NULL;
 
@@ -52,6 +56,8 @@ jobs_shmem_request(void)
 static void
 jobs_shmem_startup(void)
 {
+	/* Kept by the postmaster, which sets up shared memory anew after a crash. */
+	static bool started_before = false;
 	bool		found;
 
 	if (prev_shmem_startup_hook)
@@ -64,6 +70,9 @@ jobs_shmem_startup(void)
 		memset(jobs_shared, 0, jobs_shmem_size());
 		jobs_shared->lock = &(GetNamedLWLockTranche(JOBS_TRANCHE))->lock;
 		jobs_shared->nslots = jobs_max_workers;
+		if (started_before)
+			jobs_shared->careful_until = GetCurrentTimestamp() + CAREFUL_US;
+		started_before = true;
 		for (int i = 0; i < JOBS_MAX_DATABASES; i++)
 		{
 			JobsDatabase *db = &jobs_shared->databases[i];

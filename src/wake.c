@@ -9,6 +9,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "access/xlog_internal.h"
 #include "miscadmin.h"
 #include "wake.h"
 
@@ -144,6 +145,25 @@ jobs_note_download(JobId id)
 		return;
 	jobs_push_event(db, true, id, id);
 	jobs_wake_scheduler(db);
+}
+
+/*
+ * At the beginning of a page the insert position is behind the page's header,
+ * which is written with the next record only.
+ */
+void
+jobs_flush(void)
+{
+	XLogRecPtr	lsn;
+	int			header;
+
+	if (RecoveryInProgress())
+		return;
+	lsn = GetXLogInsertRecPtr();
+	header = XLogSegmentOffset(lsn, wal_segment_size) < XLOG_BLCKSZ ? SizeOfXLogLongPHD : SizeOfXLogShortPHD;
+	if (lsn % XLOG_BLCKSZ <= header)
+		lsn -= lsn % XLOG_BLCKSZ;
+	XLogFlush(lsn);
 }
 
 void

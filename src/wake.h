@@ -27,6 +27,9 @@ extern void jobs_note_pause(void);
 /* Notes at once, commit or not, that a file was read to its end. */
 extern void jobs_note_download(JobId id);
 
+/* Brings to the disk all that has been committed without waiting for it. */
+extern void jobs_flush(void);
+
 /* Tells a database's scheduler at once to look at the jobs lo to hi. */
 extern void jobs_push_event(JobsDatabase *db, bool download, JobId lo, JobId hi);
 
