@@ -106,12 +106,17 @@ CREATE TABLE jobs.file (
 CREATE INDEX file_expires_at ON jobs.file (expires_at) WHERE chunks > 0;
 REVOKE ALL ON jobs.file FROM PUBLIC;
 
+-- Pieces of chunks.  A row fills a page; with plain storage it is not cut
+-- further, nor compressed once more.
 CREATE TABLE jobs.chunk (
-    job   bigint NOT NULL,
-    seq   bigint NOT NULL,
-    data  bytea NOT NULL,
-    CONSTRAINT chunk_pkey PRIMARY KEY (job, seq)
+    job         bigint NOT NULL,
+    seq         bigint NOT NULL,
+    piece       integer NOT NULL,
+    compressed  boolean NOT NULL,       -- the whole chunk, before it was cut
+    data        bytea NOT NULL,
+    CONSTRAINT chunk_pkey PRIMARY KEY (job, seq, piece)
 );
+ALTER TABLE jobs.chunk ALTER COLUMN data SET STORAGE PLAIN;
 REVOKE ALL ON jobs.chunk FROM PUBLIC;
 
 -- Tokens of shared files; only their SHA-256 is stored.

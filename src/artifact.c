@@ -21,28 +21,30 @@
 struct JobsArtifact
 {
 	const Job  *job;
+	bool		compress;
 	pg_cryptohash_ctx *hash;
 	int64		bytes;
 	int64		chunks;
 	int64		max_bytes;		/* of this file */
 	int64		max_of_role;	/* of all the owner's files; 0 none */
 	int64		others;			/* bytes of the owner's other files */
-	Size		used;
-	char		buffer[JOBS_CHUNK_SIZE];
+	Size		used;			/* bytes of the chunk being filled */
+	bytea	   *chunk;
 };
 
 static void check_limits(const JobsArtifact *artifact, int64 bytes);
 pg_noreturn static void hash_failed(JobsArtifact *artifact);
-static void store_chunk(JobsArtifact *artifact, const char *data, Size len);
+static void store_chunk(JobsArtifact *artifact);
 static char *hash_digits(JobsArtifact *artifact);
 
 JobsArtifact *
-jobs_artifact_begin(const Job *job)
+jobs_artifact_begin(const Job *job, bool compress)
 {
-	JobsArtifact *artifact = palloc(sizeof(JobsArtifact));
+	JobsArtifact *artifact = palloc0(sizeof(JobsArtifact));
 
-	memset(artifact, 0, offsetof(JobsArtifact, buffer));
 	artifact->job = job;
+	artifact->compress = compress;
+	artifact->chunk = palloc(VARHDRSZ + JOBS_CHUNK_SIZE);
 	artifact->max_bytes = jobs_max_artifact_size * BYTES_PER_MB;
 	artifact->max_of_role = jobs_max_artifact_bytes_per_role * BYTES_PER_MB;
 	if (artifact->max_of_role > 0)
@@ -89,24 +91,20 @@ jobs_artifact_write(JobsArtifact *artifact, const char *data, Size len)
 		CHECK_FOR_INTERRUPTS();
 		if (pg_cryptohash_update(artifact->hash, (const uint8 *) data, n) < 0)
 			hash_failed(artifact);
-		if (n == JOBS_CHUNK_SIZE)
-			store_chunk(artifact, data, n);
-		else
-		{
-			memcpy(artifact->buffer + artifact->used, data, n);
-			artifact->used += n;
-			if (artifact->used == JOBS_CHUNK_SIZE)
-				store_chunk(artifact, artifact->buffer, artifact->used);
-		}
+		memcpy(VARDATA(artifact->chunk) + artifact->used, data, n);
+		artifact->used += n;
+		if (artifact->used == JOBS_CHUNK_SIZE)
+			store_chunk(artifact);
 		data += n;
 		len -= n;
 	}
 }
 
 static void
-store_chunk(JobsArtifact *artifact, const char *data, Size len)
+store_chunk(JobsArtifact *artifact)
 {
-	jobs_store_add_chunk(artifact->job->id, artifact->chunks, data, len);
+	SET_VARSIZE(artifact->chunk, VARHDRSZ + artifact->used);
+	jobs_store_add_chunk(artifact->job->id, artifact->chunks, artifact->chunk, artifact->compress);
 	artifact->chunks++;
 	artifact->used = 0;
 }
@@ -125,7 +123,7 @@ jobs_artifact_end(JobsArtifact *artifact, const char *filename, const char *form
 
 	/* An empty file has a chunk too: none would mean that it has expired. */
 	if (artifact->used > 0 || artifact->chunks == 0)
-		store_chunk(artifact, artifact->buffer, artifact->used);
+		store_chunk(artifact);
 
 	/* Other exports of the role may have ended meanwhile. */
 	if (artifact->max_of_role > 0)
@@ -147,6 +145,7 @@ jobs_artifact_end(JobsArtifact *artifact, const char *filename, const char *form
 	file.expires_at = expires_at;
 	file.chunks = artifact->chunks;
 	jobs_store_add_file(&file);
+	pfree(artifact->chunk);
 	pfree(artifact);
 	return file.sha256;
 }

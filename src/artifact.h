@@ -10,15 +10,15 @@
 
 #include "jobs.h"
 
-#define JOBS_CHUNK_SIZE		(512 * 1024)	/* bytes of a chunk but the last */
+#define JOBS_CHUNK_SIZE		(256 * 1024)	/* bytes of a chunk but the last */
 
 typedef struct JobsArtifact JobsArtifact;
 
 /*
- * Begins the artifact of a job.  Lives in the current memory context, which
- * must last until the end.
+ * Begins the artifact of a job; compress tells whether that may make its bytes
+ * less.  Lives in the current memory context, which must last until the end.
  */
-extern JobsArtifact *jobs_artifact_begin(const Job *job);
+extern JobsArtifact *jobs_artifact_begin(const Job *job, bool compress);
 
 /*
  * Adds bytes.  Stores a chunk whenever one is full.  Raises 54000 when the file

@@ -545,7 +545,7 @@ output_begin(const Job *job, const Request *request)
 	output->gzip = request->csv->gzip;
 	if (output->gzip)
 		gzip_begin(output);
-	output->artifact = jobs_artifact_begin(job);
+	output->artifact = jobs_artifact_begin(job, !output->gzip);
 	return output;
 }
 

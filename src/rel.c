@@ -35,10 +35,11 @@ static const struct
 	{"dependency", 2},
 	{"paused", 4},
 	{"file", JOBS_FILE_NATTS},
-	{"chunk", 3},
+	{"chunk", JOBS_CHUNK_NATTS},
 	{"share_token", 3}
 };
 
+static void open_indexes(JobsRel *r);
 static void prepare_write(JobsRel *r);
 static TupleTableSlot *fill_new_slot(JobsRel *r, const Datum *values, const bool *nulls);
 static void finish_write(JobsRel *r);
@@ -246,16 +247,21 @@ jobs_rel_lock(JobsRel *r, JobsWaitPolicy policy, bool *held)
  */
 
 static void
+open_indexes(JobsRel *r)
+{
+	if (r->estate != NULL)
+		return;
+	r->estate = CreateExecutorState();
+	r->target = makeNode(ResultRelInfo);
+	InitResultRelInfo(r->target, r->rel, 0, NULL, 0);
+	ExecOpenIndices(r->target, false);
+	r->new_slot = ExecInitExtraTupleSlot(r->estate, RelationGetDescr(r->rel), &TTSOpsVirtual);
+}
+
+static void
 prepare_write(JobsRel *r)
 {
-	if (r->estate == NULL)
-	{
-		r->estate = CreateExecutorState();
-		r->target = makeNode(ResultRelInfo);
-		InitResultRelInfo(r->target, r->rel, 0, NULL, 0);
-		ExecOpenIndices(r->target, false);
-		r->new_slot = ExecInitExtraTupleSlot(r->estate, RelationGetDescr(r->rel), &TTSOpsVirtual);
-	}
+	open_indexes(r);
 	AfterTriggerBeginQuery();
 }
 
@@ -306,4 +312,29 @@ jobs_rel_delete(JobsRel *r)
 	jobs_EvalPlanQualInit(&epq, r->estate);
 	ExecSimpleRelationDelete(r->target, r->estate, &epq, r->slot);
 	finish_write(r);
+}
+
+void
+jobs_rel_insert_rows(JobsRel *r, Datum *values, int nrows)
+{
+	int			natts = RelationGetNumberOfAttributes(r->rel);
+
+	Assert(nrows <= JOBS_MAX_ROWS);
+	open_indexes(r);
+	for (int i = 0; i < nrows; i++)
+	{
+		if (r->row_slots[i] == NULL)
+			r->row_slots[i] = ExecInitExtraTupleSlot(r->estate, RelationGetDescr(r->rel),
+													 table_slot_callbacks(r->rel));
+		ExecClearTuple(r->row_slots[i]);
+		memcpy(r->row_slots[i]->tts_values, values + i * natts, natts * sizeof(Datum));
+		memset(r->row_slots[i]->tts_isnull, false, natts * sizeof(bool));
+		ExecStoreVirtualTuple(r->row_slots[i]);
+	}
+	table_multi_insert(r->rel, r->row_slots, nrows, GetCurrentCommandId(true), 0, NULL);
+	for (int i = 0; i < nrows; i++)
+	{
+		(void) jobs_ExecInsertIndexTuples(r->target, r->row_slots[i], r->estate);
+		ResetPerTupleExprContext(r->estate);
+	}
 }

@@ -4,8 +4,8 @@
  *	  The tables of schema jobs, row by row, through the table access methods.
  *
  * Private to store.c and store_file.c.  Locks on tables are kept to the end of
- * the transaction.  After each write the command counter goes on, so the next
- * look-up sees it.
+ * the transaction.  After each write, unless it says otherwise, the command
+ * counter goes on, so the next look-up sees it.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,7 +37,10 @@ typedef enum JobsRelName
 
 #define JOBS_LIVE_NATTS		36
 #define JOBS_FILE_NATTS		13
+#define JOBS_CHUNK_NATTS	5
 #define JOBS_MAX_NATTS		JOBS_LIVE_NATTS
+
+#define JOBS_MAX_ROWS		16	/* that can be added at once */
 
 /* A table open for reading or writing; in the caller's memory context. */
 typedef struct JobsRel
@@ -47,6 +50,7 @@ typedef struct JobsRel
 	EState	   *estate;			/* for writing, made with the first write */
 	ResultRelInfo *target;
 	TupleTableSlot *new_slot;
+	TupleTableSlot *row_slots[JOBS_MAX_ROWS];	/* for several rows at once */
 } JobsRel;
 
 /* Opens and closes; mode is AccessShareLock or RowExclusiveLock. */
@@ -87,6 +91,13 @@ extern bool jobs_rel_lock(JobsRel *r, JobsWaitPolicy policy, bool *held);
 extern void jobs_rel_insert(JobsRel *r, const Datum *values, const bool *nulls);
 extern void jobs_rel_update(JobsRel *r, const Datum *values, const bool *nulls);
 extern void jobs_rel_delete(JobsRel *r);
+
+/*
+ * Adds up to JOBS_MAX_ROWS rows without nulls; values has the columns of the first, then those of
+ * the next.  The command counter stays where it is, so this works while a query
+ * runs, a parallel one too, and the rows are seen after another write.
+ */
+extern void jobs_rel_insert_rows(JobsRel *r, Datum *values, int nrows);
 
 /*
  * A snapshot of now.  In a serializable transaction it is one that takes no

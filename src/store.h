@@ -127,9 +127,14 @@ extern bool jobs_paused_applies(const JobsPaused *paused, const char *queue, Oid
 /* Artifacts: the file's row, and its bytes in chunks numbered from 0. */
 extern void jobs_store_add_file(const JobsFile *file);
 extern JobsFile *jobs_store_find_file(JobId job);
-extern void jobs_store_add_chunk(JobId job, int64 seq, const char *data, Size len);
 
-/* The bytes of one chunk, detoasted, or NULL; snapshot is the reader's own. */
+/*
+ * Adds a chunk, which must not have a short header; compress tells whether it
+ * may be worth it.  Works while a query runs, a parallel one too.
+ */
+extern void jobs_store_add_chunk(JobId job, int64 seq, bytea *chunk, bool compress);
+
+/* The bytes of one chunk, or NULL; snapshot is the reader's own. */
 extern bytea *jobs_store_get_chunk(JobId job, int64 seq, Snapshot snapshot);
 
 /*

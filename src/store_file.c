@@ -7,7 +7,10 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
+#include "access/htup_details.h"
 #include "access/tableam.h"
+#include "access/toast_internals.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "rel.h"
@@ -41,6 +44,27 @@ typedef struct Due
 static const Timetable history_times = {REL_HISTORY, "history_finished_at", 18};
 static const Timetable file_times = {REL_FILE, "file_expires_at", FILE_EXPIRES_AT + 1};
 
+/* Columns of jobs.chunk. */
+enum
+{
+	CHUNK_JOB, CHUNK_SEQ, CHUNK_PIECE, CHUNK_COMPRESSED, CHUNK_DATA, CHUNK_COUNT
+};
+StaticAssertDecl(CHUNK_COUNT == JOBS_CHUNK_NATTS, "JOBS_CHUNK_NATTS is wrong");
+
+/* So many bytes of data make a row of jobs.chunk fill a page. */
+#define PIECE_SIZE \
+	(MaxHeapTupleSize - MAXALIGN(SizeofHeapTupleHeader) - \
+	 (2 * sizeof(int64) + sizeof(int32) + INTALIGN(sizeof(bool)) + VARHDRSZ))
+
+#define PIECES_AT_ONCE	JOBS_MAX_ROWS
+
+/* lz4 is several times faster, where the server has been built with it. */
+#ifdef USE_LZ4
+#define CHUNK_COMPRESSION	TOAST_LZ4_COMPRESSION
+#else
+#define CHUNK_COMPRESSION	TOAST_PGLZ_COMPRESSION
+#endif
+
 #define GET(a)		(slot->tts_values[a])
 #define GET_TEXT(a)	TextDatumGetCString(GET(a))
 
@@ -48,6 +72,7 @@ static JobsFile *row_to_file(TupleTableSlot *slot);
 static void change_file(JobId job, int64 downloads, bool no_chunks);
 static int64 remove_by_job(JobsRelName name, const char *index, int attno, JobId job);
 static bool lock_file(JobId job);
+static bytea *compress_chunk(bytea *chunk);
 static bytea *hash_value(const uint8 *hash);
 static int	due_jobs(const Timetable *table, TimestampTz from, TimestampTz before, Due *due, int max);
 static void passed(const Due *due, bool removed, bool *left, TimestampTz *from);
@@ -147,42 +172,104 @@ jobs_store_count_downloads(JobId job, int64 n)
 	change_file(job, n, false);
 }
 
-void
-jobs_store_add_chunk(JobId job, int64 seq, const char *data, Size len)
+/*
+ * The chunk itself, compressed in a way that the server's own functions undo,
+ * or as it is where that saves nothing.
+ */
+static bytea *
+compress_chunk(bytea *chunk)
 {
-	JobsRel		r;
-	bytea	   *chunk = palloc(VARHDRSZ + len);
-	Datum		values[3] = {Int64GetDatum(job), Int64GetDatum(seq), PointerGetDatum(chunk)};
-	bool		nulls[3] = {false, false, false};
+	Datum		compressed = toast_compress_datum(PointerGetDatum(chunk), CHUNK_COMPRESSION);
 
-	SET_VARSIZE(chunk, VARHDRSZ + len);
-	memcpy(VARDATA(chunk), data, len);
-	jobs_rel_open(&r, REL_CHUNK, RowExclusiveLock);
-	jobs_rel_insert(&r, values, nulls);
-	jobs_rel_close(&r);
-	pfree(chunk);
+	return DatumGetPointer(compressed) == NULL ? chunk : (bytea *) DatumGetPointer(compressed);
 }
 
+/*
+ * A chunk is more than a page holds.  TOAST would cut it into pieces of a
+ * quarter of a page, each with an entry in an index; ours fill a page.
+ */
+void
+jobs_store_add_chunk(JobId job, int64 seq, bytea *chunk, bool compress)
+{
+	JobsRel		r;
+	bytea	   *stored = compress ? compress_chunk(chunk) : chunk;
+	char	   *data = (char *) stored + VARHDRSZ;
+	Size		left = VARSIZE_ANY(stored) - VARHDRSZ;
+	int			npieces = 0;
+	char	   *pieces = palloc(PIECES_AT_ONCE * MAXALIGN(VARHDRSZ + PIECE_SIZE));
+
+	jobs_rel_open(&r, REL_CHUNK, RowExclusiveLock);
+	do
+	{
+		Datum		values[PIECES_AT_ONCE][CHUNK_COUNT];
+		int			n;
+
+		for (n = 0; n < PIECES_AT_ONCE && (left > 0 || npieces == 0); n++)
+		{
+			Size		len = Min(left, PIECE_SIZE);
+			bytea	   *piece = (bytea *) (pieces + n * MAXALIGN(VARHDRSZ + PIECE_SIZE));
+
+			SET_VARSIZE(piece, VARHDRSZ + len);
+			memcpy(VARDATA(piece), data, len);
+			values[n][CHUNK_JOB] = Int64GetDatum(job);
+			values[n][CHUNK_SEQ] = Int64GetDatum(seq);
+			values[n][CHUNK_PIECE] = Int32GetDatum(npieces++);
+			values[n][CHUNK_COMPRESSED] = BoolGetDatum(stored != chunk);
+			values[n][CHUNK_DATA] = PointerGetDatum(piece);
+			data += len;
+			left -= len;
+		}
+		jobs_rel_insert_rows(&r, values[0], n);
+	} while (left > 0);
+	jobs_rel_close(&r);
+	pfree(pieces);
+	if (stored != chunk)
+		pfree(stored);
+}
+
+/* The pieces of a chunk in order, put together. */
 bytea *
 jobs_store_get_chunk(JobId job, int64 seq, Snapshot snapshot)
 {
 	JobsRel		r;
 	JobsRelScan scan;
 	ScanKeyData keys[2];
-	bytea	   *data = NULL;
+	StringInfoData stored;
+	int			npieces = 0;
+	bool		compressed = false;
+	bytea	   *data;
 
+	initStringInfo(&stored);
+	appendStringInfoSpaces(&stored, VARHDRSZ);
 	jobs_rel_open(&r, REL_CHUNK, AccessShareLock);
 	jobs_key_int8(&keys[0], 1, job);
 	jobs_key_int8(&keys[1], 2, seq);
 	jobs_rel_scan(&scan, &r, "chunk_pkey", keys, 2, snapshot);
-	if (jobs_rel_next(&scan))
+	while (jobs_rel_next(&scan))
 	{
-		bool		isnull;
+		TupleTableSlot *slot = r.slot;
+		bytea	   *piece;
 
-		data = DatumGetByteaPCopy(slot_getattr(r.slot, 3, &isnull));
+		slot_getallattrs(slot);
+		if (DatumGetInt32(GET(CHUNK_PIECE)) != npieces)
+			break;
+		npieces++;
+		compressed = DatumGetBool(GET(CHUNK_COMPRESSED));
+		piece = DatumGetByteaPP(GET(CHUNK_DATA));
+		appendBinaryStringInfo(&stored, VARDATA_ANY(piece), VARSIZE_ANY_EXHDR(piece));
 	}
 	jobs_rel_scan_end(&scan);
 	jobs_rel_close(&r);
+	if (npieces == 0)
+		return NULL;
+	if (!compressed)
+	{
+		SET_VARSIZE(stored.data, stored.len);
+		return (bytea *) stored.data;
+	}
+	SET_VARSIZE_COMPRESSED(stored.data, stored.len);
+	data = (bytea *) detoast_attr((struct varlena *) stored.data);
+	pfree(stored.data);
 	return data;
 }
 
