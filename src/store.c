@@ -320,11 +320,14 @@ static void
 report_row(TupleTableSlot *slot, JobsScanFn fn, void *arg)
 {
 	Job			job = {0};
+	char	   *kind;
 	char	   *state;
 
 	CHECK_FOR_INTERRUPTS();
 	slot_getsomeattrs(slot, A_RUN_AT + 1);
 	job.id = DatumGetInt64(GET(A_ID));
+	kind = GET_TEXT(A_KIND);
+	job.kind = job_kind_from_name(kind);
 	job.owner = DatumGetObjectId(GET(A_OWNER));
 	job.session_role = DatumGetObjectId(GET(A_SESSION_ROLE));
 	job.by_membership = DatumGetBool(GET(A_BY_MEMBERSHIP));
@@ -341,6 +344,7 @@ report_row(TupleTableSlot *slot, JobsScanFn fn, void *arg)
 	fn(&job, arg);
 	pfree(job.tenant);
 	pfree(job.queue);
+	pfree(kind);
 	pfree(state);
 }
 

@@ -1,0 +1,453 @@
+#!/bin/bash
+#
+# demo.sh
+#	  The product in a terminal, on a throw-away server: make demo
+#
+#	    CSV=path		data of your own, .csv or .csv.gz, with a header line;
+#					without it 1,000,000 rows are made
+#	    PSQL=1		leaves a psql prompt at the end
+#	    KEEP=1		leaves the server's directory behind
+#
+# Everything after the set-up is what an application would do: one connection
+# submits and closes, another watches, a third downloads.  The exit status is
+# that of the comparison of the downloaded file with what COPY writes.
+
+. "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+
+CALLER_DIR=$PWD
+BAR=32				# characters of the progress bar
+NOTICES=()			# notifications that the watcher has received
+SEEN_ROW=			# what jobs.panel said about the middle of the export
+
+main()
+{
+	local file=
+
+	if [ -n "${CSV:-}" ]; then
+		file=$(cd "$CALLER_DIR" && realpath -e "$CSV") || die "There is no file $CSV."
+	fi
+	jobs_packages
+	heading "Set-up"
+	jobs_workdir
+	say "Building the extension with $("$PG_CONFIG" --version)."
+	jobs_build || die "The build failed."
+	jobs_start || die "The server did not start."
+	make_database
+	say "A throw-away server runs in $WORK, database \"demo\"."
+
+	load_data "$file"
+	export_and_watch
+	download_and_compare
+	show_failure
+	show_chain
+	show_end
+	[ -z "${PSQL:-}" ] || prompt
+	[ "$EQUAL" = yes ] || exit 1
+}
+
+# ---------------------------------------------------------------------------
+# Small things
+# ---------------------------------------------------------------------------
+
+heading()
+{
+	printf '\n== %s ==\n\n' "$*"
+}
+
+# psql as the ordinary role that the whole demonstration runs as.
+sql()
+{
+	"$PGBIN/psql" -X -q -v ON_ERROR_STOP=1 "$@"
+}
+
+# One value.
+value()
+{
+	sql -At -c "$1"
+}
+
+# Shows a statement, then its result.
+show()
+{
+	printf '%s\n\n' "$1"
+	sql -P pager=off -P footer=off -c "$1"
+}
+
+number()
+{
+	printf '%d' "$1" | sed -E ':a; s/^(-?[0-9]+)([0-9]{3})/\1,\2/; ta'
+}
+
+# ---------------------------------------------------------------------------
+# Data
+# ---------------------------------------------------------------------------
+
+# The extension is the administrator's; everything else an ordinary role's.
+make_database()
+{
+	sql -c "CREATE ROLE analyst LOGIN" -c "CREATE DATABASE demo OWNER analyst" || die "Could not make a database."
+	sql -d demo -c "CREATE EXTENSION jobs" || die "Could not create the extension."
+	export PGUSER=analyst PGDATABASE=demo
+}
+
+load_data()
+{
+	heading "1. Data"
+	if [ -n "$1" ]; then
+		load_csv "$1"
+	else
+		make_sales
+	fi
+	sql -c "ALTER TABLE sales ADD PRIMARY KEY ($KEY)" -c "ANALYZE sales" || die "Could not prepare the table."
+	ROWS=$(value "SELECT count(*) FROM sales")
+	say "Table sales: $(number "$ROWS") rows, columns $(value "
+		SELECT string_agg(format('%s %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum)
+		  FROM pg_attribute WHERE attrelid = 'sales'::regclass AND attnum > 0")."
+	[ "$ROWS" -gt 0 ] || die "There are no rows to show anything with."
+}
+
+make_sales()
+{
+	KEY=id
+	sql <<-'SQL' || die "Could not make the data."
+		SELECT setseed(0.42) \g /dev/null
+		CREATE TABLE sales AS
+		SELECT id,
+		       timestamp '2026-01-01' + id * interval '27 seconds' AS sold_at,
+		       'Product ' || (1 + floor(random() * 5000))::integer AS product,
+		       (1 + floor(random() * 12))::integer AS quantity,
+		       round((0.5 + random() * 40)::numeric, 2) AS unit_price,
+		       (ARRAY['France', 'Germany', 'Ireland', 'Japan', 'Norway', 'United Kingdom'])[1 + floor(random() * 6)] AS country
+		  FROM generate_series(1, 1000000) AS id;
+	SQL
+}
+
+unpack()
+{
+	case $1 in
+		*.gz) gzip -dc "$1" ;;
+		*) cat "$1" ;;
+	esac
+}
+
+# Every column is text at first; then those that can be get a better type.
+load_csv()
+{
+	local file=$1 header names delimiter encoding loaded=
+
+	say "Loading $(basename "$file")."
+	# Whoever unpacks a large file is cut off after its first line.
+	header=$(unpack "$file" 2>/dev/null | head -n 1) || [ -n "$header" ] || die "Could not read $file."
+	read_header <<<"$header" >"$WORK/header" || die "The first line of $file is no header."
+	{ read -r delimiter; read -r KEY; read -r names; } <"$WORK/header"
+	sql -c "CREATE TABLE raw ($KEY bigint GENERATED ALWAYS AS IDENTITY, ${names//\",/\" text,} text)" ||
+		die "Could not make a table of the header."
+	for encoding in UTF8 WIN1252; do
+		unpack "$file" | sql -c "COPY raw ($names) FROM STDIN (FORMAT csv, HEADER, DELIMITER '$delimiter', ENCODING '$encoding')" \
+			2>"$WORK/copy.err" && { loaded=1; break; }
+		grep -q 'invalid byte sequence' "$WORK/copy.err" || break
+	done
+	[ -n "$loaded" ] || { cat "$WORK/copy.err" >&2; die "Could not load $file."; }
+	guess_types || die "Could not give the columns types."
+}
+
+# From the header line to three: the delimiter, a name for the column with the
+# line's number, and the columns' names, quoted.
+read_header()
+{
+	perl -e '
+		my $line = <STDIN>;
+		exit 1 unless defined $line;
+		$line =~ s/^\xEF\xBB\xBF//;
+		$line =~ s/[\r\n]+$//;
+		my %n = map { my $d = $_; $d => scalar(() = $line =~ /\Q$d\E/g) } (",", ";", "\t", "|");
+		my ($delimiter) = sort { $n{$b} <=> $n{$a} } (",", ";", "\t", "|");
+		my (@names, %seen);
+		while ($line =~ /\G(?:"((?:[^"]|"")*)"|([^\Q$delimiter\E]*))(\Q$delimiter\E|$)/g) {
+			my $name = defined $1 ? $1 : $2;
+			my $more = length $3;
+			$name =~ s/""/"/g;
+			$name =~ s/^\s+|\s+$//g;
+			$name =~ s/([a-z])(?=[A-Z])/$1_/g;
+			($name = lc $name) =~ s/[^a-z0-9]+/_/g;
+			$name =~ s/^_+|_+$//g;
+			$name = substr($name, 0, 50) || "column_" . (@names + 1);
+			$name .= "_" . (@names + 1) if $seen{$name}++;
+			push @names, $name;
+			last unless $more;
+		}
+		exit 1 unless @names;
+		my ($key) = grep { !$seen{$_} } qw(id line_no row_no line_number row_number);
+		print "$delimiter\n$key\n", join(", ", map { "\"$_\"" } @names), "\n";'
+}
+
+# A column becomes what all of its values look like.  Numbers with leading
+# zeros are codes, and stay text.
+guess_types()
+{
+	sql -v key="$KEY" <<-'SQL'
+		SET client_min_messages = warning;
+		CREATE FUNCTION pg_temp.guess(key name) RETURNS text LANGUAGE plpgsql AS $$
+		DECLARE
+		    patterns CONSTANT jsonb := '[
+		        ["bigint", "^-?(0|[1-9][0-9]{0,17})$"],
+		        ["numeric", "^-?(0|[1-9][0-9]{0,29})?([.][0-9]{1,20})?$"],
+		        ["date", "^[0-9]{4}-[01][0-9]-[0-3][0-9]$"],
+		        ["timestamp", "^[0-9]{4}-[01][0-9]-[0-3][0-9][ T][0-2][0-9]:[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?$"]]';
+		    col name;
+		    list text := quote_ident(key);
+		    pattern jsonb;
+		    fits boolean;
+		    type text;
+		BEGIN
+		    FOR col IN SELECT attname FROM pg_attribute
+		                WHERE attrelid = 'raw'::regclass AND attnum > 1 ORDER BY attnum
+		    LOOP
+		        type := 'text';
+		        FOR pattern IN SELECT * FROM jsonb_array_elements(patterns) LOOP
+		            -- The first rows rule most types out without a look at all of them.
+		            EXECUTE format('SELECT coalesce(bool_and(%1$I ~ %2$L), false) FROM
+		                            (SELECT %1$I FROM raw WHERE %1$I <> '''' LIMIT 1000) AS sample', col, pattern ->> 1) INTO fits;
+		            CONTINUE WHEN NOT fits;
+		            BEGIN
+		                EXECUTE format('SELECT bool_and(%1$I ~ %2$L), max(%1$I::%3$s) FROM raw', col, pattern ->> 1, pattern ->> 0) INTO fits;
+		            EXCEPTION WHEN data_exception THEN
+		                fits := false;
+		            END;
+		            IF fits THEN
+		                type := pattern ->> 0;
+		                EXIT;
+		            END IF;
+		        END LOOP;
+		        list := list || format(', %1$I::%2$s', col, type);
+		    END LOOP;
+		    RETURN format('CREATE TABLE sales AS SELECT %s FROM raw ORDER BY %I', list, key);
+		END $$;
+		SELECT pg_temp.guess(:'key') \gexec
+		DROP TABLE raw;
+	SQL
+}
+
+# ---------------------------------------------------------------------------
+# The export, and somebody who watches
+# ---------------------------------------------------------------------------
+
+export_and_watch()
+{
+	local call="SELECT jobs.export('SELECT * FROM sales ORDER BY $KEY', title => 'Transactions')"
+
+	heading "2. An export in the background"
+	start_watcher
+	say "One connection submits it and closes:"
+	printf '\n    %s;\n\n' "$call"
+	JOB=$(value "$call") || die "The export was refused."
+	say "Job $JOB.  Another connection watches jobs.progress:"
+	say
+	watch_job
+	stop_watcher
+	say
+	say "What a person reads, jobs.panel, on the way and now:"
+	say
+	[ -z "$SEEN_ROW" ] || printf '    %s\n' "$SEEN_ROW"
+	printf '    %s\n' "$(panel_row)"
+	say
+	show "SELECT id, title, state, headline, detail, actions FROM jobs.panel"
+	show_notifications
+}
+
+panel_row()
+{
+	value "SELECT headline || '  /  ' || detail FROM jobs.panel WHERE id = $JOB"
+}
+
+# A psql of its own, which listens and answers one query after the other.
+start_watcher()
+{
+	coproc WATCHER { sql -At -F ' ' 2>&1; }
+	WATCHER_JOB=$WATCHER_PID
+	printf 'LISTEN jobs; LISTEN jobs_progress;\n' >&"${WATCHER[1]}"
+}
+
+stop_watcher()
+{
+	# The last notifications may be on their way.
+	value "SELECT jobs.wait($JOB)" >/dev/null
+	sleep 0.2
+	ask "SELECT 1" >/dev/null
+	printf '\\q\n' >&"${WATCHER[1]}"
+	wait "$WATCHER_JOB" 2>/dev/null
+}
+
+# Puts the answer to a query of one row into ANSWER; notifications that come
+# along are kept.
+ask()
+{
+	local line
+
+	ANSWER=
+	printf "%s;\nSELECT 'end of answer';\n" "$1" >&"${WATCHER[1]}"
+	while read -r line <&"${WATCHER[0]}"; do
+		case $line in
+			'end of answer') return 0 ;;
+			'Asynchronous notification '*) NOTICES+=("$line") ;;
+			*) ANSWER=$line ;;
+		esac
+	done
+	die "The watching connection has been lost."
+}
+
+# Draws until the job is final.
+watch_job()
+{
+	local state phase percent processed rate eta last=-1
+
+	while :; do
+		ask "SELECT state, coalesce(phase, '-'), coalesce(floor(percent), 0), coalesce(processed, 0),
+		            coalesce(round(rows_per_second), 0), coalesce(to_char(eta, 'MI:SS'), '-')
+		       FROM jobs.progress WHERE id = $JOB"
+		read -r state phase percent processed rate eta <<<"$ANSWER"
+		[ -n "$percent" ] || die "The job has vanished from jobs.progress: $ANSWER"
+		if [ -t 1 ]; then
+			printf '\r%s' "$(progress_line)"
+		elif [ "$percent" -ge $((last + 10)) ] || [ "$state" = succeeded ]; then
+			progress_line
+			last=$percent
+		fi
+		if [ "$state" = running ] && [ "$percent" -ge 50 ] && [ -z "$SEEN_ROW" ]; then
+			SEEN_ROW=$(panel_row)
+		fi
+		case $state in
+			succeeded) break ;;
+			failed | cancelled) die "The export has $state: $(value "SELECT error_message FROM jobs.job WHERE id = $JOB")" ;;
+		esac
+		sleep 0.1
+	done
+	[ ! -t 1 ] || printf '\n'
+}
+
+# In watch_job's variables.
+progress_line()
+{
+	local full=$((percent * BAR / 100)) bar word=$phase
+
+	printf -v bar '%*s' "$full" ''
+	[ "$phase" != - ] || word=$state
+	[ "$rate" != 0 ] || rate=
+	printf '[%-*s] %3d %%  %11s rows  %9s rows/s  eta %5s  %-9s' "$BAR" "${bar// /#}" "$percent" \
+		"$(number "$processed")" "$([ -z "$rate" ] && echo - || number "$rate")" "$eta" "$word"
+	[ -t 1 ] || printf '\n'
+}
+
+show_notifications()
+{
+	local line shown=0 channel payload
+
+	say "Notifications that the watching connection received (LISTEN jobs; LISTEN jobs_progress):"
+	say
+	for line in "${NOTICES[@]}"; do
+		channel=${line#*\"}
+		channel=${channel%%\"*}
+		payload=${line#*with payload \"}
+		printf '    %-14s %s\n' "$channel" "${payload%\" received from*}"
+		[ $((shown += 1)) -lt 8 ] || break
+	done
+	[ "${#NOTICES[@]}" -gt 0 ] || die "No notification has arrived."
+	[ "${#NOTICES[@]}" -le $shown ] || say "    and $((${#NOTICES[@]} - shown)) more"
+}
+
+# ---------------------------------------------------------------------------
+# The file
+# ---------------------------------------------------------------------------
+
+download_and_compare()
+{
+	local file=$WORK/transactions.csv sums
+
+	heading "3. The file"
+	show "SELECT filename, media_type, rows, bytes, sha256 FROM jobs.artifact WHERE job = $JOB"
+	say "Downloaded as a stream, and compared with COPY (SELECT * FROM sales ORDER BY $KEY) TO STDOUT (FORMAT csv, HEADER):"
+	say
+	sql -c "COPY (SELECT translate(encode(chunk, 'base64'), E'\n', '') FROM jobs.download($JOB) AS chunk) TO STDOUT" |
+		base64 -d >"$file" || die "The download failed."
+	sha256sum <"$file" | sed 's/ .*/  downloaded/' >"$WORK/sums"
+	sql -c "COPY (SELECT * FROM sales ORDER BY $KEY) TO STDOUT (FORMAT csv, HEADER)" |
+		sha256sum | sed 's/ .*/  COPY/' >>"$WORK/sums" || die "COPY failed."
+	value "SELECT sha256 || '  jobs.artifact' FROM jobs.artifact WHERE job = $JOB" >>"$WORK/sums"
+	sed 's/^/    /' "$WORK/sums"
+	sums=$(cut -d ' ' -f 1 "$WORK/sums" | sort | uniq -c | wc -l)
+	say
+	if [ "$sums" = 1 ] && [ "$(wc -l <"$WORK/sums")" = 3 ]; then
+		EQUAL=yes
+		say "All three are equal.  The file begins:"
+	else
+		EQUAL=no
+		say "THEY DIFFER.  The file begins:"
+	fi
+	say
+	head -n 4 "$file" | cut -c 1-110 | sed 's/^/    /'
+}
+
+# ---------------------------------------------------------------------------
+# What goes wrong, and what waits
+# ---------------------------------------------------------------------------
+
+show_failure()
+{
+	local middle=$(((ROWS + 1) / 2)) broken report
+
+	heading "4. A job that fails"
+	say "The query fails at row $(number "$middle"); another job was to run after it:"
+	say
+	broken=$(value "SELECT jobs.export('SELECT $KEY, 100 / ($KEY - $middle) AS share FROM sales ORDER BY $KEY', title => 'Shares')")
+	report=$(value "SELECT jobs.run('SELECT 1', title => 'Report on shares', after => ARRAY[$broken])")
+	value "SELECT jobs.wait($broken), jobs.wait($report)" >/dev/null
+	show "SELECT id, title, state, error_code, error_message FROM jobs.job WHERE id IN ($broken, $report) ORDER BY id"
+	say "It has left no file behind: $(value "SELECT count(*) FROM jobs.artifact WHERE job = $broken") artifacts."
+}
+
+show_chain()
+{
+	local first second third
+
+	heading "5. A chain, and a paused queue"
+	sql -c "CREATE TABLE totals (month timestamp, sales bigint)"
+	first=$(value "SELECT jobs.run('INSERT INTO totals SELECT now(), count(*) FROM sales, pg_sleep(1)', title => 'Monthly totals')")
+	second=$(value "SELECT jobs.export('SELECT * FROM totals', title => 'Totals as a file', after => ARRAY[$first])")
+	sql -c "SELECT jobs.pause('nightly')" >/dev/null
+	third=$(value "SELECT jobs.run('SELECT 1', title => 'Clean up', queue => 'nightly')")
+	until_running "$first"
+	show "SELECT id, title, state, waiting_for FROM jobs.job WHERE id IN ($first, $second, $third) ORDER BY id"
+	sql -c "SELECT jobs.resume('nightly')" >/dev/null
+	value "SELECT jobs.wait($second), jobs.wait($third)" >/dev/null
+	say "After the first had ended and the queue had been resumed:"
+	say
+	show "SELECT id, title, state, headline, detail FROM jobs.panel WHERE id IN ($first, $second, $third) ORDER BY id"
+}
+
+until_running()
+{
+	local tries=0
+
+	while [ "$(value "SELECT state FROM jobs.job WHERE id = $1")" = queued ] && [ $((tries += 1)) -lt 50 ]; do
+		sleep 0.05
+	done
+}
+
+show_end()
+{
+	heading "End"
+	if [ "$EQUAL" = yes ]; then
+		say "$(number "$ROWS") rows exported in the background; the file is byte for byte what COPY writes."
+	else
+		say "The downloaded file is NOT what COPY writes."
+	fi
+}
+
+prompt()
+{
+	heading "psql"
+	say "You are analyst in database demo; jobs.panel, jobs.job and jobs.progress are there.  \\q ends the server."
+	"$PGBIN/psql" -X
+}
+
+main
