@@ -54,7 +54,11 @@ check_tenant(char **newval, void **extra, GucSource source)
 	return true;
 }
 
-/* Limits of the whole server, and what an administrator gives to roles. */
+/*
+ * Limits of the whole server, and what an administrator gives to roles.  Where
+ * the library was not preloaded nothing can be set at server start any more;
+ * jobs.max_workers is then without effect, and here only for its name.
+ */
 static void
 define_administrators_settings(void)
 {
@@ -63,7 +67,9 @@ define_administrators_settings(void)
 							 &jobs_enabled, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("jobs.max_workers", "Jobs that run at once in the whole cluster.",
 							"Each takes one of max_worker_processes.",
-							&jobs_max_workers, 4, 1, 1024, PGC_POSTMASTER, 0, NULL, NULL, NULL);
+							&jobs_max_workers, 4, 1, 1024,
+							process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP,
+							0, NULL, NULL, NULL);
 	DefineCustomIntVariable("jobs.max_running_per_role", "Jobs of one role that run at once.",
 							"0 is no limit.  Meant for ALTER ROLE and ALTER DATABASE.",
 							&jobs_max_running_per_role, 0, 0, 1024, PGC_SUSET, 0, NULL, NULL, NULL);
