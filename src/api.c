@@ -246,10 +246,11 @@ effective_timeout(Interval *timeout)
 
 	if (timeout)
 	{
-		int64		usecs;
+		/* Intervals can be longer than 64 bits count in microseconds. */
+		double		usecs = (timeout->month * (double) DAYS_PER_MONTH + timeout->day) * USECS_PER_DAY +
+			timeout->time;
 
-		if (pg_mul_s64_overflow(timeout->month * (int64) DAYS_PER_MONTH + timeout->day, USECS_PER_DAY, &usecs) ||
-			pg_add_s64_overflow(usecs, timeout->time, &usecs) || usecs <= 0)
+		if (usecs <= 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("timeout must be more than zero"),

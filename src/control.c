@@ -349,19 +349,18 @@ static TimestampTz
 wait_deadline(FunctionCallInfo fcinfo)
 {
 	Interval   *timeout;
-	int64		usecs;
+	double		usecs;
 
 	if (PG_ARGISNULL(1))
 		return DT_NOEND;
 	timeout = PG_GETARG_INTERVAL_P(1);
-	if (pg_mul_s64_overflow(timeout->month * (int64) DAYS_PER_MONTH + timeout->day, USECS_PER_DAY, &usecs) ||
-		pg_add_s64_overflow(usecs, timeout->time, &usecs))
-		return DT_NOEND;
+	/* Intervals can be longer than 64 bits count in microseconds. */
+	usecs = (timeout->month * (double) DAYS_PER_MONTH + timeout->day) * USECS_PER_DAY + timeout->time;
 	if (usecs < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("timeout must not be negative")));
-	return usecs > USECS_PER_DAY * 10000 ? DT_NOEND : GetCurrentTimestamp() + usecs;
+	return usecs > USECS_PER_DAY * 10000.0 ? DT_NOEND : GetCurrentTimestamp() + (int64) usecs;
 }
 
 /*

@@ -84,10 +84,7 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	if (OidIsValid(dboid) && (db = make_quiet(dboid)) != NULL)
 		wait_until_empty(db, false);
 	else if (drops_extension(statement) && (db = make_quiet(MyDatabaseId)) != NULL)
-	{
-		stop_workers(MyDatabaseId);
 		wait_until_empty(db, true);
-	}
 
 	if (prev_ProcessUtility_hook)
 		prev_ProcessUtility_hook(pstmt, query, read_only_tree, context, params, env, dest, qc);
@@ -237,6 +234,10 @@ end_quiet(JobsDatabase *db)
 	jobs_wake_launcher();
 }
 
+/*
+ * Busy workers are stopped at each turn, for one that was only about to start
+ * can have begun a job since the last.
+ */
 static void
 wait_until_empty(JobsDatabase *db, bool busy_too)
 {
@@ -245,6 +246,8 @@ wait_until_empty(JobsDatabase *db, bool busy_too)
 	while (!is_empty(db, busy_too) && GetCurrentTimestamp() < until)
 	{
 		CHECK_FOR_INTERRUPTS();
+		if (busy_too)
+			stop_workers(db->dboid);
 		pg_usleep(WAIT_STEP_US);
 	}
 }
