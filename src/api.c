@@ -17,6 +17,7 @@
 #include "common/int.h"
 #include "compat.h"
 #include "export.h"
+#include "filename.h"
 #include "fmgr.h"
 #include "guc.h"
 #include "mb/pg_wchar.h"

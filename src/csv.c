@@ -15,44 +15,48 @@
 #include <stddef.h>
 
 #include "catalog/namespace.h"
-#include "csv.h"
 #include "fmgr.h"
+#include "format.h"
 #include "mb/pg_wchar.h"
+#include "options.h"
+#include "outbuf.h"
+#include "scalar.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-#define BUFFER_SIZE		(64 * 1024)
-
-/* The longest number is that of an int8, with sign and NUL. */
-#define MAX_NUMBER		21
-
 /* What a byte asks for. */
 #define NEEDS_QUOTE		1		/* the field must stand in quotes */
 #define NEEDS_ESCAPE	2		/* the byte must be escaped within quotes */
 
-typedef enum ColumnKind
+typedef struct CsvOptions
 {
-	COLUMN_ANY,
-	COLUMN_TEXT,				/* the value's bytes are its output */
-	COLUMN_INT2,
-	COLUMN_INT4,
-	COLUMN_INT8
-} ColumnKind;
+	JobsFormatOptions common;
+	char		delimiter;
+	char		quote;
+	char		escape;
+	char	   *null;			/* what stands for NULL */
+	bool		header;
+	JobsColumnNames force_quote;
+	int			encoding;		/* the database's unless given */
+	bool		bom;
+	bool		crlf;
+	bool		escape_formulas;
+} CsvOptions;
 
 typedef struct Column
 {
-	ColumnKind	kind;
+	JobsScalar	scalar;
+	bool		plain;			/* whatever the value, it needs no quotes */
 	bool		force_quote;
+	bool		is_text;		/* a spreadsheet may take it for a formula */
 	FmgrInfo	output;
 } Column;
 
-struct JobsCsv
+typedef struct Csv
 {
-	JobsCsvSink sink;
-	void	   *arg;
-	JobsCsvOptions options;
+	CsvOptions	options;
 	bool		single;			/* only one column */
 	bool		transcode;
 	bool		embeds_ascii;	/* a character's later bytes may look like ASCII */
@@ -65,201 +69,66 @@ struct JobsCsv
 	int			ncolumns;
 	Column	   *columns;
 	uint8		needs[256];		/* NEEDS_* of each byte */
-	Size		used;
-	char		buffer[BUFFER_SIZE];
-};
+	JobsOutbuf	out;
+} Csv;
 
-/* Wrong options all have this code. */
-#define refuse(...) \
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), __VA_ARGS__))
-
-typedef void (*OptionSetter) (const char *name, const JsonbValue *value, void *field);
-
-static void set_option(JobsCsvOptions *result, const char *name, const JsonbValue *value);
-static char *option_names(void);
-static void check_options(const JobsCsvOptions *result);
-static void check_encoding(const JobsCsvOptions *result);
+static JobsFormatOptions *csv_options(Jsonb *options);
+static void check_options(const CsvOptions *result);
+static void check_encoding(const CsvOptions *result);
 static int	find_column(TupleDesc desc, const char *name);
-static void fill_table(JobsCsv *csv);
-static void prepare_columns(JobsCsv *csv, const JobsCsvOptions *options, TupleDesc desc);
-static ColumnKind kind_of(JobsCsv *csv, const Column *column);
-static bool numbers_are_plain(const JobsCsv *csv);
-static void put_header(JobsCsv *csv, TupleDesc desc);
-static void put_value(JobsCsv *csv, Column *column, Datum value);
-static void put_field(JobsCsv *csv, const char *s, Size len, bool quote);
-static const char *as_text(JobsCsv *csv, const char *s, Size *len);
-static const char *convert(JobsCsv *csv, const char *s, Size *len);
-static bool must_quote(const JobsCsv *csv, const char *s, Size len);
-static void put_quoted(JobsCsv *csv, const char *s, Size len);
+static void fill_table(Csv *csv);
+static void prepare_columns(Csv *csv, const CsvOptions *options, TupleDesc desc);
+static bool is_plain(const Csv *csv, const Column *column);
+static void put_header(Csv *csv, TupleDesc desc);
+static void put_value(Csv *csv, Column *column, Datum value);
+static void put_field(Csv *csv, const char *s, Size len, const Column *column);
+static bool is_formula(const char *s, Size len);
+static const char *as_text(Csv *csv, const char *s, Size *len);
+static const char *convert(Csv *csv, const char *s, Size *len);
+static bool must_quote(const Csv *csv, const char *s, Size len);
+static void put_quoted(Csv *csv, const char *s, Size len);
 
 /* ------------------------------------------------------------------------
  * Options
  * ------------------------------------------------------------------------
  */
 
-static char *
-string_option(const char *name, const JsonbValue *value)
-{
-	if (value->type != jbvString)
-		refuse(errmsg("option \"%s\" must be a string", name));
-	return pnstrdup(value->val.string.val, value->val.string.len);
-}
+#define FIELD(f)	offsetof(CsvOptions, f)
 
-static void
-set_bool(const char *name, const JsonbValue *value, void *field)
-{
-	if (value->type != jbvBool)
-		refuse(errmsg("option \"%s\" must be true or false", name));
-	*(bool *) field = value->val.boolean;
-}
-
-static void
-set_char(const char *name, const JsonbValue *value, void *field)
-{
-	char	   *string = string_option(name, value);
-
-	if (strlen(string) != 1)
-		refuse(errmsg("%s must be a single one-byte character", name));
-	*(char *) field = string[0];
-}
-
-static void
-set_null(const char *name, const JsonbValue *value, void *field)
-{
-	*(char **) field = string_option(name, value);
-}
-
-static void
-set_encoding(const char *name, const JsonbValue *value, void *field)
-{
-	int			encoding = pg_char_to_encoding(string_option(name, value));
-
-	if (encoding < 0)
-		refuse(errmsg("option \"%s\" must be a valid encoding name", name),
-			   errhint("Use a name such as UTF8, LATIN1 or WIN1252."));
-	*(int *) field = encoding;
-}
-
-static void
-set_compression(const char *name, const JsonbValue *value, void *field)
-{
-	char	   *string = string_option(name, value);
-
-	if (strcmp(string, "gzip") != 0 && strcmp(string, "none") != 0)
-		refuse(errmsg("compression \"%s\" not recognized", string),
-			   errhint("Compressions are \"gzip\" and \"none\"."));
-	*(bool *) field = string[0] == 'g';
-}
-
-/* Has two fields to set, so it gets the struct. */
-static void
-set_force_quote(const char *name, const JsonbValue *value, void *field)
-{
-	JobsCsvOptions *result = field;
-	JsonbContainer *array;
-
-	if (value->type == jbvString && value->val.string.len == 1 && value->val.string.val[0] == '*')
-	{
-		result->force_quote_all = true;
-		return;
-	}
-	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data))
-		refuse(errmsg("option \"%s\" must be an array of column names, or \"*\"", name));
-	array = value->val.binary.data;
-	for (uint32 i = 0; i < JsonContainerSize(array); i++)
-	{
-		JsonbValue *element = getIthJsonbValueFromContainer(array, i);
-
-		if (element->type != jbvString)
-			refuse(errmsg("option \"%s\" must be an array of column names, or \"*\"", name));
-		result->force_quote = lappend(result->force_quote, string_option(name, element));
-	}
-}
-
-#define FIELD(f)	offsetof(JobsCsvOptions, f)
-
-static const struct
-{
-	const char *name;
-	OptionSetter set;
-	Size		field;
-}			known_options[] = {
-	{"bom", set_bool, FIELD(bom)},
-	{"compression", set_compression, FIELD(gzip)},
-	{"crlf", set_bool, FIELD(crlf)},
-	{"delimiter", set_char, FIELD(delimiter)},
-	{"encoding", set_encoding, FIELD(encoding)},
-	{"escape", set_char, FIELD(escape)},
-	{"escape_formulas", set_bool, FIELD(escape_formulas)},
-	{"force_quote", set_force_quote, 0},
-	{"header", set_bool, FIELD(header)},
-	{"null", set_null, FIELD(null)},
-	{"quote", set_char, FIELD(quote)}
+static const JobsOption known_options[] = {
+	{"bom", jobs_set_bool, FIELD(bom)},
+	{"compression", jobs_set_compression, FIELD(common.gzip)},
+	{"crlf", jobs_set_bool, FIELD(crlf)},
+	{"delimiter", jobs_set_char, FIELD(delimiter)},
+	{"encoding", jobs_set_encoding, FIELD(encoding)},
+	{"escape", jobs_set_char, FIELD(escape)},
+	{"escape_formulas", jobs_set_bool, FIELD(escape_formulas)},
+	{"force_quote", jobs_set_columns, FIELD(force_quote)},
+	{"header", jobs_set_bool, FIELD(header)},
+	{"null", jobs_set_string, FIELD(null)},
+	{"quote", jobs_set_char, FIELD(quote)}
 };
 
-JobsCsvOptions *
-jobs_csv_options(Jsonb *options)
+static JobsFormatOptions *
+csv_options(Jsonb *options)
 {
-	JobsCsvOptions *result = palloc0(sizeof(JobsCsvOptions));
-	JsonbIterator *it;
-	JsonbIteratorToken token;
-	JsonbValue	value;
-
-	if (!JB_ROOT_IS_OBJECT(options))
-		refuse(errmsg("options must be a JSON object"),
-			   errhint("For example '{\"delimiter\": \";\"}'."));
+	CsvOptions *result = palloc0(sizeof(CsvOptions));
 
 	result->delimiter = ',';
 	result->quote = '"';
 	result->null = "";
 	result->header = true;
 	result->encoding = GetDatabaseEncoding();
-
-	it = JsonbIteratorInit(&options->root);
-	(void) JsonbIteratorNext(&it, &value, true);	/* WJB_BEGIN_OBJECT */
-	while ((token = JsonbIteratorNext(&it, &value, true)) == WJB_KEY)
-	{
-		char	   *name = pnstrdup(value.val.string.val, value.val.string.len);
-
-		(void) JsonbIteratorNext(&it, &value, true);
-		set_option(result, name, &value);
-	}
+	jobs_read_options(options, known_options, lengthof(known_options), "CSV", result);
 	if (result->escape == '\0')
 		result->escape = result->quote;
 	check_options(result);
-	return result;
-}
-
-static void
-set_option(JobsCsvOptions *result, const char *name, const JsonbValue *value)
-{
-	for (int i = 0; i < lengthof(known_options); i++)
-	{
-		if (strcmp(name, known_options[i].name) == 0)
-		{
-			known_options[i].set(name, value, (char *) result + known_options[i].field);
-			return;
-		}
-	}
-	refuse(errmsg("option \"%s\" not recognized", name),
-		   errhint("Options of a CSV export are %s.", option_names()));
-}
-
-static char *
-option_names(void)
-{
-	StringInfoData names;
-
-	initStringInfo(&names);
-	for (int i = 0; i < lengthof(known_options); i++)
-		appendStringInfo(&names, "%s%s", i == 0 ? "" : i == lengthof(known_options) - 1 ? " and " : ", ",
-						 known_options[i].name);
-	return names.data;
+	return &result->common;
 }
 
 /* Values that do not go together; the words are COPY's where it has some. */
 static void
-check_options(const JobsCsvOptions *result)
+check_options(const CsvOptions *result)
 {
 	const char *problem = NULL;
 
@@ -274,43 +143,44 @@ check_options(const JobsCsvOptions *result)
 	else if (strchr(result->null, result->quote))
 		problem = "quote must not appear in the null representation";
 	if (problem)
-		refuse(errmsg("%s", problem),
-			   errhint("The rules are those of COPY with FORMAT csv."));
+		jobs_refuse_option(errmsg("%s", problem),
+						   errhint("The rules are those of COPY with FORMAT csv."));
 	check_encoding(result);
 }
 
 static void
-check_encoding(const JobsCsvOptions *result)
+check_encoding(const CsvOptions *result)
 {
 	int			server = GetDatabaseEncoding();
 
 	if (result->bom && result->encoding != PG_UTF8)
-		refuse(errmsg("a byte order mark needs the encoding UTF8, not %s",
+		jobs_refuse_option(errmsg("a byte order mark needs the encoding UTF8, not %s",
 					  pg_encoding_to_char(result->encoding)),
-			   errhint("Set encoding to UTF8, or leave out bom."));
+						   errhint("Set encoding to UTF8, or leave out bom."));
 	if (result->encoding != server && result->encoding != PG_SQL_ASCII && server != PG_SQL_ASCII &&
 		!OidIsValid(FindDefaultConversionProc(server, result->encoding)))
-		refuse(errmsg("this database's text cannot be converted from %s to %s",
+		jobs_refuse_option(errmsg("this database's text cannot be converted from %s to %s",
 					  GetDatabaseEncodingName(), pg_encoding_to_char(result->encoding)),
-			   errhint("Leave out encoding to write %s.", GetDatabaseEncodingName()));
+						   errhint("Leave out encoding to write %s.", GetDatabaseEncodingName()));
 }
 
-void
-jobs_csv_check_columns(const JobsCsvOptions *options, TupleDesc desc)
+static void
+csv_check_columns(const JobsFormatOptions *common, TupleDesc desc)
 {
+	const CsvOptions *options = (const CsvOptions *) common;
 	Bitmapset  *seen = NULL;
 	ListCell   *cell;
 
-	foreach(cell, options->force_quote)
+	foreach(cell, options->force_quote.names)
 	{
 		const char *name = lfirst(cell);
 		int			i = find_column(desc, name);
 
 		if (i < 0)
-			refuse(errmsg("force_quote column \"%s\" does not exist", name),
-				   errhint("Name a column of the query's result."));
+			jobs_refuse_option(errmsg("force_quote column \"%s\" does not exist", name),
+							   errhint("Name a column of the query's result."));
 		if (bms_is_member(i, seen))
-			refuse(errmsg("force_quote column \"%s\" specified more than once", name));
+			jobs_refuse_option(errmsg("force_quote column \"%s\" specified more than once", name));
 		seen = bms_add_member(seen, i);
 	}
 }
@@ -328,68 +198,21 @@ find_column(TupleDesc desc, const char *name)
 }
 
 /* ------------------------------------------------------------------------
- * The buffer
- * ------------------------------------------------------------------------
- */
-
-static void
-flush(JobsCsv *csv)
-{
-	Size		len = csv->used;
-
-	if (len > 0)
-	{
-		csv->used = 0;
-		csv->sink(csv->arg, csv->buffer, len);
-	}
-}
-
-/* What does not fit in the rest of the buffer. */
-static pg_noinline void
-put_long(JobsCsv *csv, const char *s, Size len)
-{
-	flush(csv);
-	if (len >= BUFFER_SIZE)
-	{
-		csv->sink(csv->arg, s, len);
-		return;
-	}
-	memcpy(csv->buffer, s, len);
-	csv->used = len;
-}
-
-static inline void
-put(JobsCsv *csv, const char *s, Size len)
-{
-	if (unlikely(len > BUFFER_SIZE - csv->used))
-	{
-		put_long(csv, s, len);
-		return;
-	}
-	memcpy(csv->buffer + csv->used, s, len);
-	csv->used += len;
-}
-
-static inline void
-put_char(JobsCsv *csv, char c)
-{
-	if (unlikely(csv->used == BUFFER_SIZE))
-		flush(csv);
-	csv->buffer[csv->used++] = c;
-}
-
-/* ------------------------------------------------------------------------
  * The file
  * ------------------------------------------------------------------------
  */
 
-JobsCsv *
-jobs_csv_begin(const JobsCsvOptions *options, TupleDesc desc, JobsCsvSink sink, void *arg)
+/* A part of a file, without the header that stands before all parts, has no file. */
+static void *
+csv_begin(const JobsFormatOptions *common, TupleDesc desc, const JobsFormatFile *file,
+		  JobsSink sink, void *arg)
 {
-	JobsCsv    *csv = palloc0(sizeof(JobsCsv));
+	const CsvOptions *options = (const CsvOptions *) common;
+	Csv		   *csv = palloc(sizeof(Csv));
 
-	csv->sink = sink;
-	csv->arg = arg;
+	memset(csv, 0, offsetof(Csv, out.data));
+	csv->out.sink = sink;
+	csv->out.arg = arg;
 	csv->options = *options;
 	csv->single = desc->natts == 1;
 	csv->transcode = options->encoding != GetDatabaseEncoding() && options->encoding != PG_SQL_ASCII;
@@ -403,15 +226,15 @@ jobs_csv_begin(const JobsCsvOptions *options, TupleDesc desc, JobsCsvSink sink, 
 											 ALLOCSET_DEFAULT_SIZES);
 	fill_table(csv);
 	prepare_columns(csv, options, desc);
-	if (options->bom)
-		put(csv, "\xEF\xBB\xBF", 3);
-	if (options->header)
+	if (file && options->bom)
+		jobs_outbuf_put(&csv->out, "\xEF\xBB\xBF", 3);
+	if (file && options->header)
 		put_header(csv, desc);
 	return csv;
 }
 
 static void
-fill_table(JobsCsv *csv)
+fill_table(Csv *csv)
 {
 	csv->needs['\n'] |= NEEDS_QUOTE;
 	csv->needs['\r'] |= NEEDS_QUOTE;
@@ -421,13 +244,13 @@ fill_table(JobsCsv *csv)
 }
 
 static void
-prepare_columns(JobsCsv *csv, const JobsCsvOptions *options, TupleDesc desc)
+prepare_columns(Csv *csv, const CsvOptions *options, TupleDesc desc)
 {
 	ListCell   *cell;
 
 	csv->ncolumns = desc->natts;
 	csv->columns = palloc0(desc->natts * sizeof(Column));
-	foreach(cell, options->force_quote)
+	foreach(cell, options->force_quote.names)
 	{
 		int			i = find_column(desc, lfirst(cell));
 
@@ -440,55 +263,34 @@ prepare_columns(JobsCsv *csv, const JobsCsvOptions *options, TupleDesc desc)
 		Oid			function;
 		bool		varlena;
 
-		if (options->force_quote_all)
+		if (options->force_quote.all)
 			column->force_quote = true;
 		getTypeOutputInfo(TupleDescAttr(desc, i)->atttypid, &function, &varlena);
 		fmgr_info(function, &column->output);
-		column->kind = kind_of(csv, column);
+		column->scalar = jobs_scalar_of(column->output.fn_addr);
+		column->is_text = column->scalar < SCALAR_BOOL;
+		column->plain = is_plain(csv, column);
 	}
 }
 
-/*
- * The code behind the output function tells, and not the type, so that domains
- * and types such as citext are as fast.
- */
-static ColumnKind
-kind_of(JobsCsv *csv, const Column *column)
-{
-	PGFunction	code = column->output.fn_addr;
-
-	if (code == textout || code == varcharout || code == bpcharout || code == json_out)
-		return COLUMN_TEXT;
-	if (column->force_quote || !numbers_are_plain(csv))
-		return COLUMN_ANY;
-	if (code == int2out)
-		return COLUMN_INT2;
-	if (code == int4out)
-		return COLUMN_INT4;
-	if (code == int8out)
-		return COLUMN_INT8;
-	return COLUMN_ANY;
-}
-
-/* Whether an integer can be written as it is, whatever its value. */
+/* Whether the values of a type can be written as they are, whatever they are. */
 static bool
-numbers_are_plain(const JobsCsv *csv)
+is_plain(const Csv *csv, const Column *column)
 {
-	static const char digits[] = "-0123456789";
-
-	for (const char *p = digits; *p; p++)
+	if (column->is_text || column->force_quote || csv->null_len > 0 || csv->embeds_ascii)
+		return false;
+	for (const char *p = JOBS_SCALAR_ALPHABET; *p; p++)
 	{
 		if (csv->needs[(unsigned char) *p] & NEEDS_QUOTE)
 			return false;
 	}
-	if (csv->null_len > 0 && strchr(digits, csv->options.null[0]))
-		return false;
-	return !csv->options.escape_formulas;
+	return true;
 }
 
 static void
-put_header(JobsCsv *csv, TupleDesc desc)
+put_header(Csv *csv, TupleDesc desc)
 {
+	static const Column heading = {.is_text = true};
 	MemoryContext old = MemoryContextSwitchTo(csv->row_context);
 
 	for (int i = 0; i < desc->natts; i++)
@@ -496,17 +298,18 @@ put_header(JobsCsv *csv, TupleDesc desc)
 		const char *name = NameStr(TupleDescAttr(desc, i)->attname);
 
 		if (i > 0)
-			put_char(csv, csv->options.delimiter);
-		put_field(csv, name, strlen(name), false);
+			jobs_outbuf_char(&csv->out, csv->options.delimiter);
+		put_field(csv, name, strlen(name), &heading);
 	}
-	put(csv, csv->eol, csv->eol_len);
+	jobs_outbuf_put(&csv->out, csv->eol, csv->eol_len);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(csv->row_context);
 }
 
-void
-jobs_csv_row(JobsCsv *csv, TupleTableSlot *slot)
+static void
+csv_row(void *state, TupleTableSlot *slot)
 {
+	Csv		   *csv = state;
 	MemoryContext old;
 
 	slot_getallattrs(slot);
@@ -514,29 +317,85 @@ jobs_csv_row(JobsCsv *csv, TupleTableSlot *slot)
 	for (int i = 0; i < csv->ncolumns; i++)
 	{
 		if (i > 0)
-			put_char(csv, csv->options.delimiter);
+			jobs_outbuf_char(&csv->out, csv->options.delimiter);
 		if (slot->tts_isnull[i])
-			put(csv, csv->null_out, csv->null_out_len);
+			jobs_outbuf_put(&csv->out, csv->null_out, csv->null_out_len);
 		else
 			put_value(csv, &csv->columns[i], slot->tts_values[i]);
 	}
-	put(csv, csv->eol, csv->eol_len);
+	jobs_outbuf_put(&csv->out, csv->eol, csv->eol_len);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(csv->row_context);
 }
 
-void
-jobs_csv_end(JobsCsv *csv)
+static void
+csv_end(void *state)
 {
-	flush(csv);
+	Csv		   *csv = state;
+
+	jobs_outbuf_flush(&csv->out);
 	MemoryContextDelete(csv->row_context);
 }
 
-Size
-jobs_csv_pending(const JobsCsv *csv)
+static void
+csv_flush(void *state)
 {
-	return csv->used;
+	jobs_outbuf_flush(&((Csv *) state)->out);
 }
+
+static Size
+csv_pending(const void *state)
+{
+	return ((const Csv *) state)->out.used;
+}
+
+/* For example "text/csv; charset=utf-8". */
+static char *
+csv_media_type(const JobsFormatOptions *common)
+{
+	int			encoding = ((const CsvOptions *) common)->encoding;
+	const char *charset;
+	char	   *type;
+
+	switch (encoding)
+	{
+		case PG_SJIS:
+			charset = "Shift_JIS";
+			break;
+		case PG_BIG5:
+			charset = "Big5";
+			break;
+		case PG_GBK:
+			charset = "GBK";
+			break;
+		case PG_GB18030:
+			charset = "GB18030";
+			break;
+		default:
+			charset = get_encoding_name_for_icu(encoding);
+			break;
+	}
+	/* Some encodings have no name on the web. */
+	if (charset == NULL)
+		return pstrdup("text/csv");
+	type = psprintf("text/csv; charset=%s", charset);
+	for (char *p = type; *p; p++)
+		*p = pg_ascii_tolower((unsigned char) *p);
+	return type;
+}
+
+const JobsFormat jobs_csv_format = {
+	.name = "csv",
+	.lines = true,
+	.options = csv_options,
+	.check_columns = csv_check_columns,
+	.media_type = csv_media_type,
+	.begin = csv_begin,
+	.row = csv_row,
+	.flush = csv_flush,
+	.end = csv_end,
+	.pending = csv_pending
+};
 
 /* ------------------------------------------------------------------------
  * Fields
@@ -544,49 +403,58 @@ jobs_csv_pending(const JobsCsv *csv)
  */
 
 static void
-put_value(JobsCsv *csv, Column *column, Datum value)
+put_value(Csv *csv, Column *column, Datum value)
 {
 	const char *s;
 	Size		len;
+	int			n;
 
-	if (column->kind == COLUMN_TEXT)
+	if (column->scalar >= SCALAR_BOOL)
+	{
+		char	   *room = jobs_outbuf_room(&csv->out, JOBS_SCALAR_MAX);
+
+		if (column->plain && (n = jobs_scalar_put(column->scalar, value, room)) >= 0)
+		{
+			csv->out.used += n;
+			return;
+		}
+		if (!column->plain)
+		{
+			char		buffer[JOBS_SCALAR_MAX];
+
+			n = jobs_scalar_put(column->scalar, value, buffer);
+			if (n >= 0)
+			{
+				put_field(csv, buffer, n, column);
+				return;
+			}
+		}
+	}
+	if (column->scalar == SCALAR_TEXT)
 	{
 		struct varlena *text = PG_DETOAST_DATUM_PACKED(value);
 
 		s = VARDATA_ANY(text);
 		len = VARSIZE_ANY_EXHDR(text);
 	}
-	else if (column->kind == COLUMN_ANY)
+	else
 	{
 		s = OutputFunctionCall(&column->output, value);
 		len = strlen(s);
 	}
-	else
-	{
-		char	   *end;
 
-		if (BUFFER_SIZE - csv->used < MAX_NUMBER)
-			flush(csv);
-		end = csv->buffer + csv->used;
-		if (column->kind == COLUMN_INT4)
-			csv->used += pg_ltoa(DatumGetInt32(value), end);
-		else if (column->kind == COLUMN_INT8)
-			csv->used += pg_lltoa(DatumGetInt64(value), end);
-		else
-			csv->used += pg_itoa(DatumGetInt16(value), end);
-		return;
-	}
-
-	put_field(csv, s, len, column->force_quote);
+	put_field(csv, s, len, column);
 	/* Several large fields in a row need not be in memory together. */
-	if (len >= BUFFER_SIZE)
+	if (len >= JOBS_OUTBUF_SIZE)
 		MemoryContextReset(csv->row_context);
 }
 
 static void
-put_field(JobsCsv *csv, const char *s, Size len, bool quote)
+put_field(Csv *csv, const char *s, Size len, const Column *column)
 {
-	if (csv->options.escape_formulas)
+	bool		quote = column->force_quote;
+
+	if (csv->options.escape_formulas && column->is_text)
 		s = as_text(csv, s, &len);
 	/* COPY compares before the conversion, too. */
 	if (len == csv->null_len && memcmp(s, csv->options.null, len) == 0)
@@ -596,16 +464,38 @@ put_field(JobsCsv *csv, const char *s, Size len, bool quote)
 	if (quote || must_quote(csv, s, len))
 		put_quoted(csv, s, len);
 	else
-		put(csv, s, len);
+		jobs_outbuf_put(&csv->out, s, len);
 }
 
-/* With an apostrophe in front, a spreadsheet takes the cell for text. */
+/*
+ * Whether a spreadsheet takes it for a formula: by OWASP's list, with the signs
+ * of full width that some take for the others.
+ */
+static bool
+is_formula(const char *s, Size len)
+{
+	static const char *const wide[] = {"\357\274\235", "\357\274\213", "\357\274\215", "\357\274\240"};
+
+	if (len == 0)
+		return false;
+	if (memchr("=+-@\t\r\n", s[0], 7) != NULL)
+		return true;
+	if (len < 3 || (unsigned char) s[0] != 0xEF || GetDatabaseEncoding() != PG_UTF8)
+		return false;
+	for (int i = 0; i < lengthof(wide); i++)
+	{
+		if (memcmp(s, wide[i], 3) == 0)
+			return true;
+	}
+	return false;
+}
+
 static const char *
-as_text(JobsCsv *csv, const char *s, Size *len)
+as_text(Csv *csv, const char *s, Size *len)
 {
 	char	   *copy;
 
-	if (*len == 0 || memchr("=+-@\t\r", s[0], 6) == NULL)
+	if (!is_formula(s, *len))
 		return s;
 	copy = MemoryContextAllocExtended(csv->row_context, *len + 1, MCXT_ALLOC_HUGE);
 	copy[0] = '\'';
@@ -619,7 +509,7 @@ as_text(JobsCsv *csv, const char *s, Size *len)
  * know that is much cheaper than to look for the conversion.
  */
 static const char *
-convert(JobsCsv *csv, const char *s, Size *len)
+convert(Csv *csv, const char *s, Size *len)
 {
 	const char *end = s + *len;
 	char	   *converted;
@@ -640,7 +530,7 @@ convert(JobsCsv *csv, const char *s, Size *len)
 }
 
 static bool
-must_quote(const JobsCsv *csv, const char *s, Size len)
+must_quote(const Csv *csv, const char *s, Size len)
 {
 	const unsigned char *p = (const unsigned char *) s;
 	const unsigned char *end = p + len;
@@ -673,18 +563,18 @@ must_quote(const JobsCsv *csv, const char *s, Size len)
 }
 
 static void
-put_quoted(JobsCsv *csv, const char *s, Size len)
+put_quoted(Csv *csv, const char *s, Size len)
 {
 	const char *end = s + len;
 	const char *start = s;		/* of what is not written yet */
 
-	put_char(csv, csv->options.quote);
+	jobs_outbuf_char(&csv->out, csv->options.quote);
 	while (s < end)
 	{
 		if (csv->needs[(unsigned char) *s] & NEEDS_ESCAPE)
 		{
-			put(csv, start, s - start);
-			put_char(csv, csv->options.escape);
+			jobs_outbuf_put(&csv->out, start, s - start);
+			jobs_outbuf_char(&csv->out, csv->options.escape);
 			start = s;
 		}
 		if (csv->embeds_ascii && IS_HIGHBIT_SET(*s))
@@ -692,6 +582,6 @@ put_quoted(JobsCsv *csv, const char *s, Size len)
 		else
 			s++;
 	}
-	put(csv, start, end - start);
-	put_char(csv, csv->options.quote);
+	jobs_outbuf_put(&csv->out, start, end - start);
+	jobs_outbuf_char(&csv->out, csv->options.quote);
 }

@@ -23,19 +23,11 @@
 extern char *jobs_export_check(const char *query, const char *format, Jsonb *options);
 
 /*
- * Checks a file name for an artifact: not empty, at most 255 bytes, no slash,
- * backslash, control or bidirectional formatting character, neither "." nor
- * "..".  Raises 22023.
- */
-extern void jobs_filename_check(const char *filename);
-
-/*
  * Runs an export in the worker, inside the job's transaction (read only,
  * repeatable read, as the owner): executes job->command, formats and stores
  * the rows, and writes the jobs.file row.  Sets job->processed, job->total and
  * job->result.  Keeps progress by jobs_progress_*.  Memory stays flat.
- * job->options is {"format": text, "filename": text, "expires_at": timestamptz
- * text or "ttl": seconds, "options": {...}}.
+ * job->options is {"format": text, "filename": text, "ttl": seconds, "options": {...}}.
  */
 extern void jobs_export_run(Job *job);
 

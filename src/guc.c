@@ -27,6 +27,7 @@ int			jobs_history_retention = 7 * SECS_PER_DAY_INT;
 int			jobs_max_artifact_bytes_per_role = 0;
 int			jobs_max_artifact_size = 10 * 1024;
 int			jobs_max_artifact_ttl = 30 * SECS_PER_DAY_INT;
+int			jobs_max_export_workers = 4;
 int			jobs_max_running_per_role = 0;
 int			jobs_max_timeout = 0;
 int			jobs_max_workers = 4;
@@ -76,6 +77,9 @@ define_administrators_settings(void)
 	define_time("jobs.max_timeout", "The longest time a job may run.",
 				"0 is no ceiling.  Meant for ALTER ROLE and ALTER DATABASE.",
 				&jobs_max_timeout, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MS);
+	DefineCustomIntVariable("jobs.max_export_workers", "Parallel workers that one export may use.",
+							"0 is none.  max_parallel_workers and max_parallel_workers_per_gather hold as well.",
+							&jobs_max_export_workers, 4, 0, 1024, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("jobs.max_artifact_size", "The largest file an export may make.", NULL,
 							&jobs_max_artifact_size, 10 * 1024, 1, INT_MAX, PGC_SUSET, GUC_UNIT_MB,
 							NULL, NULL, NULL);

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "encode.h"
 #include "fmgr.h"
 #include "guc.h"
 #include "hooks.h"
@@ -43,6 +44,7 @@ _PG_init(void)
 	jobs_shmem_init();
 	jobs_hooks_init();
 	jobs_launcher_register();
+	jobs_encode_init();
 }
 
 JobKind

@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * parallel.h
+ *	  Plans for exports in which parallel workers encode the rows.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef JOBS_PARALLEL_H
+#define JOBS_PARALLEL_H
+
+#include "postgres.h"
+
+#include "format.h"
+#include "nodes/parsenodes.h"
+#include "nodes/plannodes.h"
+
+typedef struct JobsExportPlan
+{
+	PlannedStmt *plan;
+	bool		encoded;		/* its rows are those of encode.h */
+	bool		by_place;		/* the first key is the place in the table read */
+	Oid			table;			/* that is read from its beginning to its end, or InvalidOid */
+} JobsExportPlan;
+
+/*
+ * Plans an analyzed query, as the current user.  Rows come in the order that
+ * COPY's plan gives them: a table's that is read as a whole, or ORDER BY's.  With
+ * neither, the plan is the one that COPY has.  options is JSON.  Needs an active
+ * snapshot.
+ */
+extern JobsExportPlan jobs_plan_export(Query *query, const char *text, const JobsFormat *format,
+									   const char *options);
+
+#endif							/* JOBS_PARALLEL_H */

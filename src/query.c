@@ -1,0 +1,151 @@
+/*-------------------------------------------------------------------------
+ *
+ * query.c
+ *	  The query of an export: parsing, checking and planning it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/analyze.h"
+#include "parser/parser.h"
+#include "query.h"
+#include "tcop/tcopprot.h"
+#include "utils/lsyscache.h"
+
+static RawStmt *parse_query(const char *query);
+static void check_query(const Query *query);
+static bool find_facts(Node *node, JobsQueryFacts *facts);
+static void note_table(JobsQueryFacts *facts, Oid table);
+
+/*
+ * An error's position is one in the query, not in the statement that the
+ * client has sent.
+ */
+void
+jobs_query_error_context(void *arg)
+{
+	int			position = geterrposition();
+
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery((const char *) arg);
+	}
+}
+
+Query *
+jobs_query_analyze(const char *query, JobsQueryFacts *facts)
+{
+	Query	   *parsed = parse_analyze_fixedparams(parse_query(query), query, NULL, 0, NULL);
+	JobsQueryFacts	rewritten = {0};
+	List	   *queries;
+
+	check_query(parsed);
+	memset(facts, 0, sizeof(JobsQueryFacts));
+	(void) find_facts((Node *) parsed, facts);
+
+	queries = pg_rewrite_query(parsed);
+	if (list_length(queries) != 1)
+		elog(ERROR, "a query was rewritten to %d", list_length(queries));
+	(void) find_facts(linitial(queries), &rewritten);
+	if (rewritten.writes)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the query of an export must not change data"),
+				 errhint("Use jobs.run for statements that write.")));
+	if (rewritten.locks)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the query of an export must not lock rows"),
+				 errhint("Leave out FOR UPDATE or FOR SHARE.")));
+	return linitial(queries);
+}
+
+/* The one statement of a query's text. */
+static RawStmt *
+parse_query(const char *query)
+{
+	List	   *statements = raw_parser(query, RAW_PARSE_DEFAULT);
+	RawStmt    *statement;
+
+	if (statements == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("query must not be empty")));
+	if (list_length(statements) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("an export takes one query, not %d statements", list_length(statements)),
+				 errhint("Combine them with UNION ALL, or submit an export for each.")));
+	statement = linitial_node(RawStmt, statements);
+	if (!IsA(statement->stmt, SelectStmt))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("an export needs a query"),
+				 errhint("Use SELECT, VALUES, TABLE, or WITH and one of these.")));
+	return statement;
+}
+
+static void
+check_query(const Query *query)
+{
+	ListCell   *cell;
+
+	/* This is what SELECT INTO has become. */
+	if (query->commandType != CMD_SELECT || query->utilityStmt != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the query of an export must not have INTO"),
+				 errhint("Use jobs.run for statements that write.")));
+	foreach(cell, query->targetList)
+	{
+		if (!lfirst_node(TargetEntry, cell)->resjunk)
+			return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("the query has no columns")));
+}
+
+/* Walks through a query and all the queries within it. */
+static bool
+find_facts(Node *node, JobsQueryFacts *facts)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		Query	   *query = (Query *) node;
+		ListCell   *cell;
+
+		if (query->commandType != CMD_SELECT)
+			facts->writes = true;
+		if (query->rowMarks != NIL)
+			facts->locks = true;
+		foreach(cell, query->rtable)
+		{
+			RangeTblEntry *rte = lfirst_node(RangeTblEntry, cell);
+
+			if (rte->rtekind == RTE_RELATION)
+				note_table(facts, rte->relid);
+		}
+		return query_tree_walker(query, find_facts, facts, 0);
+	}
+	return expression_tree_walker(node, find_facts, facts);
+}
+
+static void
+note_table(JobsQueryFacts *facts, Oid table)
+{
+	if (!OidIsValid(facts->table))
+		facts->table = table;
+	else if (facts->table != table)
+		facts->more_tables = true;
+	if (get_rel_persistence(table) == RELPERSISTENCE_TEMP)
+		facts->temporary = table;
+}
