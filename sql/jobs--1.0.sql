@@ -145,7 +145,8 @@ COMMENT ON FUNCTION jobs._waiting(bigint, text, text, oid, text, timestamptz, in
 
 CREATE FUNCTION jobs._slots(OUT id bigint, OUT phase text, OUT processed bigint, OUT total bigint,
     OUT percent double precision, OUT bytes bigint, OUT succeeded bigint, OUT failed bigint, OUT skipped bigint,
-    OUT warnings bigint, OUT rows_per_second double precision, OUT eta interval, OUT message text, OUT pid integer)
+    OUT warnings bigint, OUT rows_per_second double precision, OUT eta interval, OUT message text, OUT pid integer,
+    OUT estimated boolean)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'jobs_slots' LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 4;
 COMMENT ON FUNCTION jobs._slots() IS 'internal: live progress of the running jobs of this database that the caller may see';
@@ -153,10 +154,11 @@ COMMENT ON FUNCTION jobs._slots() IS 'internal: live progress of the running job
 CREATE FUNCTION jobs._describe(kind text, state text, processed bigint, total bigint, succeeded bigint, failed bigint,
     skipped bigint, warnings bigint, percent double precision, round integer, run_at timestamptz,
     started_at timestamptz, finished_at timestamptz, phase text, message text, waiting_for text, error_message text,
-    format text, rows bigint, bytes bigint, expires_at timestamptz, OUT headline text, OUT detail text)
+    format text, rows bigint, bytes bigint, expires_at timestamptz, estimated boolean,
+    OUT headline text, OUT detail text)
 AS 'MODULE_PATHNAME', 'jobs_describe' LANGUAGE C STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION jobs._describe(text, text, bigint, bigint, bigint, bigint, bigint, bigint, double precision, integer,
-    timestamptz, timestamptz, timestamptz, text, text, text, text, text, bigint, bigint, timestamptz)
+    timestamptz, timestamptz, timestamptz, text, text, text, text, text, bigint, bigint, timestamptz, boolean)
     IS 'internal: a job in the words of jobs.panel';
 
 CREATE FUNCTION jobs._actions(owner oid, tenant text, kind text, state text, has_file boolean) RETURNS text[]
@@ -274,7 +276,7 @@ SELECT l.id, l.kind, l.title, w.shown_state AS state, s.phase,
        s.rows_per_second, s.eta, s.message, l.started_at,
        CASE WHEN l.state OPERATOR(pg_catalog.=) 'running'
             THEN greatest(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) l.started_at, '0'::interval) END AS elapsed,
-       w.waiting_for, s.pid
+       w.waiting_for, s.pid, s.estimated AS total_is_estimate
   FROM jobs.live l
        CROSS JOIN LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin) w
        LEFT JOIN jobs._slots() s ON s.id OPERATOR(pg_catalog.=) l.id AND l.state OPERATOR(pg_catalog.=) 'running'
@@ -287,7 +289,7 @@ SELECT h.id, h.kind, h.title, h.state, NULL::text, h.processed, h.total,
             THEN (h.processed::double precision OPERATOR(pg_catalog./)
                   extract(epoch FROM h.finished_at OPERATOR(pg_catalog.-) h.started_at)::double precision) END,
        NULL::interval, NULL::text, h.started_at, h.finished_at OPERATOR(pg_catalog.-) h.started_at,
-       NULL::text, NULL::integer
+       NULL::text, NULL::integer, CASE WHEN h.total IS NOT NULL THEN false END
   FROM jobs.history h
        LEFT JOIN jobs.file f ON f.job OPERATOR(pg_catalog.=) h.id
  WHERE jobs._visible(h.owner, h.tenant)
@@ -308,7 +310,7 @@ SELECT id, title, state, headline, detail, percent, can_leave, actions
                     coalesce(s.total, l.total), coalesce(s.succeeded, l.succeeded), coalesce(s.failed, l.failed),
                     coalesce(s.skipped, l.skipped), coalesce(s.warnings, l.warnings), s.percent, l.round, l.run_at,
                     l.started_at, NULL, s.phase, s.message, w.waiting_for, l.error_message,
-                    NULL, NULL, s.bytes, NULL) d
+                    NULL, NULL, s.bytes, NULL, s.estimated) d
           WHERE jobs._visible(l.owner, l.tenant)
           ORDER BY l.id DESC)
         UNION ALL
@@ -322,7 +324,7 @@ SELECT id, title, state, headline, detail, percent, can_leave, actions
                 LEFT JOIN jobs.file f ON f.job OPERATOR(pg_catalog.=) h.id
                 CROSS JOIN LATERAL jobs._describe(h.kind, h.state, h.processed, h.total, h.succeeded, h.failed,
                     h.skipped, h.warnings, NULL, h.round, h.run_at, h.started_at, h.finished_at, NULL, NULL, NULL,
-                    h.error_message, f.format, f.rows, f.bytes, f.expires_at) d
+                    h.error_message, f.format, f.rows, f.bytes, f.expires_at, false) d
           WHERE jobs._visible(h.owner, h.tenant)
             AND h.finished_at OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::interval)
           ORDER BY h.id DESC)) p

@@ -12,6 +12,8 @@
  */
 #include "postgres.h"
 
+#include "access/heapam.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "artifact.h"
 #include "compat.h"
@@ -26,6 +28,7 @@
 #include "progress.h"
 #include "query.h"
 #include "session.h"
+#include "storage/bufmgr.h"
 #include "tcop/dest.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
@@ -34,10 +37,13 @@
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #define MAX_ESTIMATE	1e15		/* rows; more is no estimate */
+#define CHEAP_COST		20000		/* in units of the planner; some 100 ms */
+#define FEW_ROWS		1000		/* done before anybody looks */
 
 /* What the row of the job asks for. */
 typedef struct Request
@@ -59,6 +65,10 @@ typedef struct Output
 	JobsGzip   *gzip;			/* or NULL */
 	JobsArtifact *artifact;
 	int64		rows;
+	BlockNumber nblocks;		/* of the one table that is read, else 0 */
+	bool		by_place;		/* rows come with the place of the first */
+	SeqScanState *scan;			/* or the scan knows where it is */
+	BlockNumber block;			/* is being read */
 } Output;
 
 static void check_can_run(const char *query, PlannedStmt *plan, const JobsFormat *format,
@@ -68,6 +78,8 @@ static char *request_text(Jsonb *options, const char *key);
 static void execute(const Job *job, const Request *request, Output *output);
 static QueryDesc *start_query(const Job *job, const JobsExportPlan *plan, Output *output);
 
+static bool count_is_cheap(const JobsExportPlan *plan);
+static int64 count_rows(const Job *job, PlannedStmt *plan);
 static Output *output_begin(const Job *job, const Request *request);
 static bool output_row(TupleTableSlot *slot, DestReceiver *receiver);
 static bool output_lines(TupleTableSlot *slot, DestReceiver *receiver);
@@ -281,13 +293,57 @@ start_query(const Job *job, const JobsExportPlan *plan, Output *output)
 									   &output->receiver, NULL, NULL, 0);
 	double		rows = plan->plan->planTree->plan_rows;
 
+	if (count_is_cheap(plan))
+	{
+		jobs_progress_phase("counting");
+		jobs_progress_total(count_rows(job, plan->plan), false);
+	}
+	else
+		jobs_progress_total(rows < MAX_ESTIMATE ? (int64) rows : -1, true);
 	jobs_progress_phase("exporting");
-	jobs_progress_total(rows < MAX_ESTIMATE ? (int64) rows : -1, true);
 
 	/* While parallel workers run, the first chunk could not get one. */
 	(void) GetCurrentTransactionId();
 	ExecutorStart(desc, 0);
+	if (OidIsValid(plan->table))
+	{
+		Relation	rel = table_open(plan->table, NoLock);
+
+		output->nblocks = RelationGetNumberOfBlocks(rel);
+		table_close(rel, NoLock);
+		output->by_place = plan->by_place;
+		if (!plan->encoded && IsA(desc->planstate, SeqScanState))
+			output->scan = (SeqScanState *) desc->planstate;
+	}
 	return desc;
+}
+
+/*
+ * Where the result comes at once, so that reading it twice costs a moment.  Of
+ * one table the blocks tell how far it is, and a volatile function must not be
+ * called twice.
+ */
+static bool
+count_is_cheap(const JobsExportPlan *plan)
+{
+	return !OidIsValid(plan->table) && !plan->encoded && !plan->is_volatile &&
+		plan->plan->planTree->total_cost <= CHEAP_COST && plan->plan->planTree->plan_rows >= FEW_ROWS;
+}
+
+static int64
+count_rows(const Job *job, PlannedStmt *plan)
+{
+	QueryDesc  *desc = CreateQueryDesc(plan, job->command, GetActiveSnapshot(), InvalidSnapshot,
+									   None_Receiver, NULL, NULL, 0);
+	int64		rows;
+
+	ExecutorStart(desc, 0);
+	jobs_ExecutorRun(desc, ForwardScanDirection, 0);
+	rows = desc->estate->es_processed;
+	ExecutorFinish(desc);
+	ExecutorEnd(desc);
+	FreeQueryDesc(desc);
+	return rows;
 }
 
 /* {"filename": ..., "rows": ..., "bytes": ..., "sha256": ...} */
@@ -359,6 +415,13 @@ output_lines(TupleTableSlot *slot, DestReceiver *receiver)
 	bytes = (struct varlena *) DatumGetPointer(slot->tts_values[JOBS_ENCODE_BYTES - 1]);
 	write_bytes(output, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
 	output->rows += DatumGetInt64(slot->tts_values[JOBS_ENCODE_ROWS - 1]);
+	if (output->by_place)
+	{
+		bool		isnull;
+		Datum		place = slot_getattr(slot, JOBS_ENCODE_KEYS, &isnull);
+
+		output->block = ItemPointerGetBlockNumber((ItemPointer) DatumGetPointer(place));
+	}
 	show_progress(output);
 	return true;
 }
@@ -370,7 +433,12 @@ show_progress(Output *output)
 
 	if (output->gzip == NULL && !output->encoded && output->format->pending)
 		bytes += output->format->pending(output->file);
-	jobs_progress_done(output->rows, bytes);
+	if (output->scan && output->scan->ss.ss_currentScanDesc)
+		output->block = ((HeapScanDesc) output->scan->ss.ss_currentScanDesc)->rs_cblock;
+	if ((output->scan || output->by_place) && BlockNumberIsValid(output->block))
+		jobs_progress_part((double) output->block / output->nblocks, output->rows, bytes);
+	else
+		jobs_progress_done(output->rows, bytes);
 }
 
 /* The format's sink. */

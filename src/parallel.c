@@ -50,6 +50,7 @@ jobs_plan_export(Query *query, const char *text, const JobsFormat *format, const
 	JobsExportPlan result = {0};
 	bool		one_table = is_one_table(query, &result.table);
 
+	result.is_volatile = contain_volatile_functions((Node *) query);
 	if (format->lines && jobs_max_export_workers > 0 && max_parallel_workers_per_gather > 0)
 	{
 		if (one_table)

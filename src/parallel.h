@@ -19,13 +19,14 @@ typedef struct JobsExportPlan
 	PlannedStmt *plan;
 	bool		encoded;		/* its rows are those of encode.h */
 	bool		by_place;		/* the first key is the place in the table read */
-	Oid			table;			/* that is read from its beginning to its end, or InvalidOid */
+	Oid			table;			/* all rows are of this one, by themselves; or InvalidOid */
+	bool		is_volatile;	/* the query has volatile functions */
 } JobsExportPlan;
 
 /*
  * Plans an analyzed query, as the current user.  Rows come in the order that
- * COPY's plan gives them: a table's that is read as a whole, or ORDER BY's.  With
- * neither, the plan is the one that COPY has.  options is JSON.  Needs an active
+ * COPY has them: the table's own, or ORDER BY's.  With neither, the plan is the
+ * one that COPY has.  options is JSON.  Needs an active
  * snapshot.
  */
 extern JobsExportPlan jobs_plan_export(Query *query, const char *text, const JobsFormat *format,

@@ -28,6 +28,8 @@
 /* A reader gives up on a torn record after so many looks. */
 #define MAX_LOOKS		1000
 
+#define SLOTS_COLUMNS	15
+
 /* The protocol of pg_stat_activity: odd while a change is under way. */
 #define BEGIN_CHANGE(p) \
 	do { START_CRIT_SECTION(); (p)->changes++; pg_write_barrier(); } while (0)
@@ -38,6 +40,7 @@ PG_FUNCTION_INFO_V1(jobs_report_progress);
 PG_FUNCTION_INFO_V1(jobs_slots);
 
 static void set_percent(JobsProgress *progress);
+static void show_percent(JobsProgress *progress, double percent);
 static Datum *slot_values(const JobsProgress *progress, pid_t pid, Datum *values, bool *nulls);
 
 /* ------------------------------------------------------------------------
@@ -127,6 +130,26 @@ jobs_progress_done(int64 processed, int64 bytes)
 }
 
 void
+jobs_progress_part(double part, int64 processed, int64 bytes)
+{
+	JobsProgress *progress;
+
+	if (jobs_my_slot == NULL)
+		return;
+	progress = &jobs_my_slot->progress;
+	BEGIN_CHANGE(progress);
+	progress->processed = processed;
+	progress->bytes = bytes;
+	if (part > 0 && processed > 0)
+	{
+		progress->total = Max((int64) (processed / Min(part, 1)), processed);
+		progress->estimate = true;
+		show_percent(progress, 100 * part);
+	}
+	END_CHANGE(progress);
+}
+
+void
 jobs_progress_message(const char *message)
 {
 	JobsProgress *progress;
@@ -144,17 +167,18 @@ jobs_progress_message(const char *message)
 	END_CHANGE(progress);
 }
 
-/* A better total found on the way must not make the percentage go back. */
 static void
 set_percent(JobsProgress *progress)
 {
-	double		percent;
+	if (progress->total > 0 && progress->processed >= 0)
+		show_percent(progress, 100.0 * progress->processed / progress->total);
+}
 
-	if (progress->total <= 0 || progress->processed < 0)
-		return;
-	percent = 100.0 * progress->processed / progress->total;
-	if (percent > MAX_PERCENT)
-		percent = MAX_PERCENT;
+/* A better total found on the way must not make the percentage go back. */
+static void
+show_percent(JobsProgress *progress, double percent)
+{
+	percent = Min(percent, MAX_PERCENT);
 	if (percent > progress->percent)
 		progress->percent = percent;
 }
@@ -192,7 +216,7 @@ jobs_report_progress(PG_FUNCTION_ARGS)
 				 errhint("Call jobs.report_progress inside the SQL that jobs.run executes.")));
 
 	if (total >= 0 && total != jobs_my_slot->progress.total)
-		jobs_progress_total(total, true);
+		jobs_progress_total(total, false);
 	jobs_progress_done(processed, jobs_my_slot->progress.bytes);
 	if (!PG_ARGISNULL(2))
 		jobs_progress_message(text_to_cstring(PG_GETARG_TEXT_PP(2)));
@@ -218,7 +242,7 @@ jobs_progress_read(JobsSlot *slot, JobsProgress *copy)
 		pg_read_barrier();
 		if (before == progress->changes && (before & 1) == 0)
 		{
-			if (copy->total >= 0 && copy->estimate)
+			if (copy->total >= 0)
 				copy->total = Max(copy->total, copy->processed);
 			return copy->job != 0;
 		}
@@ -257,8 +281,8 @@ jobs_slots(PG_FUNCTION_ARGS)
 		uint64		job_tenant;
 		JobId		job;
 		pid_t		pid;
-		Datum		values[14];
-		bool		nulls[14];
+		Datum		values[SLOTS_COLUMNS];
+		bool		nulls[SLOTS_COLUMNS];
 
 		if (slot->dboid != MyDatabaseId)
 			continue;
@@ -295,7 +319,7 @@ slot_values(const JobsProgress *progress, pid_t pid, Datum *values, bool *nulls)
 #define COUNT(n, value) \
 	(nulls[n] = (value) < 0, values[n] = Int64GetDatum(value))
 
-	memset(nulls, false, 14 * sizeof(bool));
+	memset(nulls, false, SLOTS_COLUMNS * sizeof(bool));
 	values[0] = Int64GetDatum(progress->job);
 	values[1] = CStringGetTextDatum(progress->phase);
 	COUNT(2, progress->processed);
@@ -320,5 +344,7 @@ slot_values(const JobsProgress *progress, pid_t pid, Datum *values, bool *nulls)
 	values[12] = CStringGetTextDatum(progress->message);
 	nulls[12] = progress->message[0] == '\0';
 	values[13] = Int32GetDatum(pid);
+	values[14] = BoolGetDatum(progress->estimate);
+	nulls[14] = progress->total < 0;
 	return values;
 }

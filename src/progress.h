@@ -26,8 +26,15 @@ extern void jobs_progress_begin(const char *phase, int64 total);
 /* A word such as "counting", "exporting", "finishing"; cut at JOBS_PHASE_LEN. */
 extern void jobs_progress_phase(const char *phase);
 
-/* Sets the total; estimate says that processed may pass it. -1: not known. */
+/* Sets the total, -1 where it is not known; estimate is shown with it. */
 extern void jobs_progress_total(int64 total, bool estimate);
+
+/*
+ * Which part of the work is done, from 0 to 1, where that is known better than
+ * the number of rows: the total is then estimated from it.  Together with
+ * jobs_progress_done, which it replaces.
+ */
+extern void jobs_progress_part(double part, int64 processed, int64 bytes);
 
 /* Rows and bytes done so far in this attempt; cheap enough for every row. */
 extern void jobs_progress_done(int64 processed, int64 bytes);

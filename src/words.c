@@ -58,6 +58,7 @@ typedef struct Facts
 	int64		rows;
 	int64		bytes;
 	TimestampTz expires_at;
+	bool		estimated;		/* total is */
 	TimestampTz now;
 } Facts;
 
@@ -72,6 +73,7 @@ static void describe(const Facts *f, StringInfo headline, StringInfo detail);
 static void describe_scheduled(const Facts *f, StringInfo headline, StringInfo detail);
 static void describe_queued(const Facts *f, StringInfo headline, StringInfo detail);
 static void describe_running(const Facts *f, StringInfo headline, StringInfo detail);
+static int64 two_digits(int64 n);
 static void describe_export(const Facts *f, StringInfo headline, StringInfo detail);
 static void describe_bulk(const Facts *f, StringInfo headline, StringInfo detail);
 static void describe_done(const Facts *f, StringInfo headline, StringInfo detail);
@@ -133,6 +135,7 @@ read_facts(FunctionCallInfo fcinfo, Facts *f)
 	f->rows = count_arg(fcinfo, 18);
 	f->bytes = count_arg(fcinfo, 19);
 	f->expires_at = time_arg(fcinfo, 20);
+	f->estimated = !PG_ARGISNULL(21) && PG_GETARG_BOOL(21);
 
 	/* The same for all rows of a statement, yet moving in a long transaction. */
 	f->now = GetCurrentStatementStartTimestamp();
@@ -291,7 +294,7 @@ describe_queued(const Facts *f, StringInfo headline, StringInfo detail)
 		appendStringInfoString(detail, f->waiting_for ? "Not started yet" : "Starting");
 }
 
-/* "Processing 48,291 rows", "67% · Started 2 min ago · message" */
+/* "Processing 48,291 rows" or "about" so many, "67% · Started 2 min ago · message" */
 static void
 describe_running(const Facts *f, StringInfo headline, StringInfo detail)
 {
@@ -299,8 +302,8 @@ describe_running(const Facts *f, StringInfo headline, StringInfo detail)
 
 	if (f->total > 0)
 	{
-		appendStringInfoString(headline, "Processing ");
-		append_count(headline, f->total, noun);
+		appendStringInfo(headline, "Processing %s", f->estimated ? "about " : "");
+		append_count(headline, f->estimated ? two_digits(f->total) : f->total, noun);
 	}
 	else if (f->processed > 0)
 	{
@@ -324,6 +327,17 @@ describe_running(const Facts *f, StringInfo headline, StringInfo detail)
 		separate(detail);
 		append_line(detail, f->message);
 	}
+}
+
+/* An estimate says no more than it knows: 48,291 is about 48,000. */
+static int64
+two_digits(int64 n)
+{
+	int64		unit = 1;
+
+	while (n / unit >= 100)
+		unit *= 10;
+	return (n + unit / 2) / unit * unit;
 }
 
 /* "48,291 rows · 12.4 MB · CSV", "Link expires in 24 hours" */
