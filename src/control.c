@@ -194,6 +194,8 @@ jobs_retry(PG_FUNCTION_ARGS)
 	job->processed = job->total = job->succeeded = job->failed = job->skipped = job->warnings = -1;
 	job->error_code = job->error_message = job->error_detail = job->error_hint = NULL;
 	job->result = NULL;
+	/* Also where the row came here with a copy or an upgrade of its server. */
+	job->origin = (int64) GetSystemIdentifier();
 	jobs_store_remove_dependencies(id);
 	jobs_store_revive(job, old);
 	jobs_note_job(id);
