@@ -90,6 +90,11 @@ ifneq ($(WERROR),)
 PG_CFLAGS += -Werror
 endif
 
+# Clang complains of the options that a server built with gcc hands on.
+ifneq ($(findstring clang,$(CC)),)
+PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes
+endif
+
 # Debian's servers are built with LLVM and would want clang for bitcode that
 # the JIT compiler hardly gains from.
 ifneq ($(origin with_llvm),command line)
