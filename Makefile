@@ -17,7 +17,9 @@ PG_CONFIG ?= pg_config
 # ---------------------------------------------------------------------------
 
 OWN_GOALS = asan bench check check-versions coverage demo dist indent typedefs valgrind
-VERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" jobs.control)
+
+# Of the distribution; the extension's is that of jobs.control.
+VERSION = $(shell sed -n '/"version"/{ s/.*: *"\([^"]*\)".*/\1/p; q; }' META.json)
 
 ifneq ($(filter $(OWN_GOALS),$(MAKECMDGOALS)),)
 
