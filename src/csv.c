@@ -202,7 +202,6 @@ jobs_csv_options(Jsonb *options)
 {
 	JobsCsvOptions *result = palloc0(sizeof(JobsCsvOptions));
 	JsonbIterator *it;
-	JsonbIteratorToken token;
 	JsonbValue	value;
 
 	if (!JB_ROOT_IS_OBJECT(options))
@@ -217,7 +216,7 @@ jobs_csv_options(Jsonb *options)
 
 	it = JsonbIteratorInit(&options->root);
 	(void) JsonbIteratorNext(&it, &value, true);	/* WJB_BEGIN_OBJECT */
-	while ((token = JsonbIteratorNext(&it, &value, true)) == WJB_KEY)
+	while (JsonbIteratorNext(&it, &value, true) == WJB_KEY)
 	{
 		char	   *name = pnstrdup(value.val.string.val, value.val.string.len);
 
