@@ -25,6 +25,16 @@ median()
 	sort -g | awk '{ v[NR] = $1 } END { if (NR) print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2; else print "-" }'
 }
 
+# A line of the table from a file of milliseconds, and the aim in milliseconds.
+row_of_times()
+{
+	local middle worst
+
+	middle=$(median <"$3")
+	worst=$(sort -g "$3" | tail -n 1)
+	row "$1" "$2 ms" "$(printf '%.1f ms, %.1f ms' "$middle" "$worst")" "$(quotient "$middle" "$2")"
+}
+
 # ---------------------------------------------------------------------------
 # Beginning
 # ---------------------------------------------------------------------------
@@ -32,8 +42,7 @@ median()
 # Runs the samples of bench.latency anew.
 sample_latency()
 {
-	sql -c 'TRUNCATE bench.begun, bench.submitted' -c "SELECT jobs.wait(jobs.run('SELECT 1'), '0')" >/dev/null 2>&1
-	sql -c "CALL bench.submit_slowly(20, 0.02)" -c 'TRUNCATE bench.submitted' -c 'SELECT pg_sleep(0.5)' -c 'TRUNCATE bench.begun' \
+	sql -c "CALL bench.submit_slowly(20, 0.02)" -c 'SELECT pg_sleep(0.5)' -c 'TRUNCATE bench.begun, bench.submitted' \
 		-c "CALL bench.submit_slowly($1, 0.02)" -c 'SELECT pg_sleep(0.5)' >/dev/null
 }
 
@@ -89,7 +98,7 @@ wait_until_alone()
 
 measure_cold()
 {
-	local n i first idle restart
+	local n i
 
 	n=$(scaled 10 2)
 	for ((i = 1; i <= n; i++)); do
@@ -105,13 +114,9 @@ measure_cold()
 		jobs_as "$PGBIN/pg_ctl" -D "$WORK/data" -l "$WORK/server.log" -w -m fast restart >/dev/null
 		submit_cold "cold$i" >>"$WORK/cold.restart"
 	done
-	first=$(median <"$WORK/cold.first")
-	idle=$(median <"$WORK/cold.idle")
-	restart=$(median <"$WORK/cold.restart")
-	row "the same, no worker or scheduler alive: a database's first job, median of $n" "50 ms" \
-		"$(printf %.1f "$first") ms" "$(quotient "$first" 50)"
-	row "… after everybody has left an idle server" "50 ms" "$(printf %.1f "$idle") ms" "$(quotient "$idle" 50)"
-	row "… right after a restart of the server" "50 ms" "$(printf %.1f "$restart") ms" "$(quotient "$restart" 50)"
+	row_of_times "the same, no worker or scheduler alive: a database's first job, median and worst of $n" "50" "$WORK/cold.first"
+	row_of_times "… after everybody has left an idle server" "50" "$WORK/cold.idle"
+	row_of_times "… right after a restart of the server" "50" "$WORK/cold.restart"
 	for ((i = 1; i <= n; i++)); do
 		sql -c "DROP DATABASE cold$i WITH (FORCE)"
 	done
@@ -210,7 +215,7 @@ until_true()
 # Two jobs: one that is not to run again, and one that is.
 measure_crash()
 {
-	local n i once again pid ready failed running
+	local n i once again pid ready
 
 	n=$(scaled 10 2)
 	sql -c "ALTER SYSTEM SET jobs.retry_delay = 0" -c 'SELECT pg_reload_conf()' >/dev/null
@@ -232,12 +237,8 @@ measure_crash()
 		sql -c "SELECT jobs.cancel($again)" -c "SELECT jobs.wait($again)" >/dev/null
 	done
 	sql -c "ALTER SYSTEM RESET jobs.retry_delay" -c 'SELECT pg_reload_conf()' >/dev/null
-	failed=$(sort -g "$WORK/crash.failed" | tail -n 1)
-	running=$(sort -g "$WORK/crash.running" | tail -n 1)
-	row "kill -9 of a worker, from \"ready to accept connections\" → its job failed with the reason, median and worst of $n" "1 s" \
-		"$(printf '%.0f' "$(median <"$WORK/crash.failed")"), $(printf '%.0f' "$failed") ms" "$(quotient "$failed" 1000)"
-	row "… → a job with attempts left runs again, without delay" "1 s" \
-		"$(printf '%.0f' "$(median <"$WORK/crash.running")"), $(printf '%.0f' "$running") ms" "$(quotient "$running" 1000)"
+	row_of_times "kill -9 of a worker, from \"ready to accept connections\" → its job failed with the reason, median and worst of $n" "1000" "$WORK/crash.failed"
+	row_of_times "… → one with attempts left runs again, jobs.retry_delay 0" "1000" "$WORK/crash.running"
 }
 
 # ---------------------------------------------------------------------------
@@ -280,10 +281,8 @@ measure_progress()
 		base=$(run_loop without 'NULL;' "$n")
 		dead=$(run_loop with "PERFORM jobs.report_progress(i, $n);" "$n")
 	done
-	share=$(sql -c "SELECT round((100 * 10000 * (min(took) FILTER (WHERE what = 'with') - min(took) FILTER (WHERE what = 'without'))
-	                             / $n).seconds, 2)" 2>/dev/null ||
-		sql -c "SELECT round((100 * 10000 * extract(epoch FROM min(took) FILTER (WHERE what = 'with') - min(took) FILTER (WHERE what = 'without'))
-	                      / $n)::numeric, 2) FROM bench.loops")
+	share=$(sql -c "SELECT round(1000000.0 / $n * (extract(epoch FROM min(took) FILTER (WHERE what = 'with'))
+	                               - extract(epoch FROM min(took) FILTER (WHERE what = 'without')))::numeric, 2) FROM bench.loops")
 	row "report_progress 10,000 times a second, share of the job's time" "1 %" "$share %" "$(quotient "$share" 1)"
 	row "… dead rows by $(number "$n") calls" "0" "$((dead - base))" "-"
 }
@@ -347,8 +346,7 @@ measure_gzip()
 
 measure_small()
 {
-	local n query="SELECT * FROM bench.sale WHERE ctid = ANY (ARRAY(SELECT format(''(%s,1)'', i)::tid FROM generate_series(0, 99) i))"
-	local i p50 p95 p99
+	local n i p50 p95 p99
 
 	n=$(scaled 100 10)
 	need_sales
@@ -401,36 +399,54 @@ sample_history()
 	read -r BYID _ <<<"$(percentiles "SELECT ms FROM bench.timed WHERE what = 'id'")"
 }
 
-measure_history()
+# Holds a snapshot until release_snapshot.
+hold_snapshot()
 {
-	local n=$(scaled 1000000 10000) churn=$(scaled 50000 1000)
-	local e50 e99 erate epanel eid holder
-
-	settle
-	sql -c 'DROP EXTENSION jobs' -c 'CREATE EXTENSION jobs'
-	sample_history "$churn"
-	e50=$L50 e99=$L99 erate=$RUN_RATE epanel=$PANEL eid=$BYID
-
-	sql -c "CALL bench.fill_history($n)" -c 'ANALYZE jobs.history'
 	{
 		echo 'BEGIN ISOLATION LEVEL REPEATABLE READ;'
 		echo 'SELECT count(*) FROM pg_class;'
 		while [ ! -e "$WORK/release" ]; do sleep 0.5; done
 	} | sql >/dev/null &
-	holder=$!
+	HOLDER=$!
 	until_true "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND state = 'idle in transaction')"
+}
+
+release_snapshot()
+{
+	touch "$WORK/release"
+	wait "$HOLDER"
+}
+
+# Lines of the table: the last sample beside the values of an empty table.
+rows_of_history()
+{
+	row "$1: commit → work begins, p50" "as empty" "$L50 ms : $2 ms" "$(quotient "$L50" "$2")"
+	row "… p99" "as empty" "$L99 ms : $3 ms" "$(quotient "$L99" "$3")"
+	row "… jobs from a full queue" "as empty" "$(number "$RUN_RATE")/s : $(number "$4")/s" "$(quotient "$RUN_RATE" "$4")"
+	row "… jobs.panel, 50 rows" "as empty" "$PANEL ms : $5 ms" "$(quotient "$PANEL" "$5")"
+	row "… a job by its id" "as empty" "$BYID ms : $6 ms" "$(quotient "$BYID" "$6")"
+}
+
+# The same three times: with an empty history, with a full one, and with a full
+# one while a snapshot is held that was taken many jobs ago.
+measure_history()
+{
+	local n=$(scaled 1000000 10000) churn=$(scaled 20000 1000)
+	local empty
+
+	settle
+	sql -c 'DROP EXTENSION jobs' -c 'CREATE EXTENSION jobs'
+	sample_history "$churn"
+	empty=("$L50" "$L99" "$RUN_RATE" "$PANEL" "$BYID")
+	sql -c "CALL bench.fill_history($n)" -c 'VACUUM ANALYZE jobs.history'
+	sample_history "$churn"
+	rows_of_history "$(number "$n") finished jobs : none" "${empty[@]}"
+	hold_snapshot
 	run_many "$churn"
 	run_many "$churn"
 	sample_history "$churn"
-	touch "$WORK/release"
-	wait "$holder"
-
-	n=$(number "$n")
-	row "$n finished jobs and a snapshot held over $(number $((3 * churn))) jobs: commit → work begins, p50" "as empty" "$L50 ms : $e50 ms" "$(quotient "$L50" "$e50")"
-	row "… p99" "as empty" "$L99 ms : $e99 ms" "$(quotient "$L99" "$e99")"
-	row "… throughput" "as empty" "$(number "$RUN_RATE")/s : $(number "$erate")/s" "$(quotient "$RUN_RATE" "$erate")"
-	row "… jobs.panel, 50 rows" "as empty" "$PANEL ms : $epanel ms" "$(quotient "$PANEL" "$epanel")"
-	row "… a job by its id" "as empty" "$BYID ms : $eid ms" "$(quotient "$BYID" "$eid")"
+	rows_of_history "… and a snapshot held over $(number $((3 * churn))) jobs : none" "${empty[@]}"
+	release_snapshot
 }
 
 # ---------------------------------------------------------------------------
