@@ -226,7 +226,8 @@ lock_controlled_final(JobId id, const char *what, const char *hint)
 	if (!job_state_is_final(job->state))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("job %lld is %s and cannot be %s", (long long) id, job_state_names[job->state], what),
+				 errmsg("job %lld is %s and cannot be %s", (long long) id,
+						job_state_names[jobs_shown_state_now(job)], what),
 				 errhint("%s", hint)));
 	return job;
 }
