@@ -40,6 +40,7 @@
 #define KILL_AFTER_CANCEL_US	(5 * USECS_PER_SEC)
 #define LEAVE_AFTER_MIN_S	1	/* however short jobs.worker_idle_timeout is */
 #define SHUTDOWN_US			USECS_PER_SEC
+#define RETAIN_AFTER_US		USECS_PER_SEC	/* what has happened may be the next to expire */
 
 static JobsDatabase *db = NULL;
 static TimestampTz retain_at = 0;
@@ -52,6 +53,7 @@ static void detach(int code, Datum arg);
 static void connect_to(Oid dboid);
 static bool extension_exists(void);
 static void take_database_events(void);
+static void retain_soon(void);
 static int	take_ring(int slotno);
 static int	take_worker_events(void);
 static void handle(const JobsEvent *event, int slotno);
@@ -254,11 +256,20 @@ take_database_events(void)
 		else
 			jobs_books_note_range(events[i].lo, events[i].hi);
 	}
+	if (n > 0)
+		retain_soon();
 	if (paused)
 	{
 		jobs_books_read_paused();
 		jobs_take_back(db);
 	}
+}
+
+/* The time of the next look at retention was found before this event. */
+static void
+retain_soon(void)
+{
+	retain_at = Min(retain_at, GetCurrentTimestamp() + RETAIN_AFTER_US);
 }
 
 static int
@@ -313,6 +324,7 @@ handle(const JobsEvent *event, int slotno)
 		entry->announced = event->state;
 	if (job_state_is_final(event->state))
 	{
+		retain_soon();
 		if (entry)
 			jobs_queue_forget(entry);
 		jobs_books_ended(event->job);
@@ -376,6 +388,7 @@ settle_exited(bool requeue)
 		(void) take_ring(slotno);
 		jobs_books_settle_slot(slotno, requeue);
 		jobs_free_slot(slotno);
+		retain_soon();
 	}
 }
 

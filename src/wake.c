@@ -122,17 +122,6 @@ jobs_note_pause(void)
 	noted_pause = true;
 }
 
-bool
-jobs_noted(JobId id)
-{
-	for (int i = 0; i < nnoted; i++)
-	{
-		if (id >= noted[i].lo && id <= noted[i].hi)
-			return true;
-	}
-	return false;
-}
-
 void
 jobs_note_download(JobId id)
 {
