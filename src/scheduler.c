@@ -27,11 +27,13 @@
 #include "scheduler.h"
 #include "shmem.h"
 #include "slots.h"
+#include "storage/fd.h"
 #include "storage/ipc.h"
 #include "store.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/pidfile.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -39,7 +41,7 @@
 #define COOLING_US			2000	/* workers' events together, likewise */
 #define KILL_AFTER_CANCEL_US	(5 * USECS_PER_SEC)
 #define LEAVE_AFTER_MIN_S	1	/* however short jobs.worker_idle_timeout is */
-#define SHUTDOWN_US			USECS_PER_SEC
+#define SHUTDOWN_LOOK_MS	20
 
 static JobsDatabase *db = NULL;
 static TimestampTz retain_at = 0;
@@ -56,7 +58,8 @@ static int	take_ring(int slotno);
 static int	take_worker_events(void);
 static void handle(const JobsEvent *event, int slotno);
 static void fire_timers(TimestampTz now);
-static void settle_exited(bool requeue);
+static void settle_exited(void);
+static bool server_is_stopping(void);
 static TimestampTz stop_stubborn(TimestampTz now);
 static TimestampTz run_round(void);
 static TimestampTz push_news(TimestampTz now);
@@ -113,7 +116,7 @@ jobs_scheduler_main(Datum arg)
 	jobs_queue_init();
 	round_context = AllocSetContextCreate(TopMemoryContext, "jobs round", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(round_context);
-	settle_exited(false);
+	settle_exited();
 	jobs_books_open(db);
 	busy_at = GetCurrentTimestamp();
 
@@ -345,8 +348,7 @@ run_round(void)
 
 	take_database_events();
 	events = take_worker_events();
-	/* A command that wants nobody here has ended them, not an administrator. */
-	settle_exited(db->leave);
+	settle_exited();
 	jobs_books_look();
 
 	now = GetCurrentTimestamp();
@@ -366,17 +368,44 @@ run_round(void)
 	return next;
 }
 
+/*
+ * A worker that was told to stop may be one that an administrator wanted to
+ * stop, or one that was in the way of a shutdown or a utility command.
+ */
 static void
-settle_exited(bool requeue)
+settle_exited(void)
 {
 	int			slotno;
 
 	while ((slotno = jobs_next_exited(MyDatabaseId)) >= 0)
 	{
+		JobsSlot   *slot = &jobs_shared->slots[slotno];
+		bool		told = slot->reason_code == 0 || slot->reason_code == ERRCODE_ADMIN_SHUTDOWN;
+
 		(void) take_ring(slotno);
-		jobs_books_settle_slot(slotno, requeue);
+		jobs_books_settle_slot(slotno, slot->job != 0 && told && (db->leave || server_is_stopping()));
 		jobs_free_slot(slotno);
 	}
+}
+
+/*
+ * The postmaster says so in its lock file, for pg_ctl, before it signals its
+ * children, and so before a worker can have gone.
+ */
+static bool
+server_is_stopping(void)
+{
+	FILE	   *file = AllocateFile("postmaster.pid", PG_BINARY_R);
+	char		line[MAXPGPATH];
+	int			n = 0;
+
+	if (file == NULL)
+		return false;
+	while (n < LOCK_FILE_LINE_PM_STATUS && fgets(line, sizeof(line), file) != NULL)
+		n++;
+	FreeFile(file);
+	return n == LOCK_FILE_LINE_PM_STATUS &&
+		strncmp(line, PM_STATUS_STOPPING, strlen(PM_STATUS_STOPPING)) == 0;
 }
 
 /* A job that does not heed its cancellation is ended with its process. */
@@ -487,20 +516,20 @@ leave(TimestampTz now)
 
 /*
  * At a shutdown of the server the workers are told to stop too.  Their jobs are
- * queued again, as if they had not begun; no attempt is lost by it.
+ * queued again, as if they had not begun; no attempt is lost by it.  However
+ * long a worker takes, the server waits for it anyway.
  */
 static void
 shut_down(void)
 {
-	TimestampTz until = GetCurrentTimestamp() + SHUTDOWN_US;
-
-	do
+	while (server_is_stopping())
 	{
 		(void) take_worker_events();
-		settle_exited(true);
+		settle_exited();
 		if (!jobs_any_busy(MyDatabaseId))
 			break;
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 20, PG_WAIT_EXTENSION);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 SHUTDOWN_LOOK_MS, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
-	} while (GetCurrentTimestamp() < until);
+	}
 }
