@@ -42,6 +42,7 @@
 #define KILL_AFTER_CANCEL_US	(5 * USECS_PER_SEC)
 #define LEAVE_AFTER_MIN_S	1	/* however short jobs.worker_idle_timeout is */
 #define SHUTDOWN_LOOK_MS	20
+#define SHUTDOWN_LOCK_TIMEOUT	"500ms"
 
 static JobsDatabase *db = NULL;
 static TimestampTz retain_at = 0;
@@ -49,6 +50,8 @@ static TimestampTz notified_at = 0;
 static TimestampTz progress_at = 0;
 static TimestampTz busy_at = 0;
 
+static void stop_handler(SIGNAL_ARGS);
+static void serve(void);
 static void attach(Oid dboid);
 static void detach(int code, Datum arg);
 static void connect_to(Oid dboid);
@@ -93,11 +96,10 @@ void
 jobs_scheduler_main(Datum arg)
 {
 	Oid			dboid = DatumGetObjectId(arg);
-	MemoryContext round_context;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGINT, SIG_IGN);
-	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	pqsignal(SIGTERM, stop_handler);
 	BackgroundWorkerUnblockSignals();
 	attach(dboid);
 	connect_to(dboid);
@@ -112,6 +114,47 @@ jobs_scheduler_main(Datum arg)
 		proc_exit(0);
 	}
 
+	PG_TRY();
+	{
+		serve();
+	}
+	PG_CATCH();
+	{
+		if (!ShutdownRequestPending)
+			PG_RE_THROW();
+		HOLD_INTERRUPTS();
+		AbortCurrentTransaction();
+		FlushErrorState();
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	shut_down();
+	/* Not 0 only for the log: the launcher starts another where there is need. */
+	proc_exit(1);
+}
+
+/*
+ * Signal handler.  Ends a wait for a lock too, as a cancel does: who holds it
+ * may be a prepared transaction, which does not end with the server.
+ */
+static void
+stop_handler(SIGNAL_ARGS)
+{
+	int			save_errno = errno;
+
+	ShutdownRequestPending = true;
+	QueryCancelPending = true;
+	InterruptPending = true;
+	SetLatch(MyLatch);
+	errno = save_errno;
+}
+
+/* Until the scheduler shall stop. */
+static void
+serve(void)
+{
+	MemoryContext round_context;
+
 	MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext, "jobs queue", ALLOCSET_DEFAULT_SIZES));
 	jobs_queue_init();
 	round_context = AllocSetContextCreate(TopMemoryContext, "jobs round", ALLOCSET_DEFAULT_SIZES);
@@ -120,7 +163,7 @@ jobs_scheduler_main(Datum arg)
 	jobs_books_open(db);
 	busy_at = GetCurrentTimestamp();
 
-	for (;;)
+	while (!ShutdownRequestPending)
 	{
 		TimestampTz next;
 		TimestampTz now;
@@ -128,8 +171,6 @@ jobs_scheduler_main(Datum arg)
 
 		MemoryContextReset(round_context);
 		MemoryContextSwitchTo(round_context);
-		if (ShutdownRequestPending)
-			break;
 		if (ConfigReloadPending)
 		{
 			ConfigReloadPending = false;
@@ -146,9 +187,6 @@ jobs_scheduler_main(Datum arg)
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
-	shut_down();
-	/* Not 0 only for the log: the launcher starts another where there is need. */
-	proc_exit(1);
 }
 
 static void
@@ -522,6 +560,8 @@ leave(TimestampTz now)
 static void
 shut_down(void)
 {
+	QueryCancelPending = false;
+	SetConfigOption("lock_timeout", SHUTDOWN_LOCK_TIMEOUT, PGC_SUSET, PGC_S_OVERRIDE);
 	while (server_is_stopping())
 	{
 		(void) take_worker_events();
