@@ -50,6 +50,7 @@ static TimestampTz notified_at = 0;
 static TimestampTz progress_at = 0;
 static TimestampTz busy_at = 0;
 
+static void forget_database(void);
 static void stop_handler(SIGNAL_ARGS);
 static void serve(void);
 static void attach(Oid dboid);
@@ -106,11 +107,7 @@ jobs_scheduler_main(Datum arg)
 
 	if (!extension_exists())
 	{
-		LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
-		db->next_needed = DT_NOEND;
-		if (db->nevents == 0)
-			db->dboid = InvalidOid;
-		LWLockRelease(jobs_shared->lock);
+		forget_database();
 		proc_exit(0);
 	}
 
@@ -131,6 +128,23 @@ jobs_scheduler_main(Datum arg)
 	shut_down();
 	/* Not 0 only for the log: the launcher starts another where there is need. */
 	proc_exit(1);
+}
+
+/* The database has no extension, unless one has been committed just now. */
+static void
+forget_database(void)
+{
+	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
+	SpinLockAcquire(&db->mutex);
+	db->next_needed = DT_NOEND;
+	if (db->nevents == 0 && !db->paused_changed)
+		db->dboid = InvalidOid;
+	else
+		db->wanted = true;
+	db->nevents = 0;
+	db->paused_changed = false;
+	SpinLockRelease(&db->mutex);
+	LWLockRelease(jobs_shared->lock);
 }
 
 /*
