@@ -17,7 +17,9 @@ PG_CONFIG ?= pg_config
 # ---------------------------------------------------------------------------
 
 OWN_GOALS = asan bench check check-versions coverage demo dist indent typedefs valgrind
-VERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" jobs.control)
+
+# Of the distribution; the extension's is that of jobs.control.
+VERSION = $(shell sed -n '/"version"/{ s/.*: *"\([^"]*\)".*/\1/p; q; }' META.json)
 
 ifneq ($(filter $(OWN_GOALS),$(MAKECMDGOALS)),)
 
@@ -95,6 +97,11 @@ PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers 
 WERROR ?= 1
 ifneq ($(WERROR),)
 PG_CFLAGS += -Werror
+endif
+
+# Clang complains of the options that a server built with gcc hands on.
+ifneq ($(findstring clang,$(CC)),)
+PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes
 endif
 
 # Debian's servers are built with LLVM and would want clang for bitcode that

@@ -1,6 +1,6 @@
 -- The extension: what it consists of, who may use it, and its settings.
 
--- Two functions for all the tests.  Whether a condition comes true in some time.
+-- For all the tests.  Whether a condition comes true in some time.
 CREATE FUNCTION test_poll(condition text) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     found boolean;
@@ -28,6 +28,23 @@ EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
     RETURN format('%s: %s', SQLSTATE, regexp_replace(message, '\mjob \d+', 'job N', 'g'))
         || coalesce(E'\nDETAIL: ' || nullif(detail, ''), '') || coalesce(E'\nHINT: ' || nullif(hint, ''), '');
+END $$;
+
+-- Loads the configuration, and waits until workers have it too.
+CREATE PROCEDURE test_reload() LANGUAGE plpgsql AS $$
+DECLARE
+    before timestamptz := clock_timestamp();
+    id bigint;
+    state text;
+BEGIN
+    PERFORM pg_reload_conf();
+    LOOP
+        id := jobs.run(format('SELECT 1 / (pg_conf_load_time() > %L)::int', before));
+        COMMIT;
+        state := jobs.wait(id);
+        PERFORM jobs.delete(id);
+        EXIT WHEN state = 'succeeded';
+    END LOOP;
 END $$;
 
 -- A schema of its name that somebody has made is not adopted.

@@ -224,15 +224,15 @@ COMMENT ON FUNCTION jobs.report_progress(bigint, bigint, text) IS 'inside a job:
 -------------------------------------------------------------------------------
 
 CREATE FUNCTION jobs.download(job bigint) RETURNS SETOF bytea
-AS 'MODULE_PATHNAME', 'jobs_download' LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT ROWS 100;
+AS 'MODULE_PATHNAME', 'jobs_download' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
 COMMENT ON FUNCTION jobs.download(bigint) IS 'the bytes of an export''s file, chunk by chunk in order';
 
 CREATE FUNCTION jobs.download(token text) RETURNS SETOF bytea
-AS 'MODULE_PATHNAME', 'jobs_download_token' LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT ROWS 100;
+AS 'MODULE_PATHNAME', 'jobs_download_token' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
 COMMENT ON FUNCTION jobs.download(text) IS 'the bytes of a shared file, for whoever holds the token that jobs.share gave';
 
 CREATE FUNCTION jobs.download_lo(job bigint) RETURNS oid
-AS 'MODULE_PATHNAME', 'jobs_download_lo' LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT;
+AS 'MODULE_PATHNAME', 'jobs_download_lo' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION jobs.download_lo(bigint) IS 'copies an export''s file to a new large object, for \lo_export';
 
 CREATE FUNCTION jobs.share(job bigint, expires_in interval DEFAULT NULL) RETURNS text

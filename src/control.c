@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "common/int.h"
@@ -16,10 +18,13 @@
 #include "pgstat.h"
 #include "rights.h"
 #include "shmem.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
 #include "store.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 #include "waiting.h"
@@ -46,6 +51,7 @@ static void cancel_stored(Job *job);
 static char *queue_arg(FunctionCallInfo fcinfo, const char *function, Oid *owner);
 static TimestampTz wait_deadline(FunctionCallInfo fcinfo);
 static Job *find_awaited(JobId id);
+static void check_deadlock(JobId id);
 
 /*
  * jobs.cancel(job bigint): false if the job was already final.
@@ -194,6 +200,8 @@ jobs_retry(PG_FUNCTION_ARGS)
 	job->processed = job->total = job->succeeded = job->failed = job->skipped = job->warnings = -1;
 	job->error_code = job->error_message = job->error_detail = job->error_hint = NULL;
 	job->result = NULL;
+	/* Also where the row came here with a copy or an upgrade of its server. */
+	job->origin = (int64) GetSystemIdentifier();
 	jobs_store_remove_dependencies(id);
 	jobs_store_revive(job, old);
 	jobs_note_job(id);
@@ -226,7 +234,8 @@ lock_controlled_final(JobId id, const char *what, const char *hint)
 	if (!job_state_is_final(job->state))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("job %lld is %s and cannot be %s", (long long) id, job_state_names[job->state], what),
+				 errmsg("job %lld is %s and cannot be %s", (long long) id,
+						job_state_names[jobs_shown_state_now(job)], what),
 				 errhint("%s", hint)));
 	return job;
 }
@@ -334,12 +343,15 @@ jobs_wait(PG_FUNCTION_ARGS)
 	for (;;)
 	{
 		long		left;
+		bool		check;
 
 		job = find_awaited(id);
-		left = deadline == DT_NOEND ? -1 : TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+		left = deadline == DT_NOEND ? LONG_MAX : TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 		if (job_state_is_final(job->state) || left == 0)
 			break;
-		(void) ConditionVariableTimedSleep(changed, left, PG_WAIT_EXTENSION);
+		check = left > DeadlockTimeout;
+		if (ConditionVariableTimedSleep(changed, check ? DeadlockTimeout : left, PG_WAIT_EXTENSION) && check)
+			check_deadlock(id);
 	}
 	ConditionVariableCancelSleep();
 	PG_RETURN_TEXT_P(cstring_to_text(job_state_names[jobs_shown_state_now(job)]));
@@ -364,6 +376,40 @@ wait_deadline(FunctionCallInfo fcinfo)
 }
 
 /*
+ * The server's own search for deadlocks does not know that we wait.  Some
+ * commands wait for the snapshot of a query, and our caller's is one.
+ */
+static void
+check_deadlock(JobId id)
+{
+	JobsSlot   *slot = jobs_slot_of(MyDatabaseId, id);
+	PGPROC	   *proc;
+	ArrayType  *blockers;
+	int			nblockers;
+	pid_t		pid;
+
+	if (slot == NULL)
+		return;
+	SpinLockAcquire(&slot->mutex);
+	pid = slot->job == id ? slot->pid : 0;
+	SpinLockRelease(&slot->mutex);
+	proc = BackendPidGetProc(pid);
+	if (proc == NULL || proc->waitLock == NULL)
+		return;
+	blockers = DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids, Int32GetDatum(pid)));
+	nblockers = ArrayGetNItems(ARR_NDIM(blockers), ARR_DIMS(blockers));
+	for (int i = 0; i < nblockers; i++)
+	{
+		if (((int32 *) ARR_DATA_PTR(blockers))[i] == MyProcPid)
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
+					 errmsg("job %lld waits for this session", (long long) id),
+					 errhint("Commit first, then call jobs.wait.  For a command that waits for all transactions, "
+							 "such as CREATE INDEX CONCURRENTLY, call it again and again with a short timeout.")));
+	}
+}
+
+/*
  * A final state that is answered must outlive a crash, and the worker may have
  * committed it without waiting for the disk.
  */
@@ -379,7 +425,7 @@ find_awaited(JobId id)
 	{
 		jobs_flush();
 	}
-	else if (own || jobs_noted(id))
+	else if (own)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("job %lld was submitted in this transaction and cannot start before its end", (long long) id),

@@ -50,6 +50,7 @@ typedef struct Download
 	ResourceOwner owner;		/* that keeps the snapshot */
 } Download;
 
+static void refuse_null(const char *argument) pg_attribute_noreturn();
 static Datum next_chunk(FunctionCallInfo fcinfo);
 static void start_srf(FunctionCallInfo fcinfo, const JobsFile *file);
 static void end_srf(Datum arg);
@@ -78,6 +79,8 @@ static const uint8 *token_hash(text *token);
 Datum
 jobs_download(PG_FUNCTION_ARGS)
 {
+	if (PG_ARGISNULL(0))
+		refuse_null("job");
 	if (SRF_IS_FIRSTCALL())
 		start_srf(fcinfo, file_of(PG_GETARG_INT64(0)));
 	return next_chunk(fcinfo);
@@ -89,9 +92,20 @@ jobs_download(PG_FUNCTION_ARGS)
 Datum
 jobs_download_token(PG_FUNCTION_ARGS)
 {
+	if (PG_ARGISNULL(0))
+		refuse_null("token");
 	if (SRF_IS_FIRSTCALL())
 		start_srf(fcinfo, file_of_token(PG_GETARG_TEXT_PP(0)));
 	return next_chunk(fcinfo);
+}
+
+/* No rows would look like an empty file. */
+static void
+refuse_null(const char *argument)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s must not be null", argument)));
 }
 
 static Datum
@@ -357,9 +371,7 @@ job_arg(FunctionCallInfo fcinfo, const char *function)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("cannot execute %s within a security-restricted operation", function)));
 	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("job must not be null")));
+		refuse_null("job");
 	return PG_GETARG_INT64(0);
 }
 

@@ -229,8 +229,14 @@ end_quiet(JobsDatabase *db)
 	{
 		db->leave = false;
 		db->wanted = db->scheduler_pid == 0;
+		/* One that could not leave deals again. */
+		if (db->scheduler_latch)
+			SetLatch(db->scheduler_latch);
 	}
 	LWLockRelease(jobs_shared->lock);
+	/* Their jobs may have gone with the extension. */
+	for (int i = 0; i < JOBS_WAIT_CVS; i++)
+		ConditionVariableBroadcast(&db->changed[i]);
 	jobs_wake_launcher();
 }
 

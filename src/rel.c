@@ -22,6 +22,7 @@
 #include "rel.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
@@ -96,10 +97,16 @@ jobs_rel_open(JobsRel *r, JobsRelName name, LOCKMODE mode)
 	memset(r, 0, sizeof(JobsRel));
 	r->rel = OidIsValid(oid) ? try_table_open(oid, mode) : NULL;
 	if (r->rel == NULL || RelationGetNumberOfAttributes(r->rel) != rels[name].natts)
+	{
+		/* Maybe it has just been dropped, which our caches did not know. */
+		AcceptInvalidationMessages();
+		(void) jobs_rel_require_schema();
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("extension \"jobs\" is of another version than its library"),
 				 errhint("Run ALTER EXTENSION jobs UPDATE, or restart the server with the library of that version.")));
+	}
+	r->mode = mode;
 	r->slot = table_slot_create(r->rel, NULL);
 }
 
@@ -113,7 +120,7 @@ jobs_rel_close(JobsRel *r)
 		ExecResetTupleTable(r->estate->es_tupleTable, false);
 		FreeExecutorState(r->estate);
 	}
-	table_close(r->rel, NoLock);
+	table_close(r->rel, r->mode == AccessShareLock ? AccessShareLock : NoLock);
 }
 
 Snapshot
@@ -144,7 +151,7 @@ void
 jobs_rel_scan_end(JobsRelScan *s)
 {
 	index_endscan(s->scan);
-	index_close(s->index, NoLock);
+	index_close(s->index, AccessShareLock);
 	if (s->snapshot != SnapshotSelf)
 		UnregisterSnapshot(s->snapshot);
 }

@@ -3,8 +3,9 @@
  * rel.h
  *	  The tables of schema jobs, row by row, through the table access methods.
  *
- * Private to store.c and store_file.c.  Locks on tables are kept to the end of
- * the transaction.  After each write, unless it says otherwise, the command
+ * Private to store.c and store_file.c.  Locks on tables for writing are kept to
+ * the end of the transaction; those for reading are not, so that whoever waits
+ * for a job is not in the way of DROP EXTENSION.  After each write, unless it says otherwise, the command
  * counter goes on, so the next look-up sees it.
  *
  *-------------------------------------------------------------------------
@@ -46,6 +47,7 @@ typedef enum JobsRelName
 typedef struct JobsRel
 {
 	Relation	rel;
+	LOCKMODE	mode;
 	TupleTableSlot *slot;		/* what a scan or lock has found */
 	EState	   *estate;			/* for writing, made with the first write */
 	ResultRelInfo *target;

@@ -27,11 +27,13 @@
 #include "scheduler.h"
 #include "shmem.h"
 #include "slots.h"
+#include "storage/fd.h"
 #include "storage/ipc.h"
 #include "store.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/pidfile.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -39,7 +41,9 @@
 #define COOLING_US			2000	/* workers' events together, likewise */
 #define KILL_AFTER_CANCEL_US	(5 * USECS_PER_SEC)
 #define LEAVE_AFTER_MIN_S	1	/* however short jobs.worker_idle_timeout is */
-#define SHUTDOWN_US			USECS_PER_SEC
+#define RETAIN_AFTER_US		USECS_PER_SEC	/* what has happened may be the next to expire */
+#define SHUTDOWN_LOOK_MS	20
+#define SHUTDOWN_LOCK_TIMEOUT	"500ms"
 
 static JobsDatabase *db = NULL;
 static TimestampTz retain_at = 0;
@@ -47,16 +51,21 @@ static TimestampTz notified_at = 0;
 static TimestampTz progress_at = 0;
 static TimestampTz busy_at = 0;
 
+static void forget_database(void);
+static void stop_handler(SIGNAL_ARGS);
+static void serve(void);
 static void attach(Oid dboid);
 static void detach(int code, Datum arg);
 static void connect_to(Oid dboid);
 static bool extension_exists(void);
 static void take_database_events(void);
+static void retain_soon(void);
 static int	take_ring(int slotno);
 static int	take_worker_events(void);
 static void handle(const JobsEvent *event, int slotno);
 static void fire_timers(TimestampTz now);
-static void settle_exited(bool requeue);
+static void settle_exited(void);
+static bool server_is_stopping(void);
 static TimestampTz stop_stubborn(TimestampTz now);
 static TimestampTz run_round(void);
 static TimestampTz push_news(TimestampTz now);
@@ -90,34 +99,87 @@ void
 jobs_scheduler_main(Datum arg)
 {
 	Oid			dboid = DatumGetObjectId(arg);
-	MemoryContext round_context;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGINT, SIG_IGN);
-	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	pqsignal(SIGTERM, stop_handler);
 	BackgroundWorkerUnblockSignals();
 	attach(dboid);
 	connect_to(dboid);
 
 	if (!extension_exists())
 	{
-		LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
-		db->next_needed = DT_NOEND;
-		if (db->nevents == 0)
-			db->dboid = InvalidOid;
-		LWLockRelease(jobs_shared->lock);
+		forget_database();
 		proc_exit(0);
 	}
+
+	PG_TRY();
+	{
+		serve();
+	}
+	PG_CATCH();
+	{
+		if (!ShutdownRequestPending)
+			PG_RE_THROW();
+		HOLD_INTERRUPTS();
+		AbortCurrentTransaction();
+		FlushErrorState();
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	shut_down();
+	/* Not 0 only for the log: the launcher starts another where there is need. */
+	proc_exit(1);
+}
+
+/* The database has no extension, unless one has been committed just now. */
+static void
+forget_database(void)
+{
+	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
+	SpinLockAcquire(&db->mutex);
+	db->next_needed = DT_NOEND;
+	if (db->nevents == 0 && !db->paused_changed)
+		db->dboid = InvalidOid;
+	else
+		db->wanted = true;
+	db->nevents = 0;
+	db->paused_changed = false;
+	SpinLockRelease(&db->mutex);
+	LWLockRelease(jobs_shared->lock);
+}
+
+/*
+ * Signal handler.  Ends a wait for a lock too, as a cancel does: who holds it
+ * may be a prepared transaction, which does not end with the server.
+ */
+static void
+stop_handler(SIGNAL_ARGS)
+{
+	int			save_errno = errno;
+
+	ShutdownRequestPending = true;
+	QueryCancelPending = true;
+	InterruptPending = true;
+	SetLatch(MyLatch);
+	errno = save_errno;
+}
+
+/* Until the scheduler shall stop. */
+static void
+serve(void)
+{
+	MemoryContext round_context;
 
 	MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext, "jobs queue", ALLOCSET_DEFAULT_SIZES));
 	jobs_queue_init();
 	round_context = AllocSetContextCreate(TopMemoryContext, "jobs round", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(round_context);
-	settle_exited(false);
+	settle_exited();
 	jobs_books_open(db);
 	busy_at = GetCurrentTimestamp();
 
-	for (;;)
+	while (!ShutdownRequestPending)
 	{
 		TimestampTz next;
 		TimestampTz now;
@@ -125,8 +187,6 @@ jobs_scheduler_main(Datum arg)
 
 		MemoryContextReset(round_context);
 		MemoryContextSwitchTo(round_context);
-		if (ShutdownRequestPending)
-			break;
 		if (ConfigReloadPending)
 		{
 			ConfigReloadPending = false;
@@ -143,9 +203,6 @@ jobs_scheduler_main(Datum arg)
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
-	shut_down();
-	/* Not 0 only for the log: the launcher starts another where there is need. */
-	proc_exit(1);
 }
 
 static void
@@ -254,11 +311,20 @@ take_database_events(void)
 		else
 			jobs_books_note_range(events[i].lo, events[i].hi);
 	}
+	if (n > 0)
+		retain_soon();
 	if (paused)
 	{
 		jobs_books_read_paused();
 		jobs_take_back(db);
 	}
+}
+
+/* The time of the next look at retention was found before this event. */
+static void
+retain_soon(void)
+{
+	retain_at = Min(retain_at, GetCurrentTimestamp() + RETAIN_AFTER_US);
 }
 
 static int
@@ -313,6 +379,7 @@ handle(const JobsEvent *event, int slotno)
 		entry->announced = event->state;
 	if (job_state_is_final(event->state))
 	{
+		retain_soon();
 		if (entry)
 			jobs_queue_forget(entry);
 		jobs_books_ended(event->job);
@@ -345,8 +412,7 @@ run_round(void)
 
 	take_database_events();
 	events = take_worker_events();
-	/* A command that wants nobody here has ended them, not an administrator. */
-	settle_exited(db->leave);
+	settle_exited();
 	jobs_books_look();
 
 	now = GetCurrentTimestamp();
@@ -366,17 +432,45 @@ run_round(void)
 	return next;
 }
 
+/*
+ * A worker that was told to stop may be one that an administrator wanted to
+ * stop, or one that was in the way of a shutdown or a utility command.
+ */
 static void
-settle_exited(bool requeue)
+settle_exited(void)
 {
 	int			slotno;
 
 	while ((slotno = jobs_next_exited(MyDatabaseId)) >= 0)
 	{
+		JobsSlot   *slot = &jobs_shared->slots[slotno];
+		bool		told = slot->reason_code == 0 || slot->reason_code == ERRCODE_ADMIN_SHUTDOWN;
+
 		(void) take_ring(slotno);
-		jobs_books_settle_slot(slotno, requeue);
+		jobs_books_settle_slot(slotno, slot->job != 0 && told && (db->leave || server_is_stopping()));
 		jobs_free_slot(slotno);
+		retain_soon();
 	}
+}
+
+/*
+ * The postmaster says so in its lock file, for pg_ctl, before it signals its
+ * children, and so before a worker can have gone.
+ */
+static bool
+server_is_stopping(void)
+{
+	FILE	   *file = AllocateFile("postmaster.pid", PG_BINARY_R);
+	char		line[MAXPGPATH];
+	int			n = 0;
+
+	if (file == NULL)
+		return false;
+	while (n < LOCK_FILE_LINE_PM_STATUS && fgets(line, sizeof(line), file) != NULL)
+		n++;
+	FreeFile(file);
+	return n == LOCK_FILE_LINE_PM_STATUS &&
+		strncmp(line, PM_STATUS_STOPPING, strlen(PM_STATUS_STOPPING)) == 0;
 }
 
 /* A job that does not heed its cancellation is ended with its process. */
@@ -487,20 +581,22 @@ leave(TimestampTz now)
 
 /*
  * At a shutdown of the server the workers are told to stop too.  Their jobs are
- * queued again, as if they had not begun; no attempt is lost by it.
+ * queued again, as if they had not begun; no attempt is lost by it.  However
+ * long a worker takes, the server waits for it anyway.
  */
 static void
 shut_down(void)
 {
-	TimestampTz until = GetCurrentTimestamp() + SHUTDOWN_US;
-
-	do
+	QueryCancelPending = false;
+	SetConfigOption("lock_timeout", SHUTDOWN_LOCK_TIMEOUT, PGC_SUSET, PGC_S_OVERRIDE);
+	while (server_is_stopping())
 	{
 		(void) take_worker_events();
-		settle_exited(true);
+		settle_exited();
 		if (!jobs_any_busy(MyDatabaseId))
 			break;
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 20, PG_WAIT_EXTENSION);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 SHUTDOWN_LOOK_MS, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
-	} while (GetCurrentTimestamp() < until);
+	}
 }

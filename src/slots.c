@@ -179,10 +179,15 @@ is_victim(JobsSlot *slot, Oid dboid, Oid owner, int nslots, TimestampTz now, boo
 		(nslots == 0 && now - slot->taken_at > TIME_SLICE_US);
 }
 
+/*
+ * One at a time.  A busy worker that was asked before is left out of account as
+ * soon as another has nothing to do.
+ */
 void
 jobs_slot_ask(Oid dboid, Oid owner, int nslots, TimestampTz now)
 {
 	JobsSlot   *best = NULL;
+	JobsSlot   *asked = NULL;
 
 	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < jobs_shared->nslots; i++)
@@ -192,8 +197,9 @@ jobs_slot_ask(Oid dboid, Oid owner, int nslots, TimestampTz now)
 		if (slot->reserved_for == dboid && slot->state != SLOT_FREE &&
 			now - slot->reserved_at < RESERVED_US)
 		{
-			LWLockRelease(jobs_shared->lock);
-			return;
+			asked = slot;
+			if (slot->state != SLOT_ALIVE || slot->idle)
+				break;
 		}
 		if (is_victim(slot, dboid, owner, nslots, now, true) && (best == NULL || !best->idle))
 			best = slot;
@@ -201,8 +207,12 @@ jobs_slot_ask(Oid dboid, Oid owner, int nslots, TimestampTz now)
 				 (best == NULL || slots_of(slot->dboid, slot->owner) > slots_of(best->dboid, best->owner)))
 			best = slot;
 	}
+	if (asked && (asked->state != SLOT_ALIVE || asked->idle || best == NULL || !best->idle))
+		best = NULL;
 	if (best)
 	{
+		if (asked)
+			asked->reserved_for = InvalidOid;
 		SpinLockAcquire(&best->mutex);
 		best->leave = true;
 		SpinLockRelease(&best->mutex);

@@ -61,23 +61,33 @@ at_xact_end(XactEvent event, void *arg)
 	noted_pause = false;
 }
 
+/*
+ * A scheduler that saw no extension before this commit may have given the entry
+ * back meanwhile.  If it does so later, it sees our events.
+ */
 static void
 push_noted(void)
 {
-	JobsDatabase *db = my_database;
+	JobsDatabase *db;
 
-	if (db == NULL)
-		return;
-	SpinLockAcquire(&db->mutex);
-	if (noted_pause)
-		db->paused_changed = true;
-	SpinLockRelease(&db->mutex);
-	for (int i = 0; i < nnoted; i++)
-		jobs_push_event(db, false, noted[i].lo, noted[i].hi);
-	jobs_wake_scheduler(db);
+	do
+	{
+		db = jobs_database(MyDatabaseId, false);
+		if (db == NULL)
+			db = jobs_database(MyDatabaseId, true);
+		if (db == NULL)
+			return;
+		SpinLockAcquire(&db->mutex);
+		if (noted_pause)
+			db->paused_changed = true;
+		SpinLockRelease(&db->mutex);
+		for (int i = 0; i < nnoted; i++)
+			jobs_push_event(db, false, noted[i].lo, noted[i].hi);
+		jobs_wake_scheduler(db);
+	} while (db->dboid != MyDatabaseId);
 }
 
-/* Entries are never given to another database while it exists. */
+/* Tells of a full table of databases while there can still be an error. */
 static void
 attach(void)
 {
@@ -120,17 +130,6 @@ jobs_note_pause(void)
 {
 	attach();
 	noted_pause = true;
-}
-
-bool
-jobs_noted(JobId id)
-{
-	for (int i = 0; i < nnoted; i++)
-	{
-		if (id >= noted[i].lo && id <= noted[i].hi)
-			return true;
-	}
-	return false;
 }
 
 void

@@ -33,7 +33,4 @@ extern void jobs_flush(void);
 /* Tells a database's scheduler at once to look at the jobs lo to hi. */
 extern void jobs_push_event(JobsDatabase *db, bool download, JobId lo, JobId hi);
 
-/* Whether the current transaction has submitted or changed the job. */
-extern bool jobs_noted(JobId id);
-
 #endif							/* JOBS_WAKE_H */

@@ -17,7 +17,7 @@
 CALLER_DIR=$PWD
 BAR=32				# characters of the progress bar
 NOTICES=()			# notifications that the watcher has received
-SEEN_ROW=			# what jobs.panel said about the middle of the export
+ON_THE_WAY=			# what the views said in the middle of the export
 
 main()
 {
@@ -246,18 +246,23 @@ export_and_watch()
 	watch_job
 	stop_watcher
 	say
-	say "What a person reads, jobs.panel, on the way and now:"
+	if [ -n "$ON_THE_WAY" ]; then
+		say "The views, as they were on the way:"
+		say
+		printf '%s\n\n' "$ON_THE_WAY"
+		say "What a person reads now:"
+	else
+		say "What a person reads, jobs.panel:"
+	fi
 	say
-	[ -z "$SEEN_ROW" ] || printf '    %s\n' "$SEEN_ROW"
-	printf '    %s\n' "$(panel_row)"
-	say
-	show "SELECT id, title, state, headline, detail, actions FROM jobs.panel"
+	show "SELECT * FROM jobs.panel"
 	show_notifications
 }
 
-panel_row()
+look_at_views()
 {
-	value "SELECT headline || '  /  ' || detail FROM jobs.panel WHERE id = $JOB"
+	show "SELECT state, processed, total, percent, rows_per_second, eta FROM jobs.progress WHERE id = $JOB"
+	show "SELECT * FROM jobs.panel"
 }
 
 # A psql of its own, which listens and answers one query after the other.
@@ -313,8 +318,8 @@ watch_job()
 			progress_line
 			last=$percent
 		fi
-		if [ "$state" = running ] && [ "$percent" -ge 50 ] && [ -z "$SEEN_ROW" ]; then
-			SEEN_ROW=$(panel_row)
+		if [ "$state" = running ] && [ "$percent" -ge 30 ] && [ -z "$ON_THE_WAY" ]; then
+			ON_THE_WAY=$(look_at_views)
 		fi
 		case $state in
 			succeeded) break ;;
@@ -367,7 +372,7 @@ download_and_compare()
 	show "SELECT filename, media_type, rows, bytes, sha256 FROM jobs.artifact WHERE job = $JOB"
 	say "Downloaded as a stream, and compared with COPY (SELECT * FROM sales ORDER BY $KEY) TO STDOUT (FORMAT csv, HEADER):"
 	say
-	sql -c "COPY (SELECT translate(encode(chunk, 'base64'), E'\n', '') FROM jobs.download($JOB) AS chunk) TO STDOUT" |
+	sql -c "COPY (SELECT translate(encode(jobs.download($JOB), 'base64'), E'\n', '')) TO STDOUT" |
 		base64 -d >"$file" || die "The download failed."
 	sha256sum <"$file" | sed 's/ .*/  downloaded/' >"$WORK/sums"
 	sql -c "COPY (SELECT * FROM sales ORDER BY $KEY) TO STDOUT (FORMAT csv, HEADER)" |

@@ -118,7 +118,7 @@ sub wait_running
 	my ($self, $id, $dbname) = @_;
 
 	$self->poll("SELECT pid IS NOT NULL FROM jobs.progress WHERE id = $id", $dbname)
-	  or croak "job $id does not run";
+	  or croak "job $id does not run: " . $self->job($id, 'state, attempt, waiting_for, error_message', $dbname);
 	return $self->sql("SELECT pid FROM jobs.progress WHERE id = $id", $dbname);
 }
 
@@ -173,7 +173,19 @@ sub postmaster_pid
 	return (split /\n/, PostgreSQL::Test::Utils::slurp_file($self->data_dir . '/postmaster.pid'))[0];
 }
 
-# Waits until a process is gone.
+# kill -9 of the postmaster; returns when another can be started.
+sub kill_postmaster
+{
+	my ($self) = @_;
+	my $pid = $self->postmaster_pid;
+
+	$self->kill9;
+	Time::HiRes::usleep(1_000) while kill 0, $pid;
+	return;
+}
+
+# Waits until a process is gone.  One that only waits for its parent counts as
+# gone: not every container has an init that looks after orphans.
 sub wait_gone
 {
 	my ($self, $pid) = @_;
@@ -181,7 +193,8 @@ sub wait_gone
 
 	while (Time::HiRes::time() < $deadline)
 	{
-		return 1 unless kill 0, $pid;
+		open(my $stat, '<', "/proc/$pid/stat") or return 1;
+		return 1 if (<$stat> || '') =~ /^(\d+ \(.*\) Z|$)/;
 		Time::HiRes::usleep(1_000);
 	}
 	Test::More::diag "process $pid is still there";
