@@ -33,10 +33,12 @@ static MemoryContext noted_context = NULL;
 static List *noted = NIL;		/* of int64 * */
 static List *ranges = NIL;		/* of int64[2] */
 static List *downloads = NIL;	/* of int64 * */
+static bool announcing = true;
 
 static void begin(void);
 static void commit(void);
 static List *add_id(List *list, JobId id);
+static int	compare_ids(const ListCell *a, const ListCell *b);
 static void place_row(const Job *job, void *arg);
 static void place(const Job *job);
 static bool in_a_slot(JobId id, int *slotno);
@@ -122,12 +124,14 @@ commit(void)
  */
 
 void
-jobs_books_open(JobsDatabase *database)
+jobs_books_open(JobsDatabase *database, bool announce_all)
 {
 	db = database;
 	begin();
 	jobs_queue_set_paused(jobs_store_paused());
+	announcing = announce_all;
 	jobs_store_scan(0, PG_INT64_MAX, place_row, NULL);
+	announcing = true;
 	commit();
 }
 
@@ -153,13 +157,20 @@ jobs_books_look(void)
 		List	   *ids = noted;
 		List	   *bounds = ranges;
 		List	   *files = downloads;
+		int64	   *last = NULL;
 
 		noted = ranges = downloads = NIL;
 		begin();
 		for (int i = 0; i < list_length(bounds); i += 2)
 			look_range(*(int64 *) list_nth(bounds, i), *(int64 *) list_nth(bounds, i + 1));
+		/* One that was noted twice has changed twice, and is told of once. */
+		list_sort(ids, compare_ids);
 		foreach(cell, ids)
-			look_one(*(int64 *) lfirst(cell));
+		{
+			if (last == NULL || *last != *(int64 *) lfirst(cell))
+				look_one(*(int64 *) lfirst(cell));
+			last = lfirst(cell);
+		}
 		foreach(cell, files)
 			jobs_store_count_downloads(*(int64 *) lfirst(cell), 1);
 		commit();
@@ -167,6 +178,15 @@ jobs_books_look(void)
 		list_free_deep(bounds);
 		list_free_deep(files);
 	}
+}
+
+static int
+compare_ids(const ListCell *a, const ListCell *b)
+{
+	int64		x = *(int64 *) lfirst(a);
+	int64		y = *(int64 *) lfirst(b);
+
+	return x < y ? -1 : x > y;
 }
 
 static void
@@ -187,9 +207,11 @@ place(const Job *job)
 	if (job->origin != (int64) GetSystemIdentifier())
 		return;
 	entry = jobs_queue_enter(job, &found);
-	if (!found || entry->announced != job->state)
+	if (announcing && entry->announced != job->state)
+	{
 		announce(job);
-	entry->announced = job->state;
+		entry->announced = job->state;
+	}
 	if (in_a_slot(job->id, &slotno))
 	{
 		jobs_queue_dealt(entry, slotno);

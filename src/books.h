@@ -15,8 +15,12 @@
 #include "jobs.h"
 #include "shmem.h"
 
-/* Reads all live jobs and paused queues; running ones without a worker have died. */
-extern void jobs_books_open(JobsDatabase *db);
+/*
+ * Reads all live jobs and paused queues; running ones without a worker have
+ * died.  With announce, NOTIFY tells of all of them; else only of those that
+ * are noted or change from now on.
+ */
+extern void jobs_books_open(JobsDatabase *db, bool announce);
 
 /* Notes a job, or a range, to be looked at. */
 extern void jobs_books_note(JobId id);

@@ -31,6 +31,7 @@
 #include "postmaster/interrupt.h"
 #include "scheduler.h"
 #include "shmem.h"
+#include "slots.h"
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
 #include "utils/memutils.h"
@@ -323,7 +324,10 @@ wanted_at(int i, TimestampTz now)
 	return at;
 }
 
-/* False where the server has no process left; asked again after a second. */
+/*
+ * False where the server has no process left; asked again after a second, when
+ * a worker that can be spared may have gone.
+ */
 static bool
 start_scheduler(int i, TimestampTz now)
 {
@@ -358,6 +362,7 @@ start_scheduler(int i, TimestampTz now)
 		LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
 		db->starting = false;
 		LWLockRelease(jobs_shared->lock);
+		jobs_slot_ask(watch->dboid, InvalidOid, 0, now);
 	}
 	db->no_process = !started;
 	return started;

@@ -50,6 +50,7 @@ static TimestampTz retain_at = 0;
 static TimestampTz notified_at = 0;
 static TimestampTz progress_at = 0;
 static TimestampTz busy_at = 0;
+static bool announce_all = false;	/* the one before may not have told of all */
 
 static void forget_database(void);
 static void stop_handler(SIGNAL_ARGS);
@@ -176,7 +177,7 @@ serve(void)
 	round_context = AllocSetContextCreate(TopMemoryContext, "jobs round", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(round_context);
 	settle_exited();
-	jobs_books_open(db);
+	jobs_books_open(db, announce_all);
 	busy_at = GetCurrentTimestamp();
 
 	while (!ShutdownRequestPending)
@@ -221,6 +222,7 @@ attach(Oid dboid)
 		db->scheduler_latch = MyLatch;
 		db->starting = false;
 		db->wanted = false;
+		announce_all = db->failed;
 		db->failed = false;
 		db->cooling = false;
 		db->next_needed = DT_NOEND;
@@ -371,7 +373,9 @@ handle(const JobsEvent *event, int slotno)
 	}
 	if (event->kind == JOBS_EVENT_LOOK)
 	{
-		jobs_books_note(event->job);
+		/* One that is not known has ended, and was told of. */
+		if (entry)
+			jobs_books_note(event->job);
 		return;
 	}
 	jobs_notify_state(event);
