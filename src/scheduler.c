@@ -427,7 +427,7 @@ run_round(void)
 	if (now >= retain_at)
 		retain_at = jobs_books_retain(now);
 	next = Min(next, retain_at);
-	next = Min(next, jobs_queue_next_due());
+	next = Min(next, Min(jobs_queue_next_due(), jobs_books_next_look()));
 
 	/* Under load one look serves many events. */
 	db->cooling = events > 4;
@@ -550,7 +550,7 @@ may_leave(TimestampTz now, TimestampTz *when)
 	}
 	if (jobs_has_slots(MyDatabaseId) || jobs_notify_pending() ||
 		(jobs_enabled && jobs_queue_any_ready()) ||
-		Min(jobs_queue_next_due(), retain_at) < now + stay)
+		Min(Min(jobs_queue_next_due(), retain_at), jobs_books_next_look()) < now + stay)
 	{
 		busy_at = now;
 		return false;

@@ -71,7 +71,7 @@ StaticAssertDecl(CHUNK_COUNT == JOBS_CHUNK_NATTS, "JOBS_CHUNK_NATTS is wrong");
 static JobsFile *row_to_file(TupleTableSlot *slot);
 static void change_file(JobId job, int64 downloads, bool no_chunks);
 static int64 remove_by_job(JobsRelName name, const char *index, int attno, JobId job);
-static bool lock_file(JobId job);
+static bool lock_file(JobId job, JobsWaitPolicy policy, bool *held);
 static bytea *compress_chunk(bytea *chunk);
 static bytea *hash_value(const uint8 *hash);
 static int	due_jobs(const Timetable *table, TimestampTz from, TimestampTz before, Due *due, int max);
@@ -143,14 +143,32 @@ jobs_store_find_file(JobId job)
 	return file;
 }
 
-/* Adds to the downloads, and may set the chunks to 0. */
+/*
+ * Whoever removes chunks or tokens of a file locks its row first, so that
+ * retention, which must not wait for anybody, needs to ask for this one only.
+ */
+static bool
+lock_file(JobId job, JobsWaitPolicy policy, bool *held)
+{
+	JobsRel		r;
+	bool		locked;
+
+	if (held)
+		*held = false;
+	jobs_rel_open(&r, REL_FILE, RowExclusiveLock);
+	locked = jobs_rel_find(&r, "file_pkey", job) && jobs_rel_lock(&r, policy, held);
+	jobs_rel_close(&r);
+	return locked;
+}
+
+/* Adds to the downloads, and may set the chunks to 0.  Leaves a file that somebody holds. */
 static void
 change_file(JobId job, int64 downloads, bool no_chunks)
 {
 	JobsRel		r;
 
 	jobs_rel_open(&r, REL_FILE, RowExclusiveLock);
-	if (jobs_rel_find(&r, "file_pkey", job) && jobs_rel_lock(&r, JOBS_WAIT_BLOCK, NULL))
+	if (jobs_rel_find(&r, "file_pkey", job) && jobs_rel_lock(&r, JOBS_WAIT_SKIP, NULL))
 	{
 		TupleTableSlot *slot = r.slot;
 		Datum		values[JOBS_FILE_NATTS];
@@ -303,7 +321,7 @@ jobs_store_remove_chunks(JobId job)
 {
 	int64		n = remove_by_job(REL_CHUNK, "chunk_pkey", 1, job);
 
-	jobs_store_remove_tokens(job);
+	(void) remove_by_job(REL_TOKEN, "share_token_job", 1, job);
 	change_file(job, 0, true);
 	return n;
 }
@@ -311,8 +329,9 @@ jobs_store_remove_chunks(JobId job)
 void
 jobs_store_remove_file(JobId job)
 {
+	(void) lock_file(job, JOBS_WAIT_BLOCK, NULL);
 	(void) remove_by_job(REL_CHUNK, "chunk_pkey", 1, job);
-	jobs_store_remove_tokens(job);
+	(void) remove_by_job(REL_TOKEN, "share_token_job", 1, job);
 	(void) remove_by_job(REL_FILE, "file_pkey", 1, job);
 }
 
@@ -396,6 +415,7 @@ jobs_store_find_token(const uint8 *hash, JobId *job, TimestampTz *expires_at)
 void
 jobs_store_remove_tokens(JobId job)
 {
+	(void) lock_file(job, JOBS_WAIT_BLOCK, NULL);
 	(void) remove_by_job(REL_TOKEN, "share_token_job", 1, job);
 }
 
@@ -453,27 +473,18 @@ jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit)
 
 	for (int i = 0; i < n; i++)
 	{
+		bool		held = false;
 		bool		mine = jobs_store_lock_final(due[i].job, JOBS_WAIT_SKIP) != NULL;
 
+		if (mine)
+			(void) lock_file(due[i].job, JOBS_WAIT_SKIP, &held);
+		mine &= !held;
 		if (mine)
 			jobs_store_delete(due[i].job);
 		removed += mine;
 		passed(&due[i], mine, &left, from);
 	}
 	return n == limit && removed > 0;
-}
-
-/* A file that somebody is about to delete is left to him. */
-static bool
-lock_file(JobId job)
-{
-	JobsRel		r;
-	bool		locked;
-
-	jobs_rel_open(&r, REL_FILE, RowExclusiveLock);
-	locked = jobs_rel_find(&r, "file_pkey", job) && jobs_rel_lock(&r, JOBS_WAIT_SKIP, NULL);
-	jobs_rel_close(&r);
-	return locked;
 }
 
 bool
@@ -487,7 +498,7 @@ jobs_store_expire_files(TimestampTz *from, TimestampTz now, int limit)
 
 	for (i = 0; i < n && chunks < limit; i++)
 	{
-		bool		mine = lock_file(due[i].job);
+		bool		mine = lock_file(due[i].job, JOBS_WAIT_SKIP, NULL);
 
 		if (mine)
 			chunks += jobs_store_remove_chunks(due[i].job);
