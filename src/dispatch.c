@@ -453,7 +453,7 @@ start_one(Party *party, TimestampTz now)
 	jobs_take_back(db);
 	jobs_free_slot(slotno);
 	views[slotno].ours = false;
-	look_again(now + RETRY_PROCESS_US);
+	look_again(now + (jobs_spare_process() ? SPARED_US : RETRY_PROCESS_US));
 	return false;
 }
 

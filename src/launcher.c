@@ -31,6 +31,7 @@
 #include "postmaster/interrupt.h"
 #include "scheduler.h"
 #include "shmem.h"
+#include "slots.h"
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
 #include "utils/memutils.h"
@@ -323,7 +324,7 @@ wanted_at(int i, TimestampTz now)
 	return at;
 }
 
-/* False where the server has no process left; asked again after a second. */
+/* False where the server has no process left; asked again a little later. */
 static bool
 start_scheduler(int i, TimestampTz now)
 {
@@ -354,7 +355,7 @@ start_scheduler(int i, TimestampTz now)
 	if (!started)
 	{
 		watch->handle = NULL;
-		watch->not_before = now + FIRST_DELAY_US;
+		watch->not_before = now + (jobs_spare_process() ? SPARED_US : FIRST_DELAY_US);
 		LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
 		db->starting = false;
 		LWLockRelease(jobs_shared->lock);
