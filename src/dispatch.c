@@ -454,8 +454,13 @@ start_one(Party *party, TimestampTz now)
 	jobs_free_slot(slotno);
 	views[slotno].ours = false;
 	db->wants_slot = true;
-	jobs_slot_ask(db->dboid, party->owner, party->nslots - 1, now);
-	look_again(now + RETRY_PROCESS_US);
+	if (jobs_spare_process())
+		look_again(now + SPARED_US);
+	else
+	{
+		jobs_slot_ask(db->dboid, party->owner, party->nslots - 1, now);
+		look_again(now + RETRY_PROCESS_US);
+	}
 	return false;
 }
 

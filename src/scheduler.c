@@ -45,6 +45,8 @@
 #define SHUTDOWN_LOOK_MS	20
 #define SHUTDOWN_LOCK_TIMEOUT	"500ms"
 
+#define SHORT_OF_PROCESSES_US	USECS_PER_SEC
+
 static JobsDatabase *db = NULL;
 static TimestampTz retain_at = 0;
 static TimestampTz notified_at = 0;
@@ -536,13 +538,17 @@ push_news(TimestampTz now)
 
 /*
  * With no worker, nothing ready and no timer near for as long as idle workers
- * stay.  Sets *when to the time at which to ask again.
+ * stay; at once where the server is short of processes.  Sets *when to the time
+ * at which to ask again.
  */
 static bool
 may_leave(TimestampTz now, TimestampTz *when)
 {
 	TimestampTz stay = Max(jobs_worker_idle_timeout, LEAVE_AFTER_MIN_S) * USECS_PER_SEC;
 
+	/* Somebody needs a process now. */
+	if (now - jobs_shared->short_at < SHORT_OF_PROCESSES_US)
+		stay = 0;
 	if (db->leave)
 	{
 		jobs_dismiss(MyDatabaseId);

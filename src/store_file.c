@@ -57,6 +57,7 @@ StaticAssertDecl(CHUNK_COUNT == JOBS_CHUNK_NATTS, "JOBS_CHUNK_NATTS is wrong");
 	 (2 * sizeof(int64) + sizeof(int32) + INTALIGN(sizeof(bool)) + VARHDRSZ))
 
 #define PIECES_AT_ONCE	JOBS_MAX_ROWS
+#define MIN_COMPRESSED	64		/* bytes of a chunk */
 
 /* lz4 is several times faster, where the server has been built with it. */
 #ifdef USE_LZ4
@@ -197,8 +198,12 @@ jobs_store_count_downloads(JobId job, int64 n)
 static bytea *
 compress_chunk(bytea *chunk)
 {
-	Datum		compressed = toast_compress_datum(PointerGetDatum(chunk), CHUNK_COMPRESSION);
+	Datum		compressed;
 
+	/* Of almost nothing, lz4 would make more. */
+	if (VARSIZE_ANY_EXHDR(chunk) < MIN_COMPRESSED)
+		return chunk;
+	compressed = toast_compress_datum(PointerGetDatum(chunk), CHUNK_COMPRESSION);
 	return DatumGetPointer(compressed) == NULL ? chunk : (bytea *) DatumGetPointer(compressed);
 }
 
