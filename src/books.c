@@ -633,6 +633,7 @@ jobs_books_retain(TimestampTz now)
 	static TimestampTz sweep_began = 0;
 	TimestampTz next;
 	bool		more;
+	bool		expired;
 
 	if (now < sweep_began || now - sweep_began > SWEEP_US)
 	{
@@ -640,7 +641,10 @@ jobs_books_retain(TimestampTz now)
 		sweep_began = now;
 	}
 	begin();
-	more = jobs_store_expire_files(&files_from, now, RETAIN_BATCH);
+	more = jobs_store_expire_files(&files_from, now, RETAIN_BATCH, &expired);
+	/* Their jobs may have been kept for them. */
+	if (expired)
+		history_from = DT_NOBEGIN;
 	next = jobs_store_next_expiry(files_from);
 	if (jobs_history_retention >= 0)
 	{

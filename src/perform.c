@@ -223,6 +223,8 @@ claim_row(JobId id, bool *held)
 	job->state = JOB_RUNNING;
 	job->attempt++;
 	job->started_at = GetCurrentTimestamp();
+	/* Those of an earlier attempt. */
+	job->error_code = job->error_message = job->error_detail = job->error_hint = NULL;
 	jobs_store_update(job, old);
 	show_job(job);
 	return job;

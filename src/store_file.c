@@ -75,6 +75,7 @@ static int64 remove_by_job(JobsRelName name, const char *index, int attno, JobId
 static bool lock_file(JobId job, JobsWaitPolicy policy, bool *held);
 static bytea *compress_chunk(bytea *chunk);
 static bytea *hash_value(const uint8 *hash);
+static bool file_is_alive(JobId job);
 static int	due_jobs(const Timetable *table, TimestampTz from, TimestampTz before, Due *due, int max);
 static void passed(const Due *due, bool removed, bool *left, TimestampTz *from);
 static TimestampTz first_time(const Timetable *table, TimestampTz from);
@@ -468,19 +469,37 @@ passed(const Due *due, bool removed, bool *left, TimestampTz *from)
 		*from = due->time;
 }
 
+/* Whether a file can still be downloaded; its job is kept with it. */
+static bool
+file_is_alive(JobId job)
+{
+	JobsFile   *file = jobs_store_find_file(job);
+
+	return file && file->chunks > 0 && file->expires_at > GetCurrentTimestamp();
+}
+
 bool
 jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit)
 {
 	Due		   *due = palloc(limit * sizeof(Due));
 	int			n = due_jobs(&history_times, *from, before, due, limit);
+	TimestampTz began = *from;
 	int			removed = 0;
 	bool		left = false;
 
 	for (int i = 0; i < n; i++)
 	{
 		bool		held = false;
-		bool		mine = jobs_store_lock_final(due[i].job, JOBS_WAIT_SKIP) != NULL;
+		bool		mine;
 
+		if (file_is_alive(due[i].job))
+		{
+			/* It is looked at again when a file has expired. */
+			if (!left)
+				*from = due[i].time + 1;
+			continue;
+		}
+		mine = jobs_store_lock_final(due[i].job, JOBS_WAIT_SKIP) != NULL;
 		if (mine)
 			(void) lock_file(due[i].job, JOBS_WAIT_SKIP, &held);
 		mine &= !held;
@@ -489,11 +508,11 @@ jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit)
 		removed += mine;
 		passed(&due[i], mine, &left, from);
 	}
-	return n == limit && removed > 0;
+	return n == limit && (removed > 0 || *from > began);
 }
 
 bool
-jobs_store_expire_files(TimestampTz *from, TimestampTz now, int limit)
+jobs_store_expire_files(TimestampTz *from, TimestampTz now, int limit, bool *removed)
 {
 	Due		   *due = palloc(limit * sizeof(Due));
 	int			n = due_jobs(&file_times, *from, now, due, limit);
@@ -509,6 +528,7 @@ jobs_store_expire_files(TimestampTz *from, TimestampTz now, int limit)
 			chunks += jobs_store_remove_chunks(due[i].job);
 		passed(&due[i], mine, &left, from);
 	}
+	*removed = chunks > 0;
 	return (i < n || n == limit) && chunks > 0;
 }
 

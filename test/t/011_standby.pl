@@ -70,7 +70,7 @@ is($standby->sql($processes), '0', 'standby: no processes');
 is($standby->sql($outcomes), <<ROWS =~ s/\n$//r, 'standby: the view shows the jobs of the primary server');
 $export|succeeded|1|-
 $night|queued|0|the primary server
-$later|scheduled|0|-
+$later|scheduled|0|its start time
 $once|running|1|-
 $twice|running|1|-
 $after|waiting|0|Run: INSERT INTO effect VALUES ('twice'); SELECT wait_to_go() to finish

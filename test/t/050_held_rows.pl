@@ -64,8 +64,8 @@ $node->reload;
 ok( $node->poll("SELECT NOT EXISTS (SELECT FROM jobs.chunk WHERE job = $export)"),
 	'and once they are not, the bytes of the file go');
 
-# The same where the whole job goes.
-$export = as('mallory', q{SELECT jobs.export('SELECT 1')});
+# The same where the whole job goes, which its file does not hold for long.
+$export = as('mallory', q{SELECT jobs.export('SELECT 1', expires_in => '3 seconds')});
 is(as('mallory', "SELECT jobs.wait($export)"), 'succeeded', 'an export that history lets go of');
 my $other = as('mallory', q{SELECT jobs.run('SELECT 1')});
 as('mallory', "SELECT jobs.wait($other)");
