@@ -5,7 +5,7 @@
 
 -- Plain CREATE throughout: nothing that was planted beforehand is adopted.
 CREATE SCHEMA jobs;
-COMMENT ON SCHEMA jobs IS 'long-running actions: exports, imports, bulk operations and background SQL';
+COMMENT ON SCHEMA jobs IS 'long-running actions: exports and SQL in the background';
 GRANT USAGE ON SCHEMA jobs TO PUBLIC;
 
 -------------------------------------------------------------------------------

@@ -2,13 +2,14 @@
 
 SELECT pg_advisory_lock(20002);
 SELECT count(jobs.run('SELECT 1', title => 'retention ' || i)) FROM generate_series(1, 1200) i;
-SELECT jobs.export('SELECT 1 AS a', title => 'retention file') AS file \gset
+SELECT jobs.export('SELECT 1 AS a', title => 'retention file', expires_in => '1 second') AS file \gset
+SELECT jobs.export('SELECT 1 AS a', title => 'retention link') AS link \gset
 SELECT jobs.run('SELECT pg_advisory_xact_lock(20002)', title => 'retention running') AS running \gset
 SELECT jobs.run('SELECT 1', title => 'retention waiting', after => ARRAY[:running]) AS waiting \gset
 SELECT jobs.run('SELECT 1', title => 'retention scheduled', run_at => now() + interval '1 day') AS scheduled \gset
 SELECT jobs.run('SELECT 1/0', title => 'retention failed') AS failed \gset
 SELECT jobs.cancel(:failed) IS NOT NULL AS ended;
-SELECT test_poll($$count(*) = 1202 FROM jobs.job WHERE title LIKE 'retention %' AND state IN ('succeeded', 'failed', 'cancelled')$$);
+SELECT test_poll($$count(*) = 1203 FROM jobs.job WHERE title LIKE 'retention %' AND state IN ('succeeded', 'failed', 'cancelled')$$);
 SELECT count(*) FROM jobs.chunk WHERE job = :file;
 SELECT test_poll(format('state = ''running'' FROM jobs.job WHERE id = %s', :running));
 
@@ -16,7 +17,10 @@ SELECT test_poll(format('state = ''running'' FROM jobs.job WHERE id = %s', :runn
 -- not ended stay.
 ALTER SYSTEM SET jobs.history_retention = 0;
 SELECT pg_reload_conf();
-SELECT test_poll('count(*) = 0 FROM jobs.history');
+SELECT test_poll('count(*) = 1 FROM jobs.history');
+-- One whose file has not expired stays as well.
+SELECT title, state FROM jobs.job WHERE id = :link;
+SELECT jobs.delete(:link);
 SELECT count(*) FROM jobs.chunk;
 SELECT count(*) FROM jobs.file;
 SELECT count(*) FROM jobs.share_token;

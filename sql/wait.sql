@@ -57,7 +57,7 @@ SELECT jobs.wait(999999999);
 SELECT jobs.wait(0, '0');
 SELECT jobs.wait(:id, '-1 s');
 SELECT jobs.wait(:id, '-178000000 years');
-SELECT jobs.wait(:id, 'soon');
+SELECT jobs.wait(1, 'soon');
 BEGIN;
 SELECT jobs.run('SELECT 1') AS own \gset
 SELECT test_error(format('SELECT jobs.wait(%s)', :own));

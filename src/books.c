@@ -33,10 +33,29 @@ static MemoryContext noted_context = NULL;
 static List *noted = NIL;		/* of int64 * */
 static List *ranges = NIL;		/* of int64[2] */
 static List *downloads = NIL;	/* of int64 * */
+static bool announcing = true;
+
+/*
+ * A job whose row another transaction held, to be looked at again.  The
+ * scheduler waits for no row, or else whoever holds one would hold up everybody.
+ */
+typedef struct Held
+{
+	JobId		id;
+	TimestampTz due;			/* DT_NOEND: is being looked at */
+	int			wait_ms;
+	bool		lost;			/* its worker has gone: the rest tells why */
+	bool		requeue;
+	JobsFailure failure;
+} Held;
+
+static List *all_held = NIL;
 
 static void begin(void);
 static void commit(void);
+static MemoryContext switch_to_noted(void);
 static List *add_id(List *list, JobId id);
+static int	compare_ids(const ListCell *a, const ListCell *b);
 static void place_row(const Job *job, void *arg);
 static void place(const Job *job);
 static bool in_a_slot(JobId id, int *slotno);
@@ -48,6 +67,10 @@ static void check_waiting(JobId id);
 static char *why_not(JobId id, const Job *other);
 static void release(JobId id);
 static void settle_lost(JobId id, const JobsFailure *failure, bool requeue);
+static Held *find_held(JobId id);
+static Held *look_later(JobId id);
+static void forget_held(JobId id);
+static void note_due(void);
 static void unclaimed(JobId id, const JobsSlot *slot);
 
 /* ------------------------------------------------------------------------
@@ -55,16 +78,21 @@ static void unclaimed(JobId id, const JobsSlot *slot);
  * ------------------------------------------------------------------------
  */
 
+/* Where what is noted lasts from one round to the next. */
+static MemoryContext
+switch_to_noted(void)
+{
+	if (noted_context == NULL)
+		noted_context = AllocSetContextCreate(TopMemoryContext, "jobs noted", ALLOCSET_DEFAULT_SIZES);
+	return MemoryContextSwitchTo(noted_context);
+}
+
 static List *
 add_id(List *list, JobId id)
 {
-	MemoryContext old;
-	int64	   *copy;
+	MemoryContext old = switch_to_noted();
+	int64	   *copy = palloc(sizeof(int64));
 
-	if (noted_context == NULL)
-		noted_context = AllocSetContextCreate(TopMemoryContext, "jobs noted", ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(noted_context);
-	copy = palloc(sizeof(int64));
 	*copy = id;
 	list = lappend(list, copy);
 	MemoryContextSwitchTo(old);
@@ -122,12 +150,14 @@ commit(void)
  */
 
 void
-jobs_books_open(JobsDatabase *database)
+jobs_books_open(JobsDatabase *database, bool announce_all)
 {
 	db = database;
 	begin();
 	jobs_queue_set_paused(jobs_store_paused());
+	announcing = announce_all;
 	jobs_store_scan(0, PG_INT64_MAX, place_row, NULL);
+	announcing = true;
 	commit();
 }
 
@@ -148,18 +178,29 @@ jobs_books_look(void)
 {
 	ListCell   *cell;
 
+	note_due();
 	while (noted != NIL || ranges != NIL || downloads != NIL)
 	{
 		List	   *ids = noted;
 		List	   *bounds = ranges;
 		List	   *files = downloads;
+		int64	   *last = NULL;
 
 		noted = ranges = downloads = NIL;
 		begin();
 		for (int i = 0; i < list_length(bounds); i += 2)
 			look_range(*(int64 *) list_nth(bounds, i), *(int64 *) list_nth(bounds, i + 1));
+		/* One that was noted twice has changed twice, and is told of once. */
+		list_sort(ids, compare_ids);
 		foreach(cell, ids)
-			look_one(*(int64 *) lfirst(cell));
+		{
+			if (last == NULL || *last != *(int64 *) lfirst(cell))
+			{
+				look_one(*(int64 *) lfirst(cell));
+				forget_held(*(int64 *) lfirst(cell));
+			}
+			last = lfirst(cell);
+		}
 		foreach(cell, files)
 			jobs_store_count_downloads(*(int64 *) lfirst(cell), 1);
 		commit();
@@ -167,6 +208,15 @@ jobs_books_look(void)
 		list_free_deep(bounds);
 		list_free_deep(files);
 	}
+}
+
+static int
+compare_ids(const ListCell *a, const ListCell *b)
+{
+	int64		x = *(int64 *) lfirst(a);
+	int64		y = *(int64 *) lfirst(b);
+
+	return x < y ? -1 : x > y;
 }
 
 static void
@@ -187,9 +237,11 @@ place(const Job *job)
 	if (job->origin != (int64) GetSystemIdentifier())
 		return;
 	entry = jobs_queue_enter(job, &found);
-	if (!found || entry->announced != job->state)
+	if (announcing && entry->announced != job->state)
+	{
 		announce(job);
-	entry->announced = job->state;
+		entry->announced = job->state;
+	}
 	if (in_a_slot(job->id, &slotno))
 	{
 		jobs_queue_dealt(entry, slotno);
@@ -212,8 +264,12 @@ place(const Job *job)
 			{
 				JobsFailure lost = {.sqlstate = ERRCODE_CRASH_SHUTDOWN,
 				.message = "the server was restarted while the job was running"};
+				Held	   *held = find_held(job->id);
 
-				settle_lost(job->id, &lost, false);
+				if (held && held->lost)
+					settle_lost(job->id, &held->failure, held->requeue);
+				else
+					settle_lost(job->id, &lost, false);
 			}
 			break;
 	}
@@ -337,7 +393,9 @@ check_waiting(JobId id)
 			bool		held;
 
 			jobs_settle_unbegun(id, &failure, &held);
-			if (!held)
+			if (held)
+				(void) look_later(id);
+			else
 				noted = add_id(noted, id);
 			return;
 		}
@@ -366,6 +424,8 @@ release(JobId id)
 	bool		held;
 	Job		   *job = jobs_store_lock(id, JOBS_WAIT_SKIP, &held);
 
+	if (held)
+		(void) look_later(id);
 	if (job == NULL || job->state != JOB_WAITING)
 		return;
 	job->state = job->run_at > GetCurrentTimestamp() ? JOB_SCHEDULED : JOB_QUEUED;
@@ -431,8 +491,22 @@ static void
 settle_lost(JobId id, const JobsFailure *failure, bool requeue)
 {
 	bool		held;
-	Job		   *job = jobs_store_lock(id, JOBS_WAIT_BLOCK, &held);
+	Job		   *job = jobs_store_lock(id, JOBS_WAIT_SKIP, &held);
 
+	if (held)
+	{
+		Held	   *later = look_later(id);
+
+		if (!later->lost)
+		{
+			later->lost = true;
+			later->requeue = requeue;
+			later->failure = *failure;
+			if (failure->message)
+				later->failure.message = MemoryContextStrdup(noted_context, failure->message);
+		}
+		return;
+	}
 	if (job != NULL && job->state == JOB_RUNNING)
 	{
 		if (requeue)
@@ -460,6 +534,89 @@ settle_lost(JobId id, const JobsFailure *failure, bool requeue)
 }
 
 /* ------------------------------------------------------------------------
+ * Rows that somebody holds
+ * ------------------------------------------------------------------------
+ */
+
+static Held *
+find_held(JobId id)
+{
+	ListCell   *cell;
+
+	foreach(cell, all_held)
+	{
+		Held	   *held = lfirst(cell);
+
+		if (held->id == id)
+			return held;
+	}
+	return NULL;
+}
+
+/* Each time that the row is still held it is left alone for twice as long. */
+static Held *
+look_later(JobId id)
+{
+	Held	   *held = find_held(id);
+
+	if (held == NULL)
+	{
+		MemoryContext old = switch_to_noted();
+
+		held = palloc0(sizeof(Held));
+		held->id = id;
+		held->wait_ms = HELD_MS / 2;
+		all_held = lappend(all_held, held);
+		MemoryContextSwitchTo(old);
+	}
+	held->wait_ms = Min(held->wait_ms * 2, MAX_HELD_MS);
+	held->due = GetCurrentTimestamp() + held->wait_ms * INT64CONST(1000);
+	return held;
+}
+
+/* Of one that has been looked at, unless its row was held again. */
+static void
+forget_held(JobId id)
+{
+	Held	   *held = find_held(id);
+
+	if (held == NULL || held->due != DT_NOEND)
+		return;
+	all_held = list_delete_ptr(all_held, held);
+	if (held->failure.message)
+		pfree(unconstify(char *, held->failure.message));
+	pfree(held);
+}
+
+static void
+note_due(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	ListCell   *cell;
+
+	foreach(cell, all_held)
+	{
+		Held	   *held = lfirst(cell);
+
+		if (held->due > now)
+			continue;
+		held->due = DT_NOEND;
+		noted = add_id(noted, held->id);
+	}
+}
+
+TimestampTz
+jobs_books_next_look(void)
+{
+	TimestampTz next = DT_NOEND;
+	ListCell   *cell;
+
+	foreach(cell, all_held)
+		next = Min(next, ((Held *) lfirst(cell))->due);
+	return next;
+}
+
+/* ------------------------------------------------------------------------
  * Retention
  * ------------------------------------------------------------------------
  */
@@ -476,6 +633,7 @@ jobs_books_retain(TimestampTz now)
 	static TimestampTz sweep_began = 0;
 	TimestampTz next;
 	bool		more;
+	bool		expired;
 
 	if (now < sweep_began || now - sweep_began > SWEEP_US)
 	{
@@ -483,7 +641,10 @@ jobs_books_retain(TimestampTz now)
 		sweep_began = now;
 	}
 	begin();
-	more = jobs_store_expire_files(&files_from, now, RETAIN_BATCH);
+	more = jobs_store_expire_files(&files_from, now, RETAIN_BATCH, &expired);
+	/* Their jobs may have been kept for them. */
+	if (expired)
+		history_from = DT_NOBEGIN;
 	next = jobs_store_next_expiry(files_from);
 	if (jobs_history_retention >= 0)
 	{

@@ -15,8 +15,12 @@
 #include "jobs.h"
 #include "shmem.h"
 
-/* Reads all live jobs and paused queues; running ones without a worker have died. */
-extern void jobs_books_open(JobsDatabase *db);
+/*
+ * Reads all live jobs and paused queues; running ones without a worker have
+ * died.  With announce, NOTIFY tells of all of them; else only of those that
+ * are noted or change from now on.
+ */
+extern void jobs_books_open(JobsDatabase *db, bool announce);
 
 /* Notes a job, or a range, to be looked at. */
 extern void jobs_books_note(JobId id);
@@ -31,8 +35,12 @@ extern void jobs_books_ended(JobId id);
 /* Reads the paused queues anew. */
 extern void jobs_books_read_paused(void);
 
-/* Looks at all that was noted. */
+/*
+ * Looks at all that was noted.  A job whose row another transaction holds is
+ * noted again later: next_look tells when the next one is due, or DT_NOEND.
+ */
 extern void jobs_books_look(void);
+extern TimestampTz jobs_books_next_look(void);
 
 /*
  * Settles what a worker that is gone has left in its slot.  With requeue, at a

@@ -448,12 +448,19 @@ start_one(Party *party, TimestampTz now)
 		return true;
 	}
 
-	/* Out of background workers: other databases may need the slot less. */
+	/* Out of background workers, of which one of ours may be spared. */
 	db->no_process = true;
 	jobs_take_back(db);
 	jobs_free_slot(slotno);
 	views[slotno].ours = false;
-	look_again(now + RETRY_PROCESS_US);
+	db->wants_slot = true;
+	if (jobs_spare_process())
+		look_again(now + SPARED_US);
+	else
+	{
+		jobs_slot_ask(db->dboid, party->owner, party->nslots - 1, now);
+		look_again(now + RETRY_PROCESS_US);
+	}
 	return false;
 }
 

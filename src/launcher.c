@@ -31,6 +31,7 @@
 #include "postmaster/interrupt.h"
 #include "scheduler.h"
 #include "shmem.h"
+#include "slots.h"
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
 #include "utils/memutils.h"
@@ -323,7 +324,7 @@ wanted_at(int i, TimestampTz now)
 	return at;
 }
 
-/* False where the server has no process left; asked again after a second. */
+/* False where the server has no process left; asked again a little later. */
 static bool
 start_scheduler(int i, TimestampTz now)
 {
@@ -354,10 +355,16 @@ start_scheduler(int i, TimestampTz now)
 	if (!started)
 	{
 		watch->handle = NULL;
-		watch->not_before = now + FIRST_DELAY_US;
 		LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
 		db->starting = false;
 		LWLockRelease(jobs_shared->lock);
+		if (jobs_spare_process())
+			watch->not_before = now + SPARED_US;
+		else
+		{
+			jobs_slot_ask(watch->dboid, InvalidOid, 0, now);
+			watch->not_before = now + FIRST_DELAY_US;
+		}
 	}
 	db->no_process = !started;
 	return started;

@@ -130,10 +130,7 @@ jobs_perform(JobId id)
 	MemoryContextSwitchTo(job_context);
 	job = claim(id);
 	if (job == NULL || job->state != JOB_RUNNING)
-	{
-		end_job();
 		return;
-	}
 	jobs_worker_tell(JOBS_EVENT_STATE, job);
 
 	callback.callback = job_error_context;
@@ -192,10 +189,18 @@ claim(JobId id)
 	{
 		Job			unclaimed = {.id = id};
 
+		/*
+		 * First out of the slot, else the scheduler finds it there and leaves
+		 * it to us; and not without telling, else it waits for us for ever.
+		 */
+		HOLD_INTERRUPTS();
+		end_job();
 		jobs_worker_tell(held ? JOBS_EVENT_HELD : JOBS_EVENT_LOOK, &unclaimed);
+		RESUME_INTERRUPTS();
 	}
 	else if (job->state != JOB_RUNNING)
 	{
+		end_job();
 		jobs_worker_tell(JOBS_EVENT_STATE, job);
 		jobs_worker_wake_waiters(id);
 	}
@@ -218,6 +223,8 @@ claim_row(JobId id, bool *held)
 	job->state = JOB_RUNNING;
 	job->attempt++;
 	job->started_at = GetCurrentTimestamp();
+	/* Those of an earlier attempt. */
+	job->error_code = job->error_message = job->error_detail = job->error_hint = NULL;
 	jobs_store_update(job, old);
 	show_job(job);
 	return job;

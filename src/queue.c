@@ -130,6 +130,7 @@ jobs_queue_enter(const Job *job, bool *found)
 		memset((char *) entry + sizeof(JobId), 0, sizeof(JobsEntry) - sizeof(JobId));
 		entry->lane = lane_of(job);
 		entry->priority = job->priority;
+		entry->announced = JOBS_UNANNOUNCED;
 		highest_id = Max(highest_id, job->id);
 	}
 	return entry;

@@ -26,6 +26,8 @@ typedef enum JobsPlace
 	PLACE_DEALT					/* in a worker's slot */
 } JobsPlace;
 
+#define JOBS_UNANNOUNCED	(-1)
+
 typedef struct JobsLane
 {
 	/* the key */
@@ -52,7 +54,7 @@ typedef struct JobsEntry
 	int			held_ms;		/* row was locked: how long to leave it alone */
 	int			starts_failed;	/* workers that could not be started for it */
 	int			slotno;			/* where it was dealt to */
-	JobState	announced;		/* by NOTIFY, or as found at the start */
+	int			announced;		/* state that NOTIFY told last, or JOBS_UNANNOUNCED */
 	pairingheap_node node;
 } JobsEntry;
 

@@ -45,11 +45,14 @@
 #define SHUTDOWN_LOOK_MS	20
 #define SHUTDOWN_LOCK_TIMEOUT	"500ms"
 
+#define SHORT_OF_PROCESSES_US	USECS_PER_SEC
+
 static JobsDatabase *db = NULL;
 static TimestampTz retain_at = 0;
 static TimestampTz notified_at = 0;
 static TimestampTz progress_at = 0;
 static TimestampTz busy_at = 0;
+static bool announce_all = false;	/* the one before may not have told of all */
 
 static void forget_database(void);
 static void stop_handler(SIGNAL_ARGS);
@@ -176,7 +179,7 @@ serve(void)
 	round_context = AllocSetContextCreate(TopMemoryContext, "jobs round", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(round_context);
 	settle_exited();
-	jobs_books_open(db);
+	jobs_books_open(db, announce_all);
 	busy_at = GetCurrentTimestamp();
 
 	while (!ShutdownRequestPending)
@@ -221,6 +224,7 @@ attach(Oid dboid)
 		db->scheduler_latch = MyLatch;
 		db->starting = false;
 		db->wanted = false;
+		announce_all = db->failed;
 		db->failed = false;
 		db->cooling = false;
 		db->next_needed = DT_NOEND;
@@ -371,7 +375,9 @@ handle(const JobsEvent *event, int slotno)
 	}
 	if (event->kind == JOBS_EVENT_LOOK)
 	{
-		jobs_books_note(event->job);
+		/* One that is not known has ended, and was told of. */
+		if (entry)
+			jobs_books_note(event->job);
 		return;
 	}
 	jobs_notify_state(event);
@@ -423,7 +429,7 @@ run_round(void)
 	if (now >= retain_at)
 		retain_at = jobs_books_retain(now);
 	next = Min(next, retain_at);
-	next = Min(next, jobs_queue_next_due());
+	next = Min(next, Min(jobs_queue_next_due(), jobs_books_next_look()));
 
 	/* Under load one look serves many events. */
 	db->cooling = events > 4;
@@ -532,13 +538,17 @@ push_news(TimestampTz now)
 
 /*
  * With no worker, nothing ready and no timer near for as long as idle workers
- * stay.  Sets *when to the time at which to ask again.
+ * stay; at once where the server is short of processes.  Sets *when to the time
+ * at which to ask again.
  */
 static bool
 may_leave(TimestampTz now, TimestampTz *when)
 {
 	TimestampTz stay = Max(jobs_worker_idle_timeout, LEAVE_AFTER_MIN_S) * USECS_PER_SEC;
 
+	/* Somebody needs a process now. */
+	if (now - jobs_shared->short_at < SHORT_OF_PROCESSES_US)
+		stay = 0;
 	if (db->leave)
 	{
 		jobs_dismiss(MyDatabaseId);
@@ -546,7 +556,7 @@ may_leave(TimestampTz now, TimestampTz *when)
 	}
 	if (jobs_has_slots(MyDatabaseId) || jobs_notify_pending() ||
 		(jobs_enabled && jobs_queue_any_ready()) ||
-		Min(jobs_queue_next_due(), retain_at) < now + stay)
+		Min(Min(jobs_queue_next_due(), retain_at), jobs_books_next_look()) < now + stay)
 	{
 		busy_at = now;
 		return false;

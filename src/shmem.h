@@ -161,6 +161,7 @@ typedef struct JobsShared
 	LWLock	   *lock;
 	pid_t		launcher_pid;
 	Latch	   *launcher_latch;
+	TimestampTz short_at;		/* the server was last out of processes */
 	TimestampTz careful_until;	/* after a crash: "running" waits for the disk */
 	int			nslots;
 	JobsDatabase databases[JOBS_MAX_DATABASES];

@@ -22,6 +22,7 @@ static BackgroundWorkerHandle **handles = NULL;
 
 static int	find_free(Oid dboid, TimestampTz now);
 static int	slots_of(Oid dboid, Oid owner);
+static bool has_slots(Oid dboid);
 static bool is_victim(JobsSlot *slot, Oid dboid, Oid owner, int nslots, TimestampTz now, bool idle);
 
 /* ------------------------------------------------------------------------
@@ -224,19 +225,75 @@ jobs_slot_ask(Oid dboid, Oid owner, int nslots, TimestampTz now)
 	LWLockRelease(jobs_shared->lock);
 }
 
+bool
+jobs_spare_process(void)
+{
+	JobsSlot   *best = NULL;
+	bool		asked = false;
+
+	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
+	jobs_shared->short_at = GetCurrentTimestamp();
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+
+		if (slot->state != SLOT_ALIVE || !slot->idle)
+			continue;
+		if (slot->leave)
+			asked = true;
+		else if (best == NULL || slot->idle_since < best->idle_since)
+			best = slot;
+	}
+	if (best && !asked)
+	{
+		SpinLockAcquire(&best->mutex);
+		best->leave = true;
+		SpinLockRelease(&best->mutex);
+		if (best->latch)
+			SetLatch(best->latch);
+		asked = true;
+	}
+
+	/* Schedulers without workers and work go as well, see may_leave. */
+	for (int i = 0; i < JOBS_MAX_DATABASES && best == NULL; i++)
+	{
+		JobsDatabase *other = &jobs_shared->databases[i];
+
+		if (OidIsValid(other->dboid) && other->scheduler_pid != 0 && other->scheduler_pid != MyProcPid &&
+			!other->no_process && !has_slots(other->dboid))
+		{
+			SetLatch(other->scheduler_latch);
+			asked = true;
+		}
+	}
+	LWLockRelease(jobs_shared->lock);
+	return asked;
+}
+
 /* ------------------------------------------------------------------------
  * Slots that end
  * ------------------------------------------------------------------------
  */
 
+/* With JobsShared->lock held. */
+static bool
+has_slots(Oid dboid)
+{
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		if (jobs_shared->slots[i].state != SLOT_FREE && jobs_shared->slots[i].dboid == dboid)
+			return true;
+	}
+	return false;
+}
+
 bool
 jobs_has_slots(Oid dboid)
 {
-	bool		found = false;
+	bool		found;
 
 	LWLockAcquire(jobs_shared->lock, LW_SHARED);
-	for (int i = 0; i < jobs_shared->nslots && !found; i++)
-		found = jobs_shared->slots[i].state != SLOT_FREE && jobs_shared->slots[i].dboid == dboid;
+	found = has_slots(dboid);
 	LWLockRelease(jobs_shared->lock);
 	return found;
 }

@@ -37,6 +37,15 @@ extern bool jobs_slot_start(int slotno);
  */
 extern void jobs_slot_ask(Oid dboid, Oid owner, int nslots, TimestampTz now);
 
+#define SPARED_US			50000	/* until a process that was asked to go may be gone */
+
+/*
+ * The server has no background worker left: makes the worker go that has had
+ * nothing to do for the longest, in any database, or else schedulers that have
+ * neither workers nor work.  False where there is nobody to ask.
+ */
+extern bool jobs_spare_process(void);
+
 /* Whether the database has a slot, with or without work. */
 extern bool jobs_has_slots(Oid dboid);
 

@@ -159,13 +159,14 @@ extern void jobs_store_remove_tokens(JobId job);
 
 /*
  * Retention, a batch at a time: deletes final jobs that ended before a time,
- * removes the bytes of files that have expired (at most about limit chunks).
- * *from is where to begin, DT_NOBEGIN at first, and moves on.  Returns whether
- * there is more to do now.  The other two give the time at which the oldest of
+ * removes the bytes of files that have expired (at most about limit chunks).  A
+ * job whose file has not expired is kept.  *from is where to begin, DT_NOBEGIN
+ * at first, and moves on.  Returns whether there is more to do now; *removed says
+ * whether a file has gone.  The other two give the time at which the oldest of
  * each kind ended or expires, or DT_NOEND.
  */
 extern bool jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit);
-extern bool jobs_store_expire_files(TimestampTz *from, TimestampTz now, int limit);
+extern bool jobs_store_expire_files(TimestampTz *from, TimestampTz now, int limit, bool *removed);
 extern TimestampTz jobs_store_oldest_finished(TimestampTz from);
 extern TimestampTz jobs_store_next_expiry(TimestampTz from);
 

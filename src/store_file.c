@@ -57,6 +57,7 @@ StaticAssertDecl(CHUNK_COUNT == JOBS_CHUNK_NATTS, "JOBS_CHUNK_NATTS is wrong");
 	 (2 * sizeof(int64) + sizeof(int32) + INTALIGN(sizeof(bool)) + VARHDRSZ))
 
 #define PIECES_AT_ONCE	JOBS_MAX_ROWS
+#define MIN_COMPRESSED	64		/* bytes of a chunk */
 
 /* lz4 is several times faster, where the server has been built with it. */
 #ifdef USE_LZ4
@@ -71,9 +72,10 @@ StaticAssertDecl(CHUNK_COUNT == JOBS_CHUNK_NATTS, "JOBS_CHUNK_NATTS is wrong");
 static JobsFile *row_to_file(TupleTableSlot *slot);
 static void change_file(JobId job, int64 downloads, bool no_chunks);
 static int64 remove_by_job(JobsRelName name, const char *index, int attno, JobId job);
-static bool lock_file(JobId job);
+static bool lock_file(JobId job, JobsWaitPolicy policy, bool *held);
 static bytea *compress_chunk(bytea *chunk);
 static bytea *hash_value(const uint8 *hash);
+static bool file_is_alive(JobId job);
 static int	due_jobs(const Timetable *table, TimestampTz from, TimestampTz before, Due *due, int max);
 static void passed(const Due *due, bool removed, bool *left, TimestampTz *from);
 static TimestampTz first_time(const Timetable *table, TimestampTz from);
@@ -143,14 +145,32 @@ jobs_store_find_file(JobId job)
 	return file;
 }
 
-/* Adds to the downloads, and may set the chunks to 0. */
+/*
+ * Whoever removes chunks or tokens of a file locks its row first, so that
+ * retention, which must not wait for anybody, needs to ask for this one only.
+ */
+static bool
+lock_file(JobId job, JobsWaitPolicy policy, bool *held)
+{
+	JobsRel		r;
+	bool		locked;
+
+	if (held)
+		*held = false;
+	jobs_rel_open(&r, REL_FILE, RowExclusiveLock);
+	locked = jobs_rel_find(&r, "file_pkey", job) && jobs_rel_lock(&r, policy, held);
+	jobs_rel_close(&r);
+	return locked;
+}
+
+/* Adds to the downloads, and may set the chunks to 0.  Leaves a file that somebody holds. */
 static void
 change_file(JobId job, int64 downloads, bool no_chunks)
 {
 	JobsRel		r;
 
 	jobs_rel_open(&r, REL_FILE, RowExclusiveLock);
-	if (jobs_rel_find(&r, "file_pkey", job) && jobs_rel_lock(&r, JOBS_WAIT_BLOCK, NULL))
+	if (jobs_rel_find(&r, "file_pkey", job) && jobs_rel_lock(&r, JOBS_WAIT_SKIP, NULL))
 	{
 		TupleTableSlot *slot = r.slot;
 		Datum		values[JOBS_FILE_NATTS];
@@ -179,8 +199,12 @@ jobs_store_count_downloads(JobId job, int64 n)
 static bytea *
 compress_chunk(bytea *chunk)
 {
-	Datum		compressed = toast_compress_datum(PointerGetDatum(chunk), CHUNK_COMPRESSION);
+	Datum		compressed;
 
+	/* Of almost nothing, lz4 would make more. */
+	if (VARSIZE_ANY_EXHDR(chunk) < MIN_COMPRESSED)
+		return chunk;
+	compressed = toast_compress_datum(PointerGetDatum(chunk), CHUNK_COMPRESSION);
 	return DatumGetPointer(compressed) == NULL ? chunk : (bytea *) DatumGetPointer(compressed);
 }
 
@@ -303,7 +327,7 @@ jobs_store_remove_chunks(JobId job)
 {
 	int64		n = remove_by_job(REL_CHUNK, "chunk_pkey", 1, job);
 
-	jobs_store_remove_tokens(job);
+	(void) remove_by_job(REL_TOKEN, "share_token_job", 1, job);
 	change_file(job, 0, true);
 	return n;
 }
@@ -311,8 +335,9 @@ jobs_store_remove_chunks(JobId job)
 void
 jobs_store_remove_file(JobId job)
 {
+	(void) lock_file(job, JOBS_WAIT_BLOCK, NULL);
 	(void) remove_by_job(REL_CHUNK, "chunk_pkey", 1, job);
-	jobs_store_remove_tokens(job);
+	(void) remove_by_job(REL_TOKEN, "share_token_job", 1, job);
 	(void) remove_by_job(REL_FILE, "file_pkey", 1, job);
 }
 
@@ -396,6 +421,7 @@ jobs_store_find_token(const uint8 *hash, JobId *job, TimestampTz *expires_at)
 void
 jobs_store_remove_tokens(JobId job)
 {
+	(void) lock_file(job, JOBS_WAIT_BLOCK, NULL);
 	(void) remove_by_job(REL_TOKEN, "share_token_job", 1, job);
 }
 
@@ -443,41 +469,50 @@ passed(const Due *due, bool removed, bool *left, TimestampTz *from)
 		*from = due->time;
 }
 
+/* Whether a file can still be downloaded; its job is kept with it. */
+static bool
+file_is_alive(JobId job)
+{
+	JobsFile   *file = jobs_store_find_file(job);
+
+	return file && file->chunks > 0 && file->expires_at > GetCurrentTimestamp();
+}
+
 bool
 jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit)
 {
 	Due		   *due = palloc(limit * sizeof(Due));
 	int			n = due_jobs(&history_times, *from, before, due, limit);
+	TimestampTz began = *from;
 	int			removed = 0;
 	bool		left = false;
 
 	for (int i = 0; i < n; i++)
 	{
-		bool		mine = jobs_store_lock_final(due[i].job, JOBS_WAIT_SKIP) != NULL;
+		bool		held = false;
+		bool		mine;
 
+		if (file_is_alive(due[i].job))
+		{
+			/* It is looked at again when a file has expired. */
+			if (!left)
+				*from = due[i].time + 1;
+			continue;
+		}
+		mine = jobs_store_lock_final(due[i].job, JOBS_WAIT_SKIP) != NULL;
+		if (mine)
+			(void) lock_file(due[i].job, JOBS_WAIT_SKIP, &held);
+		mine &= !held;
 		if (mine)
 			jobs_store_delete(due[i].job);
 		removed += mine;
 		passed(&due[i], mine, &left, from);
 	}
-	return n == limit && removed > 0;
-}
-
-/* A file that somebody is about to delete is left to him. */
-static bool
-lock_file(JobId job)
-{
-	JobsRel		r;
-	bool		locked;
-
-	jobs_rel_open(&r, REL_FILE, RowExclusiveLock);
-	locked = jobs_rel_find(&r, "file_pkey", job) && jobs_rel_lock(&r, JOBS_WAIT_SKIP, NULL);
-	jobs_rel_close(&r);
-	return locked;
+	return n == limit && (removed > 0 || *from > began);
 }
 
 bool
-jobs_store_expire_files(TimestampTz *from, TimestampTz now, int limit)
+jobs_store_expire_files(TimestampTz *from, TimestampTz now, int limit, bool *removed)
 {
 	Due		   *due = palloc(limit * sizeof(Due));
 	int			n = due_jobs(&file_times, *from, now, due, limit);
@@ -487,12 +522,13 @@ jobs_store_expire_files(TimestampTz *from, TimestampTz now, int limit)
 
 	for (i = 0; i < n && chunks < limit; i++)
 	{
-		bool		mine = lock_file(due[i].job);
+		bool		mine = lock_file(due[i].job, JOBS_WAIT_SKIP, NULL);
 
 		if (mine)
 			chunks += jobs_store_remove_chunks(due[i].job);
 		passed(&due[i], mine, &left, from);
 	}
+	*removed = chunks > 0;
 	return (i < n || n == limit) && chunks > 0;
 }
 

@@ -177,7 +177,10 @@ shown_state(const Job *job, Outlook *look, char **waiting_for)
 			return JOB_WAITING;
 		case JOB_SCHEDULED:
 			if (job->run_at > GetCurrentTimestamp())
+			{
+				*waiting_for = pstrdup("its start time");
 				return JOB_SCHEDULED;
+			}
 			break;
 		case JOB_QUEUED:
 			break;

@@ -31,7 +31,8 @@ main()
 	jobs_workdir
 	say "Building the extension with $("$PG_CONFIG" --version)."
 	jobs_build || die "The build failed."
-	jobs_start || die "The server did not start."
+	# By default twice a second, of which a short export has too few to show.
+	jobs_start "jobs.progress_interval = '100ms'" || die "The server did not start."
 	make_database
 	say "A throw-away server runs in $WORK, database \"demo\"."
 
@@ -325,7 +326,7 @@ watch_job()
 			succeeded) break ;;
 			failed | cancelled) die "The export has $state: $(value "SELECT error_message FROM jobs.job WHERE id = $JOB")" ;;
 		esac
-		sleep 0.1
+		sleep 0.05
 	done
 	[ ! -t 1 ] || printf '\n'
 }

@@ -1,0 +1,140 @@
+# What one role's open transaction or short settings must not do to others:
+# nobody's locked rows stop the scheduler, and no job is forgotten.
+
+use strict;
+use warnings;
+
+use JobsTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = JobsTest->create('main', conf => "jobs.max_workers = 4\n");
+
+$node->sql('CREATE ROLE mallory LOGIN; CREATE ROLE bob LOGIN; CREATE TABLE effect (job text)');
+$node->sql('GRANT ALL ON effect TO PUBLIC');
+
+# A session of a role that stays open.
+sub session_of
+{
+	my ($role) = @_;
+
+	return $node->background_psql('postgres', extra_params => [ '-U', $role ]);
+}
+
+# Runs one SQL command in a session of its own and returns its result.
+sub as
+{
+	my ($role, $command) = @_;
+
+	return $node->safe_psql('postgres', $command, extra_params => [ '-U', $role ]);
+}
+
+# Whether another role's job still starts and ends.
+sub bob_is_served
+{
+	my ($name) = @_;
+	my $id = as('bob', q{SELECT jobs.run('SELECT 1')});
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return is(as('bob', "SELECT jobs.wait($id, '10 s')"), 'succeeded', "bob is served $name");
+}
+
+my $mallory = session_of('mallory');
+
+# Her transaction deletes a job whose file has just been downloaded.
+my $export = as('mallory', q{SELECT jobs.export('SELECT 1')});
+is(as('mallory', "SELECT jobs.wait($export)"), 'succeeded', 'an export');
+$mallory->query_safe("BEGIN; SELECT jobs.delete($export)");
+is(as('mallory', "SELECT count(*) FROM jobs.download($export)"), '1', 'is downloaded while it is being deleted');
+bob_is_served('while the file is locked');
+$mallory->query_safe('ROLLBACK');
+
+# Her transaction takes back the tokens of a file that expires.
+$export = as('mallory', q{SELECT jobs.export('SELECT 1', expires_in => '1 s')});
+is(as('mallory', "SELECT jobs.wait($export)"), 'succeeded', 'an export that expires soon');
+as('mallory', "SELECT jobs.share($export)");
+$mallory->query_safe("BEGIN; SELECT jobs.unshare($export)");
+$node->poll("SELECT expires_at < now() FROM jobs.artifact WHERE job = $export");
+# A reload makes the scheduler look for what has expired.
+$node->reload;
+bob_is_served('before the file that expires');
+bob_is_served('while the tokens of a file that has expired are locked');
+$mallory->query_safe('COMMIT');
+$node->reload;
+ok( $node->poll("SELECT NOT EXISTS (SELECT FROM jobs.chunk WHERE job = $export)"),
+	'and once they are not, the bytes of the file go');
+
+# The same where the whole job goes, which its file does not hold for long.
+$export = as('mallory', q{SELECT jobs.export('SELECT 1', expires_in => '3 seconds')});
+is(as('mallory', "SELECT jobs.wait($export)"), 'succeeded', 'an export that history lets go of');
+my $other = as('mallory', q{SELECT jobs.run('SELECT 1')});
+as('mallory', "SELECT jobs.wait($other)");
+as('mallory', "SELECT jobs.share($export)");
+$mallory->query_safe("BEGIN; SELECT jobs.unshare($export)");
+$node->sql(q{ALTER SYSTEM SET jobs.history_retention = 0});
+$node->reload;
+ok($node->poll("SELECT NOT EXISTS (SELECT FROM jobs.history WHERE id = $other)"), 'another job goes');
+$node->sql(q{ALTER SYSTEM SET jobs.history_retention = '1h'});
+$node->reload;
+bob_is_served('while the tokens of a job that shall go are locked');
+$mallory->query_safe('COMMIT');
+$node->sql(q{ALTER SYSTEM SET jobs.history_retention = 0});
+$node->reload;
+ok($node->poll("SELECT NOT EXISTS (SELECT FROM jobs.history WHERE id = $export)"), 'and once they are not, it goes');
+$node->sql(q{ALTER SYSTEM RESET jobs.history_retention});
+$node->reload;
+
+# What a job waits for ends while the job is locked; the lock goes without a change.
+my $holder = session_of('bob');
+$holder->query_safe('SELECT pg_advisory_lock(2)');
+my $first = as('mallory', q{SELECT jobs.run('SELECT pg_advisory_lock(2)')});
+$node->wait_running($first);
+my $second = as('mallory', qq{SELECT jobs.run('SELECT 2', after => ARRAY[$first])});
+$mallory->query_safe("BEGIN; SELECT jobs.cancel($second)");
+$holder->query_safe('SELECT pg_advisory_unlock(2)');
+is($node->wait_job($first), 'succeeded', 'the first of two jobs');
+bob_is_served('while the second is locked');
+$mallory->query_safe('ROLLBACK');
+is(as('mallory', "SELECT jobs.wait($second, '10 s')"), 'succeeded', 'the second goes on after that');
+
+# The same where the first fails, so that the second is to be cancelled.
+$holder->query_safe('SELECT pg_advisory_lock(2)');
+$first = as('mallory', q{SELECT jobs.run('SELECT pg_advisory_lock(2); SELECT 1 / 0')});
+$node->wait_running($first);
+$second = as('mallory', qq{SELECT jobs.run('SELECT 2', after => ARRAY[$first])});
+$mallory->query_safe("BEGIN; SELECT jobs.cancel($second)");
+$holder->query_safe('SELECT pg_advisory_unlock(2)');
+is($node->wait_job($first), 'failed', 'the first of two jobs fails');
+bob_is_served('while the second is locked again');
+$mallory->query_safe('ROLLBACK');
+is(as('mallory', "SELECT jobs.wait($second, '10 s')"), 'cancelled', 'the second is cancelled after that');
+$holder->query_safe('SELECT pg_advisory_unlock_all()');
+
+# A worker dies while somebody holds the row of its job.
+my $lost = as('mallory', q{SELECT jobs.run('SELECT pg_sleep(600)')});
+my $pid = $node->wait_running($lost);
+my $admin = $node->background_psql('postgres');
+$admin->query_safe("BEGIN; SELECT id FROM jobs.live WHERE id = $lost FOR UPDATE");
+$node->sql("SELECT pg_terminate_backend($pid)");
+$node->wait_gone($pid);
+bob_is_served('while the row of a job that has lost its worker is locked');
+bob_is_served('and again');
+$admin->query_safe('ROLLBACK');
+is($node->wait_job($lost), 'failed', 'that job is settled after that');
+is($node->job($lost, 'error_code, error_message'), '57P01|terminated by administrator', 'with the reason');
+
+# A role's settings change again and again.  Each time its jobs need a new
+# session, and none is forgotten between the old one and the new.
+my @ids;
+for my $i (1 .. 25)
+{
+	$node->sql("ALTER ROLE mallory SET work_mem = '${i}MB'");
+	push @ids, as('mallory', q{SELECT jobs.run('INSERT INTO effect SELECT ''mallory''') FROM generate_series(1, 3)});
+}
+ok($node->poll(q{SELECT count(*) = 75 FROM effect}), 'no job is forgotten between two sessions')
+  or diag $node->sql(q{SELECT id, state, waiting_for FROM jobs.job WHERE state NOT IN ('succeeded', 'failed')});
+
+$_->quit for $mallory, $holder, $admin;
+$node->log_ok;
+$node->stop;
+done_testing;
