@@ -47,9 +47,12 @@
 #if PG_VERSION_NUM >= 160000
 #define jobs_database_ownercheck(db, role) object_ownercheck(DatabaseRelationId, db, role)
 #define jobs_extension_ownercheck(ext, role) object_ownercheck(ExtensionRelationId, ext, role)
+#define jobs_foreign_server_aclcheck(server, role, mode) \
+	object_aclcheck(ForeignServerRelationId, server, role, mode)
 #else
 #define jobs_database_ownercheck(db, role) pg_database_ownercheck(db, role)
 #define jobs_extension_ownercheck(ext, role) pg_extension_ownercheck(ext, role)
+#define jobs_foreign_server_aclcheck(server, role, mode) pg_foreign_server_aclcheck(server, role, mode)
 #endif
 
 /*

@@ -28,6 +28,7 @@
 #include "progress.h"
 #include "query.h"
 #include "session.h"
+#include "source.h"
 #include "storage/bufmgr.h"
 #include "tcop/dest.h"
 #include "tcop/tcopprot.h"
@@ -52,6 +53,7 @@ typedef struct Request
 	char	   *filename;
 	int64		ttl;			/* s */
 	Jsonb	   *json;			/* the format's options */
+	char	   *source;			/* the server that runs the query, or NULL */
 	JobsFormatOptions *options;
 } Request;
 
@@ -71,11 +73,15 @@ typedef struct Output
 	BlockNumber block;			/* is being read */
 } Output;
 
+static char *take_source(Jsonb **options);
 static void check_can_run(const char *query, PlannedStmt *plan, const JobsFormat *format,
 						  const JobsFormatOptions *options);
 static Request *read_request(Jsonb *options);
 static char *request_text(Jsonb *options, const char *key);
 static void execute(const Job *job, const Request *request, Output *output);
+static void run_here(const Job *job, const Request *request, Query *query, TupleDesc columns,
+					 const JobsFormatFile *file, Output *output);
+static void source_row(void *arg, TupleTableSlot *slot);
 static QueryDesc *start_query(const Job *job, const JobsExportPlan *plan, Output *output);
 
 static bool count_is_cheap(const JobsExportPlan *plan);
@@ -129,11 +135,14 @@ char *
 jobs_export_check(const char *query, const char *format_name, Jsonb *options)
 {
 	const JobsFormat *format = jobs_format(format_name);
+	char	   *source = take_source(&options);
 	JobsFormatOptions *format_options = format->options(options);
 	ErrorContextCallback callback;
 	JobsQueryFacts facts;
 	Query	   *analyzed;
 
+	if (source)
+		jobs_source_check(source);
 	callback.callback = jobs_query_error_context;
 	callback.arg = unconstify(char *, query);
 	callback.previous = error_context_stack;
@@ -151,6 +160,28 @@ jobs_export_check(const char *query, const char *format_name, Jsonb *options)
 	error_context_stack = callback.previous;
 
 	return OidIsValid(facts.table) && !facts.more_tables ? get_rel_name(facts.table) : NULL;
+}
+
+/* Takes what is not a format's out of the options. */
+static char *
+take_source(Jsonb **options)
+{
+	JsonbValue	buffer;
+	JsonbValue *value;
+
+	if (!JB_ROOT_IS_OBJECT(*options))
+		return NULL;
+	value = getKeyJsonValueFromContainer(&(*options)->root, "source", 6, &buffer);
+	if (value == NULL)
+		return NULL;
+	if (value->type != jbvString)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"%s\" must be a string", "source"),
+				 errhint("Name a server of postgres_fdw.")));
+	*options = DatumGetJsonbP(DirectFunctionCall2(jsonb_delete, JsonbPGetDatum(*options),
+												  CStringGetTextDatum("source")));
+	return pnstrdup(value->val.string.val, value->val.string.len);
 }
 
 /*
@@ -223,6 +254,7 @@ read_request(Jsonb *options)
 		elog(ERROR, "the options of the export are incomplete");
 	request->format = jobs_format(format);
 	request->json = JsonbValueToJsonb(value);
+	request->source = take_source(&request->json);
 	request->options = request->format->options(request->json);
 
 	request->ttl = jobs_artifact_ttl;
@@ -250,11 +282,8 @@ execute(const Job *job, const Request *request, Output *output)
 {
 	JobsQueryFacts facts;
 	Query	   *query = jobs_query_analyze(job->command, &facts);
-	char	   *options = JsonbToCString(NULL, &request->json->root, VARSIZE(request->json));
 	JobsFormatFile file = {.title = job->title, .filename = request->filename, .rows = -1};
-	JobsExportPlan plan;
 	TupleDesc	columns;
-	QueryDesc  *desc;
 	int			level = NewGUCNestLevel();
 
 	/* A table is read from its beginning, wherever other scans are. */
@@ -264,26 +293,48 @@ execute(const Job *job, const Request *request, Output *output)
 	(void) set_config_option("parallel_leader_participation", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	columns = ExecCleanTypeFromTL(query->targetList);
-	plan = jobs_plan_export(query, job->command, request->format, options);
-	output->encoded = plan.encoded;
-	output->receiver.receiveSlot = plan.encoded ? output_lines : output_row;
-
-	desc = start_query(job, &plan, output);
 	if (request->format->check_columns)
 		request->format->check_columns(request->options, columns);
-	output->file = request->format->begin(request->options, columns, &file, write_bytes, output);
-	if (plan.encoded)
-		request->format->flush(output->file);
-	jobs_ExecutorRun(desc, ForwardScanDirection, 0);
-	ExecutorFinish(desc);
-	ExecutorEnd(desc);
-	FreeQueryDesc(desc);
+	if (request->source)
+	{
+		jobs_progress_phase("exporting");
+		output->file = request->format->begin(request->options, columns, &file, write_bytes, output);
+		jobs_source_run(request->source, job->command, columns, source_row, output);
+	}
+	else
+		run_here(job, request, query, columns, &file, output);
 	AtEOXact_GUC(true, level);
 
 	request->format->end(output->file);
 	if (output->gzip)
 		jobs_gzip_end(output->gzip);
 	show_progress(output);
+}
+
+static void
+run_here(const Job *job, const Request *request, Query *query, TupleDesc columns,
+		 const JobsFormatFile *file, Output *output)
+{
+	char	   *options = JsonbToCString(NULL, &request->json->root, VARSIZE(request->json));
+	JobsExportPlan plan = jobs_plan_export(query, job->command, request->format, options);
+	QueryDesc  *desc;
+
+	output->encoded = plan.encoded;
+	output->receiver.receiveSlot = plan.encoded ? output_lines : output_row;
+	desc = start_query(job, &plan, output);
+	output->file = request->format->begin(request->options, columns, file, write_bytes, output);
+	if (plan.encoded)
+		request->format->flush(output->file);
+	jobs_ExecutorRun(desc, ForwardScanDirection, 0);
+	ExecutorFinish(desc);
+	ExecutorEnd(desc);
+	FreeQueryDesc(desc);
+}
+
+static void
+source_row(void *arg, TupleTableSlot *slot)
+{
+	(void) output_row(slot, arg);
 }
 
 static QueryDesc *

@@ -9,6 +9,7 @@
 
 #include <unistd.h>
 
+#include "catalog/namespace.h"
 #include "catalog/pg_foreign_server.h"
 #include "commands/defrem.h"
 #include "compat.h"
@@ -181,9 +182,9 @@ add_options(List *options, const char **keywords, const char **values, int *n)
 static char *
 session_settings(void)
 {
-	return psprintf("SET search_path = %s; SET TimeZone = %s; SET DateStyle = ISO; SET IntervalStyle = postgres; "
-					"SET extra_float_digits = 3; SET bytea_output = hex",
-					namespace_search_path[0] ? namespace_search_path : "''",
+	return psprintf("SELECT pg_catalog.set_config('search_path', %s, false), pg_catalog.set_config('TimeZone', %s, false); "
+					"SET DateStyle = ISO; SET IntervalStyle = postgres; SET extra_float_digits = 3; SET bytea_output = hex",
+					quote_literal_cstr(namespace_search_path),
 					quote_literal_cstr(GetConfigOption("TimeZone", false, false)));
 }
 
