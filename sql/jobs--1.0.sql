@@ -239,6 +239,15 @@ CREATE FUNCTION jobs.share(job bigint, expires_in interval DEFAULT NULL) RETURNS
 AS 'MODULE_PATHNAME', 'jobs_share' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION jobs.share(bigint, interval) IS 'a token with which anybody can download the file of a job';
 
+CREATE FUNCTION jobs.shared(token text, OUT filename text, OUT media_type text, OUT content_disposition text,
+    OUT bytes bigint, OUT sha256 text, OUT expires_at timestamptz)
+AS 'MODULE_PATHNAME', 'jobs_shared_artifact' LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT;
+COMMENT ON FUNCTION jobs.shared(text) IS 'what a shared file is called and how long it is, for the headers of an HTTP answer; for whoever holds its token';
+
+CREATE FUNCTION jobs.content_disposition(filename text) RETURNS text
+AS 'MODULE_PATHNAME', 'jobs_content_disposition' LANGUAGE C IMMUTABLE PARALLEL SAFE STRICT;
+COMMENT ON FUNCTION jobs.content_disposition(text) IS 'an HTTP header''s value that makes a browser save a file under its name';
+
 CREATE FUNCTION jobs.unshare(job bigint) RETURNS void
 AS 'MODULE_PATHNAME', 'jobs_unshare' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION jobs.unshare(bigint) IS 'takes back every token of the file of a job';

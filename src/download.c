@@ -13,6 +13,8 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "filename.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "libpq/be-fsstubs.h"
@@ -34,6 +36,7 @@ PG_FUNCTION_INFO_V1(jobs_download_token);
 PG_FUNCTION_INFO_V1(jobs_download_lo);
 PG_FUNCTION_INFO_V1(jobs_share);
 PG_FUNCTION_INFO_V1(jobs_unshare);
+PG_FUNCTION_INFO_V1(jobs_shared_artifact);
 
 #define TOKEN_BYTES		32		/* of randomness */
 #define TOKEN_LEN		43		/* the same in base64url, without padding */
@@ -279,9 +282,7 @@ file_of_token(text *token)
 
 	if (jobs_store_find_token(token_hash(token), &job, &expires_at))
 		file = jobs_store_find_file(job);
-	if (file && has_expired(file))
-		file_expired(job);
-	if (file == NULL || expires_at <= GetCurrentTimestamp())
+	if (file == NULL || has_expired(file) || expires_at <= GetCurrentTimestamp())
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("this link is not valid"),
@@ -357,6 +358,30 @@ jobs_unshare(PG_FUNCTION_ARGS)
 	(void) jobs_find_controlled(id, &own);
 	jobs_store_remove_tokens(id);
 	PG_RETURN_VOID();
+}
+
+/*
+ * jobs.shared(token text): what a gateway needs for the headers of an answer.
+ */
+Datum
+jobs_shared_artifact(PG_FUNCTION_ARGS)
+{
+	JobsFile   *file = file_of_token(PG_GETARG_TEXT_PP(0));
+	TupleDesc	desc;
+	Datum		values[6];
+	bool		nulls[6] = {false};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != lengthof(values))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("function must be called as it is declared")));
+	values[0] = CStringGetTextDatum(file->filename);
+	values[1] = CStringGetTextDatum(file->media_type);
+	values[2] = CStringGetTextDatum(jobs_disposition(file->filename));
+	values[3] = Int64GetDatum(file->bytes);
+	values[4] = CStringGetTextDatum(file->sha256);
+	values[5] = TimestampTzGetDatum(file->expires_at);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
 /* Checks that the function may write, and that it got a job. */

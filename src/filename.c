@@ -8,10 +8,15 @@
 #include "postgres.h"
 
 #include "filename.h"
+#include "fmgr.h"
 #include "jobs.h"
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "utils/builtins.h"
 
 #define MAX_FILENAME	255
+
+PG_FUNCTION_INFO_V1(jobs_content_disposition);
 
 pg_noreturn static void refuse_filename(const char *why);
 static void check_filename_characters(const char *filename);
@@ -74,4 +79,50 @@ check_filename_characters(const char *filename)
 			refuse_filename("must not contain bidirectional formatting characters");
 		p += len;
 	}
+}
+
+/*
+ * jobs.content_disposition(filename text)
+ */
+Datum
+jobs_content_disposition(PG_FUNCTION_ARGS)
+{
+	char	   *filename = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	/* A header must not be broken out of, whoever made up the name. */
+	jobs_filename_check(filename);
+	PG_RETURN_TEXT_P(cstring_to_text(jobs_disposition(filename)));
+}
+
+char *
+jobs_disposition(const char *filename)
+{
+	/* Those that RFC 5987 lets stand as they are, besides letters and digits. */
+	static const char plain[] = "!#$&+-.^_`|~";
+	const char *utf8 = pg_server_to_any(filename, strlen(filename), PG_UTF8);
+	StringInfoData value;
+	bool		ascii = true;
+
+	initStringInfo(&value);
+	appendStringInfoString(&value, "attachment; filename=\"");
+	for (const char *p = utf8; *p; p += pg_utf_mblen((const unsigned char *) p))
+	{
+		bool		safe = !IS_HIGHBIT_SET(*p) && *p != '"' && *p != '\\' && *p != '%';
+
+		ascii &= safe;
+		appendStringInfoChar(&value, safe ? *p : '_');
+	}
+	appendStringInfoChar(&value, '"');
+	if (ascii)
+		return value.data;
+
+	appendStringInfoString(&value, "; filename*=UTF-8''");
+	for (const unsigned char *p = (const unsigned char *) utf8; *p; p++)
+	{
+		if (!IS_HIGHBIT_SET(*p) && (isalnum(*p) || strchr(plain, *p)))
+			appendStringInfoChar(&value, *p);
+		else
+			appendStringInfo(&value, "%%%02X", *p);
+	}
+	return value.data;
 }

@@ -15,4 +15,10 @@
  */
 extern void jobs_filename_check(const char *filename);
 
+/*
+ * The value of an HTTP header Content-Disposition that makes a browser save a
+ * file under its name (RFC 6266): in ASCII for old readers, and in UTF-8.
+ */
+extern char *jobs_disposition(const char *filename);
+
 #endif							/* JOBS_FILENAME_H */
