@@ -37,7 +37,7 @@ extern bool jobs_slot_start(int slotno);
  */
 extern void jobs_slot_ask(Oid dboid, Oid owner, int nslots, TimestampTz now);
 
-#define SPARED_US			50000	/* until a process that was asked to go may be gone */
+#define SPARED_US			20000	/* until a process that was asked to go may be gone */
 
 /*
  * The server has no background worker left: makes the worker go that has had
