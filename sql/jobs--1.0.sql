@@ -137,6 +137,14 @@ CREATE FUNCTION jobs._visible(owner oid, tenant text) RETURNS boolean
 AS 'MODULE_PATHNAME', 'jobs_visible' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1;
 COMMENT ON FUNCTION jobs._visible(oid, text) IS 'internal: whether the caller may see a job of that owner and tenant';
 
+CREATE FUNCTION jobs._recent_floor() RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_recent_floor' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1;
+COMMENT ON FUNCTION jobs._recent_floor() IS 'internal: no job that ended within the last hour has an id below this';
+
+CREATE FUNCTION jobs._live_floor() RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_live_floor' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1;
+COMMENT ON FUNCTION jobs._live_floor() IS 'internal: no live job has an id below this';
+
 CREATE FUNCTION jobs._waiting(id bigint, state text, queue text, owner oid, tenant text, run_at timestamptz,
     attempt integer, origin bigint, OUT shown_state text, OUT waiting_for text)
 AS 'MODULE_PATHNAME', 'jobs_waiting' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
@@ -254,7 +262,7 @@ SELECT l.id, l.kind, l.title, pg_catalog.pg_get_userbyid(l.owner) AS owner, l.qu
        l.options
   FROM jobs.live l,
        LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin) w
- WHERE jobs._visible(l.owner, l.tenant)
+ WHERE l.id OPERATOR(pg_catalog.>=) jobs._live_floor() AND jobs._visible(l.owner, l.tenant)
 UNION ALL
 SELECT h.id, h.kind, h.title, pg_catalog.pg_get_userbyid(h.owner) AS owner, h.queue, h.priority,
        h.state, NULL::text, h.round, h.attempt, h.max_attempts, h.created_at, h.run_at,
@@ -278,7 +286,7 @@ SELECT l.id, l.kind, l.title, w.shown_state AS state, s.phase,
   FROM jobs.live l
        CROSS JOIN LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin) w
        LEFT JOIN jobs._slots() s ON s.id OPERATOR(pg_catalog.=) l.id AND l.state OPERATOR(pg_catalog.=) 'running'
- WHERE jobs._visible(l.owner, l.tenant)
+ WHERE l.id OPERATOR(pg_catalog.>=) jobs._live_floor() AND jobs._visible(l.owner, l.tenant)
 UNION ALL
 SELECT h.id, h.kind, h.title, h.state, NULL::text, h.processed, h.total,
        CASE WHEN h.state OPERATOR(pg_catalog.=) ANY (ARRAY['succeeded', 'partial']) THEN 100::double precision END,
@@ -291,7 +299,8 @@ SELECT h.id, h.kind, h.title, h.state, NULL::text, h.processed, h.total,
   FROM jobs.history h
        LEFT JOIN jobs.file f ON f.job OPERATOR(pg_catalog.=) h.id
  WHERE jobs._visible(h.owner, h.tenant)
-   AND h.finished_at OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::interval);
+   AND h.id OPERATOR(pg_catalog.>=) jobs._recent_floor()
+            AND (pg_catalog.now() OPERATOR(pg_catalog.-) h.finished_at) OPERATOR(pg_catalog.<) '1 hour'::interval;
 COMMENT ON VIEW jobs.progress IS 'jobs that are not final or ended within the last hour, live';
 GRANT SELECT ON jobs.progress TO PUBLIC;
 
@@ -309,7 +318,7 @@ SELECT id, title, state, headline, detail, percent, can_leave, actions
                     coalesce(s.skipped, l.skipped), coalesce(s.warnings, l.warnings), s.percent, l.round, l.run_at,
                     l.started_at, NULL, s.phase, s.message, w.waiting_for, l.error_message,
                     NULL, NULL, s.bytes, NULL) d
-          WHERE jobs._visible(l.owner, l.tenant)
+          WHERE l.id OPERATOR(pg_catalog.>=) jobs._live_floor() AND jobs._visible(l.owner, l.tenant)
           ORDER BY l.id DESC)
         UNION ALL
         (SELECT h.id, h.title, h.state, d.headline, d.detail,
@@ -324,7 +333,8 @@ SELECT id, title, state, headline, detail, percent, can_leave, actions
                     h.skipped, h.warnings, NULL, h.round, h.run_at, h.started_at, h.finished_at, NULL, NULL, NULL,
                     h.error_message, f.format, f.rows, f.bytes, f.expires_at) d
           WHERE jobs._visible(h.owner, h.tenant)
-            AND h.finished_at OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::interval)
+            AND h.id OPERATOR(pg_catalog.>=) jobs._recent_floor()
+            AND (pg_catalog.now() OPERATOR(pg_catalog.-) h.finished_at) OPERATOR(pg_catalog.<) '1 hour'::interval
           ORDER BY h.id DESC)) p
  ORDER BY id DESC;
 COMMENT ON VIEW jobs.panel IS 'the same jobs as a person reads them, newest first';

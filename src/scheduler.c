@@ -38,6 +38,7 @@
 #include "utils/wait_event.h"
 
 #define NOTIFY_EVERY_US		5000	/* state changes together, while there are many */
+#define PUBLISH_EVERY_US	100000	/* the first live job, for readers */
 #define COOLING_US			2000	/* workers' events together, likewise */
 #define KILL_AFTER_CANCEL_US	(5 * USECS_PER_SEC)
 #define LEAVE_AFTER_MIN_S	1	/* however short jobs.worker_idle_timeout is */
@@ -51,6 +52,7 @@ static JobsDatabase *db = NULL;
 static TimestampTz retain_at = 0;
 static TimestampTz notified_at = 0;
 static TimestampTz progress_at = 0;
+static TimestampTz published_at = 0;
 static TimestampTz busy_at = 0;
 static bool announce_all = false;	/* the one before may not have told of all */
 
@@ -227,6 +229,7 @@ attach(Oid dboid)
 		announce_all = db->failed;
 		db->failed = false;
 		db->cooling = false;
+		db->first_live = 0;
 		db->next_needed = DT_NOEND;
 		/* Until it has left by itself, somebody has to look after what it leaves. */
 		before_shmem_exit(detach, (Datum) 0);
@@ -426,6 +429,11 @@ run_round(void)
 	next = jobs_dispatch(db, now);
 	next = Min(next, stop_stubborn(now));
 	next = Min(next, push_news(now));
+	if (now - published_at >= PUBLISH_EVERY_US || now < published_at)
+	{
+		jobs_books_publish();
+		published_at = now;
+	}
 	if (now >= retain_at)
 		retain_at = jobs_books_retain(now);
 	next = Min(next, retain_at);
