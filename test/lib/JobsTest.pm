@@ -54,6 +54,16 @@ CONF
 # SQL
 # ----------------------------------------------------------------------------
 
+# A session whose time limit is one for each command, not for all together.
+sub background_psql
+{
+	my ($self, @arguments) = @_;
+	my $session = $self->SUPER::background_psql(@arguments);
+
+	$session->set_query_timer_restart;
+	return $session;
+}
+
 # The result of a query in the database postgres, or in another.
 sub sql
 {
