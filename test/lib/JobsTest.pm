@@ -100,6 +100,41 @@ sub poll
 	return 0;
 }
 
+# A function wait_to_go(), for jobs that shall run until the gate is opened.  It
+# looks at a sequence, whose last value every snapshot shows.
+sub add_gate
+{
+	my ($self, $dbname) = @_;
+
+	$self->sql(<<'SQL', $dbname);
+CREATE SEQUENCE go;
+GRANT SELECT ON go TO PUBLIC;
+CREATE FUNCTION wait_to_go() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	WHILE (SELECT last_value FROM go) = 1 LOOP
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+END $$
+SQL
+	return;
+}
+
+sub open_gate
+{
+	my ($self, $dbname) = @_;
+
+	$self->sql(q{SELECT setval('go', 2)}, $dbname);
+	return;
+}
+
+sub close_gate
+{
+	my ($self, $dbname) = @_;
+
+	$self->sql(q{SELECT setval('go', 1)}, $dbname);
+	return;
+}
+
 # ----------------------------------------------------------------------------
 # Jobs
 # ----------------------------------------------------------------------------
