@@ -65,7 +65,7 @@ static void run_in_transaction(Job *job);
 static void begin_finish(void);
 static void finish(const Job *job, Job *end);
 static void record_failure(Job *job, ErrorData *edata);
-static void describe_failure(const Job *job, ErrorData *edata, JobsFailure *failure);
+static void describe_failure(ErrorData *edata, JobsFailure *failure);
 pg_noreturn static void give_up(const JobsFailure *failure);
 static void end_job(void);
 
@@ -409,7 +409,7 @@ record_failure(Job *job, ErrorData *edata)
 	bool		held;
 	Job		   *row = NULL;
 
-	describe_failure(job, edata, &failure);
+	describe_failure(edata, &failure);
 	PG_TRY();
 	{
 		jobs_session_begin(job->owner, false);
@@ -432,7 +432,7 @@ record_failure(Job *job, ErrorData *edata)
 }
 
 static void
-describe_failure(const Job *job, ErrorData *edata, JobsFailure *failure)
+describe_failure(ErrorData *edata, JobsFailure *failure)
 {
 	bool		cancel;
 
@@ -455,7 +455,7 @@ describe_failure(const Job *job, ErrorData *edata, JobsFailure *failure)
 	if (jobs_job_timed_out())
 	{
 		failure->sqlstate = ERRCODE_QUERY_CANCELED;
-		failure->message = psprintf("timeout after %s", jobs_duration(jobs_interval_usecs(job->timeout)));
+		failure->message = jobs_timeout_text();
 		failure->detail = failure->hint = NULL;
 	}
 }

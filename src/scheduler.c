@@ -54,6 +54,7 @@ static TimestampTz notified_at = 0;
 static TimestampTz progress_at = 0;
 static TimestampTz published_at = 0;
 static TimestampTz busy_at = 0;
+static MemoryContext round_context = NULL;
 static bool announce_all = false;	/* the one before may not have told of all */
 
 static void forget_database(void);
@@ -174,8 +175,6 @@ stop_handler(SIGNAL_ARGS)
 static void
 serve(void)
 {
-	MemoryContext round_context;
-
 	MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext, "jobs queue", ALLOCSET_DEFAULT_SIZES));
 	jobs_queue_init();
 	round_context = AllocSetContextCreate(TopMemoryContext, "jobs round", ALLOCSET_DEFAULT_SIZES);
@@ -423,6 +422,8 @@ run_round(void)
 	events = take_worker_events();
 	settle_exited();
 	jobs_books_look();
+	/* Before 17 the end of a transaction leaves one in the context that lasts. */
+	MemoryContextSwitchTo(round_context);
 
 	now = GetCurrentTimestamp();
 	fire_timers(now);

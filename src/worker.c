@@ -27,6 +27,7 @@
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "replication/syncrep.h"
+#include "session.h"
 #include "storage/ipc.h"
 #include "storage/procsignal.h"
 #include "tcop/tcopprot.h"
@@ -165,10 +166,17 @@ keep_reason(ErrorData *edata)
 	if (edata->elevel >= FATAL && jobs_my_slot != NULL && jobs_my_slot->reason_code == 0)
 	{
 		const char *message = edata->message ? edata->message : "";
+		int			code = edata->sqlerrcode;
 
+		/* Then it is this process that has terminated itself. */
+		if (code == ERRCODE_ADMIN_SHUTDOWN && jobs_my_slot->job != 0 && jobs_job_timed_out())
+		{
+			message = jobs_timeout_text();
+			code = ERRCODE_QUERY_CANCELED;
+		}
 		strlcpy(jobs_my_slot->reason, message, JOBS_REASON_LEN);
 		jobs_my_slot->reason[pg_mbcliplen(message, strlen(message), JOBS_REASON_LEN - 1)] = '\0';
-		jobs_my_slot->reason_code = edata->sqlerrcode;
+		jobs_my_slot->reason_code = code;
 	}
 	if (prev_emit_log_hook)
 		prev_emit_log_hook(edata);
