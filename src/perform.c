@@ -312,6 +312,7 @@ run(Job *job)
 		QueryCancelPending = false;
 		edata = CopyErrorData();
 		EmitErrorReport();
+		debug_query_string = NULL;
 		jobs_session_abort();
 		FlushErrorState();
 		RESUME_INTERRUPTS();
@@ -470,11 +471,10 @@ give_up(const JobsFailure *failure)
 	MemoryContextSwitchTo(job_context);
 	edata = CopyErrorData();
 	EmitErrorReport();
-	if (failure == NULL || !failure->cancelled)
-	{
-		strlcpy(jobs_my_slot->reason, failure ? failure->message : edata->message, JOBS_REASON_LEN);
-		jobs_my_slot->reason_code = failure ? failure->sqlstate : edata->sqlerrcode;
-	}
+	if (failure == NULL)
+		jobs_worker_leave_reason(edata->message, edata->sqlerrcode);
+	else if (!failure->cancelled)
+		jobs_worker_leave_reason(failure->message, failure->sqlstate);
 	proc_exit(1);
 }
 
