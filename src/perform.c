@@ -43,6 +43,9 @@
 
 static MemoryContext job_context = NULL;
 
+/* The commit under way is that of a job's work and end. */
+static bool ending = false;
+
 /* What the session has seen since its last reset. */
 static bool session_used = false;
 static char last_tenant[JOBS_MAX_KEY * MAX_MULTIBYTE_CHAR_LEN + 1];
@@ -53,6 +56,8 @@ static uint64 settings_stamp;
 static TimestampTz settings_checked_at;
 
 static bool settings_changed(Oid owner);
+static void begin_books(Oid owner, bool reset);
+static void end_books(void);
 static void job_error_context(void *arg);
 static Job *claim(JobId id);
 static Job *claim_row(JobId id, bool *held);
@@ -63,6 +68,7 @@ static void show_job(const Job *job);
 static ErrorData *run(Job *job);
 static void run_in_transaction(Job *job);
 static void begin_finish(void);
+static void at_commit(XactEvent event, void *arg);
 static void finish(const Job *job, Job *end);
 static void record_failure(Job *job, ErrorData *edata);
 static void describe_failure(ErrorData *edata, JobsFailure *failure);
@@ -82,6 +88,7 @@ void
 jobs_perform_init(void)
 {
 	job_context = AllocSetContextCreate(TopMemoryContext, "jobs job", ALLOCSET_DEFAULT_SIZES);
+	RegisterXactCallback(at_commit, NULL);
 	StartTransactionCommand();
 	if (jobs_my_slot->owner != jobs_my_slot->connect_as)
 		jobs_apply_role_settings(jobs_my_slot->owner);
@@ -156,6 +163,29 @@ job_error_context(void *arg)
 }
 
 /*
+ * A transaction of ours alone, whatever the owner's default is: one that is
+ * serializable can fail because of others, and one that is deferrable as well
+ * waits for them.
+ */
+static void
+begin_books(Oid owner, bool reset)
+{
+	jobs_session_begin(owner, reset);
+	XactIsoLevel = XACT_READ_COMMITTED;
+	XactReadOnly = false;
+	XactDeferrable = false;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(job_context);
+}
+
+static void
+end_books(void)
+{
+	PopActiveSnapshot();
+	jobs_session_commit(jobs_worker_may_commit_async(true));
+}
+
+/*
  * Commits "running".  Returns NULL where the job is not to run here, and the
  * scheduler has been told; a job that its owner may not run any more has failed.
  */
@@ -167,13 +197,10 @@ claim(JobId id)
 
 	PG_TRY();
 	{
-		jobs_session_begin(jobs_my_slot->owner, session_used);
+		begin_books(jobs_my_slot->owner, session_used);
 		session_used = true;
-		PushActiveSnapshot(GetTransactionSnapshot());
-		MemoryContextSwitchTo(job_context);
 		job = claim_row(id, &held);
-		PopActiveSnapshot();
-		jobs_session_commit(jobs_worker_may_commit_async(true));
+		end_books();
 		/* Else a job that crashes the server would do so again and again. */
 		if (GetCurrentTimestamp() < jobs_shared->careful_until)
 			jobs_worker_flush(0);
@@ -309,11 +336,13 @@ run(Job *job)
 	PG_CATCH();
 	{
 		HOLD_INTERRUPTS();
+		ending = false;
 		MemoryContextSwitchTo(job_context);
 		disable_all_timeouts(false);
 		QueryCancelPending = false;
 		edata = CopyErrorData();
 		EmitErrorReport();
+		debug_query_string = NULL;
 		jobs_session_abort();
 		FlushErrorState();
 		RESUME_INTERRUPTS();
@@ -350,6 +379,8 @@ run_in_transaction(Job *job)
 
 	begin_finish();
 	finish(job, &end);
+	jobs_start_statement_timeout();
+	ending = true;
 	jobs_session_commit(jobs_worker_may_commit_async(jobs_my_slot->inbox_n > 0));
 	debug_query_string = NULL;
 	MemoryContextSwitchTo(job_context);
@@ -357,18 +388,34 @@ run_in_transaction(Job *job)
 }
 
 /*
- * Deferred constraints are checked while the job can still be cancelled.  After
- * this a cancel comes too late, and is refused.
+ * Deferred constraints are checked now, before the end is written.  What they
+ * defer anew, and cursors that outlive the transaction, run during the commit.
  */
 static void
 begin_finish(void)
 {
 	ConstraintsSetStmt *immediate = makeNode(ConstraintsSetStmt);
-	JobsSlot   *slot = jobs_my_slot;
-	bool		cancel;
 
 	jobs_start_statement_timeout();
 	AfterTriggerSetState(immediate);
+	jobs_stop_statement_timeout();
+}
+
+/*
+ * Called when a commit has run the last of the user's code.  Up to here the job
+ * can be cancelled and time out; after this a cancel is refused, and nothing
+ * stops it any more.
+ */
+static void
+at_commit(XactEvent event, void *arg)
+{
+	JobsSlot   *slot = jobs_my_slot;
+	bool		cancel;
+
+	if (event != XACT_EVENT_PRE_COMMIT || !ending)
+		return;
+	ending = false;
+	CHECK_FOR_INTERRUPTS();
 	jobs_stop_statement_timeout();
 	jobs_stop_job_timeout();
 
@@ -412,14 +459,11 @@ record_failure(Job *job, ErrorData *edata)
 	describe_failure(edata, &failure);
 	PG_TRY();
 	{
-		jobs_session_begin(job->owner, false);
-		PushActiveSnapshot(GetTransactionSnapshot());
-		MemoryContextSwitchTo(job_context);
+		begin_books(job->owner, false);
 		row = jobs_store_lock(job->id, JOBS_WAIT_BLOCK, &held);
 		if (row && row->state == JOB_RUNNING && row->attempt == job->attempt)
 			jobs_settle(row, &failure);
-		PopActiveSnapshot();
-		jobs_session_commit(jobs_worker_may_commit_async(true));
+		end_books();
 	}
 	PG_CATCH();
 	{
@@ -472,11 +516,10 @@ give_up(const JobsFailure *failure)
 	MemoryContextSwitchTo(job_context);
 	edata = CopyErrorData();
 	EmitErrorReport();
-	if (failure == NULL || !failure->cancelled)
-	{
-		strlcpy(jobs_my_slot->reason, failure ? failure->message : edata->message, JOBS_REASON_LEN);
-		jobs_my_slot->reason_code = failure ? failure->sqlstate : edata->sqlerrcode;
-	}
+	if (failure == NULL)
+		jobs_worker_leave_reason(edata->message, edata->sqlerrcode);
+	else if (!failure->cancelled)
+		jobs_worker_leave_reason(failure->message, failure->sqlstate);
 	proc_exit(1);
 }
 

@@ -165,21 +165,28 @@ keep_reason(ErrorData *edata)
 {
 	if (edata->elevel >= FATAL && jobs_my_slot != NULL && jobs_my_slot->reason_code == 0)
 	{
-		const char *message = edata->message ? edata->message : "";
-		int			code = edata->sqlerrcode;
-
 		/* Then it is this process that has terminated itself. */
-		if (code == ERRCODE_ADMIN_SHUTDOWN && jobs_my_slot->job != 0 && jobs_job_timed_out())
-		{
-			message = jobs_timeout_text();
-			code = ERRCODE_QUERY_CANCELED;
-		}
-		strlcpy(jobs_my_slot->reason, message, JOBS_REASON_LEN);
-		jobs_my_slot->reason[pg_mbcliplen(message, strlen(message), JOBS_REASON_LEN - 1)] = '\0';
-		jobs_my_slot->reason_code = code;
+		if (edata->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN && jobs_my_slot->job != 0 && jobs_job_timed_out())
+			jobs_worker_leave_reason(jobs_timeout_text(), ERRCODE_QUERY_CANCELED);
+		else
+			jobs_worker_leave_reason(edata->message, edata->sqlerrcode);
 	}
 	if (prev_emit_log_hook)
 		prev_emit_log_hook(edata);
+}
+
+/* Cut at a character's end, for it becomes text in a table. */
+void
+jobs_worker_leave_reason(const char *message, int sqlstate)
+{
+	int			len;
+
+	if (message == NULL)
+		message = "";
+	len = pg_mbcliplen(message, strlen(message), JOBS_REASON_LEN - 1);
+	memcpy(jobs_my_slot->reason, message, len);
+	jobs_my_slot->reason[len] = '\0';
+	jobs_my_slot->reason_code = sqlstate;
 }
 
 /* ------------------------------------------------------------------------
