@@ -55,7 +55,7 @@ static Oid	last_session_role = InvalidOid;
 static uint64 settings_stamp;
 static TimestampTz settings_checked_at;
 
-static bool settings_changed(Oid owner);
+static bool settings_changed(const Job *job);
 static void begin_books(Oid owner, bool reset);
 static void end_books(void);
 static void job_error_context(void *arg);
@@ -97,16 +97,21 @@ jobs_perform_init(void)
 	CommitTransactionCommand();
 }
 
-/* Looked up at once after a rest, and once a second between jobs that follow each other. */
+/*
+ * Looked up at once for a job that is due only since the last time, and once a
+ * second among jobs that were.
+ */
 static bool
-settings_changed(Oid owner)
+settings_changed(const Job *job)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz due = Max(job->created_at, job->run_at);
 
-	if (now >= settings_checked_at && now - settings_checked_at < SETTINGS_CHECK_US)
+	if (due < settings_checked_at && now >= settings_checked_at &&
+		now - settings_checked_at < SETTINGS_CHECK_US)
 		return false;
 	settings_checked_at = now;
-	return jobs_role_settings_stamp(owner) != settings_stamp;
+	return jobs_role_settings_stamp(job->owner) != settings_stamp;
 }
 
 void
@@ -296,7 +301,7 @@ belongs_here(const Job *job)
 	other = OidIsValid(last_session_role) &&
 		(last_session_role != job->session_role || strcmp(last_tenant, job->tenant) != 0);
 	if (connect_as != jobs_my_slot->connect_as || (other && jobs_session_keeps_values()) ||
-		settings_changed(job->owner))
+		settings_changed(job))
 	{
 		SpinLockAcquire(&jobs_my_slot->mutex);
 		jobs_my_slot->leave = true;
