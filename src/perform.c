@@ -185,6 +185,11 @@ claim(JobId id)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(job_context);
+	if (job != NULL && job->state == JOB_RUNNING)
+		return job;
+
+	/* First, or else the scheduler still finds the job in our slot when it looks. */
+	end_job();
 	if (job == NULL)
 	{
 		Job			unclaimed = {.id = id};
@@ -198,7 +203,7 @@ claim(JobId id)
 		jobs_worker_tell(held ? JOBS_EVENT_HELD : JOBS_EVENT_LOOK, &unclaimed);
 		RESUME_INTERRUPTS();
 	}
-	else if (job->state != JOB_RUNNING)
+	else
 	{
 		end_job();
 		jobs_worker_tell(JOBS_EVENT_STATE, job);
