@@ -185,11 +185,6 @@ claim(JobId id)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(job_context);
-	if (job != NULL && job->state == JOB_RUNNING)
-		return job;
-
-	/* First, or else the scheduler still finds the job in our slot when it looks. */
-	end_job();
 	if (job == NULL)
 	{
 		Job			unclaimed = {.id = id};
@@ -203,7 +198,7 @@ claim(JobId id)
 		jobs_worker_tell(held ? JOBS_EVENT_HELD : JOBS_EVENT_LOOK, &unclaimed);
 		RESUME_INTERRUPTS();
 	}
-	else
+	else if (job->state != JOB_RUNNING)
 	{
 		end_job();
 		jobs_worker_tell(JOBS_EVENT_STATE, job);
