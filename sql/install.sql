@@ -6,6 +6,7 @@ DECLARE
     found boolean;
 BEGIN
     FOR i IN 1..6000 LOOP
+        PERFORM pg_stat_clear_snapshot();
         EXECUTE 'SELECT ' || condition INTO found;
         IF found THEN
             RETURN true;
