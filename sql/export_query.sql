@@ -7,7 +7,7 @@ CREATE TABLE query_log (what text);
 CREATE VIEW query_view AS SELECT * FROM query_data;
 CREATE SEQUENCE query_sequence;
 CREATE TEMP TABLE query_temp (a int);
-SELECT count(*) AS before FROM jobs.job \gset
+SELECT count(*) AS before FROM jobs.job WHERE owner = current_user \gset
 
 -- Not a query.
 SELECT jobs.export('');
