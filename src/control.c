@@ -249,23 +249,26 @@ jobs_delete(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(true);
 }
 
+/* Where another session has retried or deleted it meanwhile, we look again. */
 static Job *
 lock_controlled_final(JobId id, const char *what, const char *hint)
 {
-	bool		own;
-	Job		   *job = jobs_find_controlled(id, &own);
+	for (;;)
+	{
+		bool		own;
+		Job		   *job = jobs_find_controlled(id, &own);
 
-	if (job_state_is_final(job->state))
+		if (!job_state_is_final(job->state))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("job %lld is %s and cannot be %s", (long long) id,
+							job_state_names[jobs_shown_state_now(job)], what),
+					 errhint("%s", hint)));
 		job = jobs_store_lock_final(id, JOBS_WAIT_BLOCK);
-	if (job == NULL)
-		jobs_no_such_job(id);
-	if (!job_state_is_final(job->state))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("job %lld is %s and cannot be %s", (long long) id,
-						job_state_names[jobs_shown_state_now(job)], what),
-				 errhint("%s", hint)));
-	return job;
+		if (job != NULL)
+			return job;
+		CHECK_FOR_INTERRUPTS();
+	}
 }
 
 /* ------------------------------------------------------------------------

@@ -201,6 +201,25 @@ sub wait_process
 	return $self->sql("SELECT pid FROM pg_stat_activity WHERE $where");
 }
 
+# In two steps, because pg_ctl restart would start the program that runs, past
+# the script that check.sh puts before it for a sanitizer.
+sub restart
+{
+	my ($self) = @_;
+
+	$self->stop;
+	$self->start;
+	return;
+}
+
+# Whether the server runs with a sanitizer, whose memory tells nothing.
+sub has_sanitizer
+{
+	my ($self) = @_;
+
+	return PostgreSQL::Test::Utils::slurp_file('/proc/' . $self->postmaster_pid . '/maps') =~ /libasan/;
+}
+
 # Waits until the server has been through a crash and takes connections again.
 # $before is what pg_postmaster_start_time can't tell: the PID of the launcher.
 sub wait_restarted

@@ -14,6 +14,8 @@ max_wal_size = '2GB'
 jobs.max_workers = 1
 CONF
 
+plan skip_all => 'a sanitizer takes memory of its own' if $node->has_sanitizer;
+
 # The most memory that a worker has while a job runs, in MB.
 sub most_memory
 {
