@@ -267,6 +267,7 @@ connect_to(Oid dboid)
 		{"default_transaction_deferrable", "off"},
 		{"statement_timeout", "0"},
 		{"lock_timeout", "0"},
+		{"transaction_timeout", "0"},	/* since 17 */
 		{"idle_in_transaction_session_timeout", "0"},
 		{"search_path", "pg_catalog, pg_temp"},
 		{"application_name", "jobs scheduler"}
@@ -274,7 +275,10 @@ connect_to(Oid dboid)
 
 	BackgroundWorkerInitializeConnectionByOid(dboid, InvalidOid, 0);
 	for (int i = 0; i < lengthof(settings); i++)
-		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	{
+		if (GetConfigOption(settings[i][0], true, false))
+			SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	}
 	pgstat_report_appname("jobs scheduler");
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
