@@ -50,7 +50,9 @@ END $$;
 
 -- A schema of its name that somebody has made is not adopted.
 CREATE SCHEMA jobs;
+\set SHOW_CONTEXT never
 CREATE EXTENSION jobs;
+\set SHOW_CONTEXT errors
 DROP SCHEMA jobs;
 
 -- Not for everybody.
@@ -128,10 +130,10 @@ SET jobs.no_such_setting = 1;
 SET jobs.enabled = off;
 SET jobs.max_workers = 5;
 SET jobs.history_retention = 0;
+\set VERBOSITY sqlstate
 SET jobs.default_timeout = '-1';
 SET jobs.artifact_ttl = 0;
 SET jobs.max_running_per_role = '-1';
-\set VERBOSITY sqlstate
 SELECT set_config('jobs.tenant', repeat('x', 501), false);
 \set VERBOSITY default
 SET ROLE regress_jobs_install;
