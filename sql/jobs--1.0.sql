@@ -137,6 +137,14 @@ CREATE FUNCTION jobs._visible(owner oid, tenant text) RETURNS boolean
 AS 'MODULE_PATHNAME', 'jobs_visible' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1;
 COMMENT ON FUNCTION jobs._visible(oid, text) IS 'internal: whether the caller may see a job of that owner and tenant';
 
+CREATE FUNCTION jobs._recent_floor() RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_recent_floor' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1;
+COMMENT ON FUNCTION jobs._recent_floor() IS 'internal: no job that ended within the last hour has an id below this';
+
+CREATE FUNCTION jobs._live_floor() RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_live_floor' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1;
+COMMENT ON FUNCTION jobs._live_floor() IS 'internal: no live job has an id below this';
+
 CREATE FUNCTION jobs._waiting(id bigint, state text, queue text, owner oid, tenant text, run_at timestamptz,
     attempt integer, origin bigint, OUT shown_state text, OUT waiting_for text)
 AS 'MODULE_PATHNAME', 'jobs_waiting' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
@@ -255,7 +263,30 @@ COMMENT ON FUNCTION jobs.unshare(bigint) IS 'takes back every token of the file 
 -------------------------------------------------------------------------------
 -- Views.  They run with their owner's rights behind a security barrier, so
 -- that a leaky function in a query sees no row that jobs._visible refuses.
+--
+-- The barrier of a view does not reach into the arms of its UNION ALL, so each
+-- table of jobs has barriers of its own, and everything else is above them.
 -------------------------------------------------------------------------------
+
+CREATE VIEW jobs._live WITH (security_barrier) AS
+SELECT * FROM jobs.live l
+ WHERE l.id OPERATOR(pg_catalog.>=) jobs._live_floor() AND jobs._visible(l.owner, l.tenant);
+COMMENT ON VIEW jobs._live IS 'internal: the jobs that are not final and that the reader may see';
+REVOKE ALL ON jobs._live FROM PUBLIC;
+
+CREATE VIEW jobs._history WITH (security_barrier) AS
+SELECT * FROM jobs.history h
+ WHERE jobs._visible(h.owner, h.tenant);
+COMMENT ON VIEW jobs._history IS 'internal: the final jobs that the reader may see';
+REVOKE ALL ON jobs._history FROM PUBLIC;
+
+CREATE VIEW jobs._recent WITH (security_barrier) AS
+SELECT * FROM jobs.history h
+ WHERE jobs._visible(h.owner, h.tenant)
+   AND h.id OPERATOR(pg_catalog.>=) jobs._recent_floor()
+   AND (pg_catalog.now() OPERATOR(pg_catalog.-) h.finished_at) OPERATOR(pg_catalog.<) '1 hour'::interval;
+COMMENT ON VIEW jobs._recent IS 'internal: the jobs that ended within the last hour and that the reader may see';
+REVOKE ALL ON jobs._recent FROM PUBLIC;
 
 CREATE VIEW jobs.job WITH (security_barrier) AS
 SELECT l.id, l.kind, l.title, pg_catalog.pg_get_userbyid(l.owner) AS owner, l.queue, l.priority,
@@ -263,17 +294,15 @@ SELECT l.id, l.kind, l.title, pg_catalog.pg_get_userbyid(l.owner) AS owner, l.qu
        l.started_at, l.finished_at, l.timeout, l.processed, l.total, l.succeeded, l.failed, l.skipped, l.warnings,
        l.error_code, l.error_message, l.error_detail, l.error_hint, l.result, l.unique_key, l.tenant, l.command,
        l.options
-  FROM jobs.live l,
+  FROM jobs._live l,
        LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin) w
- WHERE jobs._visible(l.owner, l.tenant)
 UNION ALL
 SELECT h.id, h.kind, h.title, pg_catalog.pg_get_userbyid(h.owner) AS owner, h.queue, h.priority,
        h.state, NULL::text, h.round, h.attempt, h.max_attempts, h.created_at, h.run_at,
        h.started_at, h.finished_at, h.timeout, h.processed, h.total, h.succeeded, h.failed, h.skipped, h.warnings,
        h.error_code, h.error_message, h.error_detail, h.error_hint, h.result, h.unique_key, h.tenant, h.command,
        h.options
-  FROM jobs.history h
- WHERE jobs._visible(h.owner, h.tenant);
+  FROM jobs._history h;
 COMMENT ON VIEW jobs.job IS 'the jobs of the roles that the reader is a member of';
 GRANT SELECT ON jobs.job TO PUBLIC;
 
@@ -286,10 +315,9 @@ SELECT l.id, l.kind, l.title, w.shown_state AS state, s.phase,
        CASE WHEN l.state OPERATOR(pg_catalog.=) 'running'
             THEN greatest(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) l.started_at, '0'::interval) END AS elapsed,
        w.waiting_for, s.pid, s.estimated AS total_is_estimate
-  FROM jobs.live l
+  FROM jobs._live l
        CROSS JOIN LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin) w
        LEFT JOIN jobs._slots() s ON s.id OPERATOR(pg_catalog.=) l.id AND l.state OPERATOR(pg_catalog.=) 'running'
- WHERE jobs._visible(l.owner, l.tenant)
 UNION ALL
 SELECT h.id, h.kind, h.title, h.state, NULL::text, h.processed, h.total,
        CASE WHEN h.state OPERATOR(pg_catalog.=) ANY (ARRAY['succeeded', 'partial']) THEN 100::double precision END,
@@ -299,10 +327,8 @@ SELECT h.id, h.kind, h.title, h.state, NULL::text, h.processed, h.total,
                   extract(epoch FROM h.finished_at OPERATOR(pg_catalog.-) h.started_at)::double precision) END,
        NULL::interval, NULL::text, h.started_at, h.finished_at OPERATOR(pg_catalog.-) h.started_at,
        NULL::text, NULL::integer, CASE WHEN h.total IS NOT NULL THEN false END
-  FROM jobs.history h
-       LEFT JOIN jobs.file f ON f.job OPERATOR(pg_catalog.=) h.id
- WHERE jobs._visible(h.owner, h.tenant)
-   AND h.finished_at OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::interval);
+  FROM jobs._recent h
+       LEFT JOIN jobs.file f ON f.job OPERATOR(pg_catalog.=) h.id;
 COMMENT ON VIEW jobs.progress IS 'jobs that are not final or ended within the last hour, live';
 GRANT SELECT ON jobs.progress TO PUBLIC;
 
@@ -312,7 +338,7 @@ SELECT id, title, state, headline, detail, percent, can_leave, actions
   FROM ((SELECT l.id, l.title, w.shown_state AS state, d.headline, d.detail, s.percent,
                 true AS can_leave,
                 jobs._actions(l.owner, l.tenant, l.kind, w.shown_state, false) AS actions
-           FROM jobs.live l
+           FROM jobs._live l
                 CROSS JOIN LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin) w
                 LEFT JOIN jobs._slots() s ON s.id OPERATOR(pg_catalog.=) l.id AND l.state OPERATOR(pg_catalog.=) 'running'
                 CROSS JOIN LATERAL jobs._describe(l.kind, w.shown_state, coalesce(s.processed, l.processed),
@@ -320,7 +346,6 @@ SELECT id, title, state, headline, detail, percent, can_leave, actions
                     coalesce(s.skipped, l.skipped), coalesce(s.warnings, l.warnings), s.percent, l.round, l.run_at,
                     l.started_at, NULL, s.phase, s.message, w.waiting_for, l.error_message,
                     NULL, NULL, s.bytes, NULL, s.estimated) d
-          WHERE jobs._visible(l.owner, l.tenant)
           ORDER BY l.id DESC)
         UNION ALL
         (SELECT h.id, h.title, h.state, d.headline, d.detail,
@@ -329,13 +354,11 @@ SELECT id, title, state, headline, detail, percent, can_leave, actions
                 jobs._actions(h.owner, h.tenant, h.kind, h.state,
                               f.chunks OPERATOR(pg_catalog.>) 0 AND f.expires_at OPERATOR(pg_catalog.>) pg_catalog.now()
                               IS TRUE)
-           FROM jobs.history h
+           FROM jobs._recent h
                 LEFT JOIN jobs.file f ON f.job OPERATOR(pg_catalog.=) h.id
                 CROSS JOIN LATERAL jobs._describe(h.kind, h.state, h.processed, h.total, h.succeeded, h.failed,
                     h.skipped, h.warnings, NULL, h.round, h.run_at, h.started_at, h.finished_at, NULL, NULL, NULL,
                     h.error_message, f.format, f.rows, f.bytes, f.expires_at, false) d
-          WHERE jobs._visible(h.owner, h.tenant)
-            AND h.finished_at OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::interval)
           ORDER BY h.id DESC)) p
  ORDER BY id DESC;
 COMMENT ON VIEW jobs.panel IS 'the same jobs as a person reads them, newest first';

@@ -10,10 +10,12 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "books.h"
+#include "catalog/pg_subscription.h"
 #include "guc.h"
 #include "miscadmin.h"
 #include "notify.h"
 #include "queue.h"
+#include "recent.h"
 #include "settle.h"
 #include "store.h"
 #include "utils/builtins.h"
@@ -34,6 +36,9 @@ static List *noted = NIL;		/* of int64 * */
 static List *ranges = NIL;		/* of int64[2] */
 static List *downloads = NIL;	/* of int64 * */
 static bool announcing = true;
+
+/* The least id of live jobs of another cluster; 0 where more of them may come. */
+static JobId first_foreign = PG_INT64_MAX;
 
 /*
  * A job whose row another transaction held, to be looked at again.  The
@@ -156,9 +161,18 @@ jobs_books_open(JobsDatabase *database, bool announce_all)
 	begin();
 	jobs_queue_set_paused(jobs_store_paused());
 	announcing = announce_all;
+	if (CountDBSubscriptions(MyDatabaseId) > 0)
+		first_foreign = 0;
 	jobs_store_scan(0, PG_INT64_MAX, place_row, NULL);
 	announcing = true;
 	commit();
+}
+
+/* Jobs that another server's publication brings come without a word to us. */
+void
+jobs_books_publish(void)
+{
+	jobs_recent_publish(db, Min(jobs_queue_first(), first_foreign));
 }
 
 void
@@ -235,7 +249,10 @@ place(const Job *job)
 
 	/* Of another cluster, whose tables are replicated or were copied to here. */
 	if (job->origin != (int64) GetSystemIdentifier())
+	{
+		first_foreign = Min(first_foreign, job->id);
 		return;
+	}
 	entry = jobs_queue_enter(job, &found);
 	if (announcing && entry->announced != job->state)
 	{
@@ -641,6 +658,7 @@ jobs_books_retain(TimestampTz now)
 		sweep_began = now;
 	}
 	begin();
+	jobs_recent_fill(db);
 	more = jobs_store_expire_files(&files_from, now, RETAIN_BATCH, &expired);
 	/* Their jobs may have been kept for them. */
 	if (expired)

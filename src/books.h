@@ -22,6 +22,9 @@
  */
 extern void jobs_books_open(JobsDatabase *db, bool announce);
 
+/* Lets readers of the views know from which id on there are live jobs. */
+extern void jobs_books_publish(void);
+
 /* Notes a job, or a range, to be looked at. */
 extern void jobs_books_note(JobId id);
 extern void jobs_books_note_range(JobId lo, JobId hi);

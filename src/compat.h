@@ -10,6 +10,8 @@
 
 #include "postgres.h"
 
+#include "catalog/pg_database.h"
+
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
 #error "jobs supports PostgreSQL 15 to 18"
 #endif
@@ -20,6 +22,13 @@
  */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()
+#endif
+
+/*
+ * Came with minor versions of 15 and before.  Can go with 15.
+ */
+#ifndef DATCONNLIMIT_INVALID_DB
+#define DATCONNLIMIT_INVALID_DB	(-2)
 #endif
 
 /*

@@ -25,6 +25,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 #include "waiting.h"
@@ -47,6 +48,7 @@ static JobId job_arg(FunctionCallInfo fcinfo, const char *function);
 static void check_can_control(const char *function);
 static Job *lock_controlled_final(JobId id, const char *what, const char *hint);
 static bool cancel_running(JobId id);
+static bool cancel_unbegun(JobId id);
 static void cancel_stored(Job *job);
 static char *queue_arg(FunctionCallInfo fcinfo, const char *function, Oid *owner);
 static TimestampTz wait_deadline(FunctionCallInfo fcinfo);
@@ -68,7 +70,6 @@ jobs_cancel(PG_FUNCTION_ARGS)
 	for (int i = 0; i < CANCEL_TRIES; i++)
 	{
 		Job		   *job = jobs_store_find(id, &own);
-		bool		held;
 
 		if (job == NULL)
 			jobs_no_such_job(id);
@@ -85,11 +86,8 @@ jobs_cancel(PG_FUNCTION_ARGS)
 			pg_usleep(1000L);
 			continue;
 		}
-		job = jobs_store_lock(id, JOBS_WAIT_BLOCK, &held);
-		if (job == NULL || job->state == JOB_RUNNING)
-			continue;
-		cancel_stored(job);
-		PG_RETURN_BOOL(true);
+		if (cancel_unbegun(id))
+			PG_RETURN_BOOL(true);
 	}
 
 	/* Its worker has died, and the scheduler is about to settle it. */
@@ -148,6 +146,36 @@ cancel_running(JobId id)
 	if (stopped)
 		jobs_wake_scheduler(jobs_database(MyDatabaseId, true));
 	return stopped;
+}
+
+/*
+ * False where the job has begun or ended meanwhile.  In a subtransaction, because
+ * its worker needs the row, and our lock would last as long as the caller's
+ * transaction.
+ */
+static bool
+cancel_unbegun(JobId id)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	Job		   *job;
+	bool		held;
+	bool		cancelled;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	job = jobs_store_lock(id, JOBS_WAIT_BLOCK, &held);
+	cancelled = job != NULL && job->state != JOB_RUNNING;
+	if (cancelled)
+	{
+		cancel_stored(job);
+		ReleaseCurrentSubTransaction();
+	}
+	else
+		RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return cancelled;
 }
 
 static void
@@ -221,23 +249,26 @@ jobs_delete(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(true);
 }
 
+/* Where another session has retried or deleted it meanwhile, we look again. */
 static Job *
 lock_controlled_final(JobId id, const char *what, const char *hint)
 {
-	bool		own;
-	Job		   *job = jobs_find_controlled(id, &own);
+	for (;;)
+	{
+		bool		own;
+		Job		   *job = jobs_find_controlled(id, &own);
 
-	if (job_state_is_final(job->state))
+		if (!job_state_is_final(job->state))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("job %lld is %s and cannot be %s", (long long) id,
+							job_state_names[jobs_shown_state_now(job)], what),
+					 errhint("%s", hint)));
 		job = jobs_store_lock_final(id, JOBS_WAIT_BLOCK);
-	if (job == NULL)
-		jobs_no_such_job(id);
-	if (!job_state_is_final(job->state))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("job %lld is %s and cannot be %s", (long long) id,
-						job_state_names[jobs_shown_state_now(job)], what),
-				 errhint("%s", hint)));
-	return job;
+		if (job != NULL)
+			return job;
+		CHECK_FOR_INTERRUPTS();
+	}
 }
 
 /* ------------------------------------------------------------------------

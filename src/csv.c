@@ -378,6 +378,9 @@ csv_media_type(const JobsFormatOptions *common)
 	/* Some encodings have no name on the web. */
 	if (charset == NULL)
 		return pstrdup("text/csv");
+	/* The same by its registered name. */
+	if (strncmp(charset, "CP125", 5) == 0 || strcmp(charset, "CP874") == 0)
+		charset = psprintf("windows-%s", charset + 2);
 	type = psprintf("text/csv; charset=%s", charset);
 	for (char *p = type; *p; p++)
 		*p = pg_ascii_tolower((unsigned char) *p);

@@ -48,7 +48,8 @@ typedef struct Party
 	int			nworking;
 	int32		priority;		/* the highest of its first jobs ... */
 	JobId		first;			/* ... and the oldest of these */
-	bool		blocked;		/* no slot to be had in this round */
+	bool		blocked;		/* no slot to be had in this round ... */
+	bool		soon;			/* ... but one will be free at once */
 } Party;
 
 static JobsDatabase *db = NULL;
@@ -318,7 +319,7 @@ deal_to_idle(void)
 
 		if (party == NULL || party->nready == 0 || party->nworking >= party->limit)
 			continue;
-		if (deal_some(party, i, share(party)) > 0)
+		if (deal_some(party, i, 1) > 0)
 		{
 			party->nworking++;
 			views[i].busy = true;
@@ -327,7 +328,11 @@ deal_to_idle(void)
 	}
 }
 
-/* More for those who are at it, so that they need not wait for us. */
+/*
+ * More for those who are at it, so that they need not wait for us.  Only once
+ * every worker that can be had has one: a job must not wait behind another
+ * while later ones start elsewhere.
+ */
 static void
 deal_ahead(void)
 {
@@ -337,7 +342,7 @@ deal_ahead(void)
 			? party_of(views[i].owner, false) : NULL;
 		int			n;
 
-		if (party == NULL || party->nready == 0)
+		if (party == NULL || party->nready == 0 || party->soon)
 			continue;
 		n = share(party);
 		if (views[i].inbox_n > n / 2)
@@ -435,11 +440,11 @@ start_one(Party *party, TimestampTz now)
 	{
 		db->wants_slot = true;
 		look_again(now + TIME_SLICE_US);
-		jobs_slot_ask(db->dboid, party->owner, party->nslots, now);
+		party->soon = jobs_slot_ask(db->dboid, party->owner, party->nslots, now);
 		return false;
 	}
 	views[slotno] = (SlotView) {.ours = true, .owner = party->owner, .connect_as = connect_as, .busy = true};
-	(void) deal_some(party, slotno, share(party));
+	(void) deal_some(party, slotno, 1);
 	party->nslots++;
 	party->nworking++;
 	if (jobs_slot_start(slotno))

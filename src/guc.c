@@ -13,6 +13,7 @@
 
 #include "miscadmin.h"
 #include "utils/guc.h"
+#include "utils/varlena.h"
 
 #include "jobs.h"
 #include "mb/pg_wchar.h"
@@ -55,6 +56,20 @@ check_tenant(char **newval, void **extra, GucSource source)
 	return true;
 }
 
+static bool
+check_list(char **newval, void **extra, GucSource source)
+{
+	char	   *copy = pstrdup(*newval);
+	List	   *names;
+	bool		valid = SplitGUCList(copy, ',', &names);
+
+	if (!valid)
+		GUC_check_errdetail("List syntax is invalid.");
+	list_free(names);
+	pfree(copy);
+	return valid;
+}
+
 /*
  * Limits of the whole server, and what an administrator gives to roles.  Where
  * the library was not preloaded nothing can be set at server start any more;
@@ -94,7 +109,7 @@ define_administrators_settings(void)
 							   "Settings whose values at submission hold in the job too.",
 							   "A comma-separated list of names.",
 							   &jobs_capture_settings, "search_path, DateStyle, IntervalStyle, TimeZone",
-							   PGC_SUSET, GUC_LIST_INPUT, NULL, NULL, NULL);
+							   PGC_SUSET, GUC_LIST_INPUT, check_list, NULL, NULL);
 	define_time("jobs.progress_interval", "The shortest time between two progress notifications of a job.",
 				NULL, &jobs_progress_interval, 10, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
 	define_time("jobs.worker_idle_timeout", "How long a worker without work stays.",

@@ -30,8 +30,10 @@
 #include "miscadmin.h"
 #include "shmem.h"
 #include "slots.h"
+#include "store.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
@@ -51,6 +53,7 @@ static List *quieted = NIL;
 static void process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 							ProcessUtilityContext context, ParamListInfo params,
 							QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc);
+static void tell_of_prepared(void);
 static Oid	database_to_empty(Node *statement);
 static Oid	template_of(CreatedbStmt *statement);
 static bool may_empty(Oid dboid, bool as_template);
@@ -91,12 +94,27 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	else
 		standard_ProcessUtility(pstmt, query, read_only_tree, context, params, env, dest, qc);
 
-	/* Nobody knows which jobs it has submitted. */
-	if (prepared && (db = jobs_database(MyDatabaseId, false)) != NULL)
-	{
-		jobs_push_event(db, false, 0, PG_INT64_MAX);
-		jobs_wake_scheduler(db);
-	}
+	if (prepared)
+		tell_of_prepared();
+}
+
+/*
+ * Nobody knows what the transaction has done to jobs and queues.  It may even
+ * have created the extension.
+ */
+static void
+tell_of_prepared(void)
+{
+	JobsDatabase *db;
+
+	AcceptInvalidationMessages();
+	if (!jobs_store_exists() || (db = jobs_database(MyDatabaseId, true)) == NULL)
+		return;
+	jobs_push_event(db, false, 0, PG_INT64_MAX);
+	SpinLockAcquire(&db->mutex);
+	db->paused_changed = true;
+	SpinLockRelease(&db->mutex);
+	jobs_wake_scheduler(db);
 }
 
 /* ------------------------------------------------------------------------

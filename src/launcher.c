@@ -45,6 +45,7 @@
 #define SHORT_LIFE_US		USECS_PER_SEC	/* a scheduler that lives shorter has failed */
 #define FIRST_DELAY_US		USECS_PER_SEC	/* before a failed one is tried again ... */
 #define LONGEST_DELAY_US	USECS_PER_MINUTE	/* ... doubled up to this */
+#define CLOSED_US			(10 * USECS_PER_SEC)	/* before a look whether a database is open again */
 
 /* What the launcher remembers of an entry in shared memory. */
 typedef struct Watch
@@ -67,7 +68,8 @@ static void visit_databases(void);
 static void want_all(void);
 static TimestampTz watch_all(TimestampTz now);
 static void reap(int i, TimestampTz now);
-static bool database_exists(Oid dboid);
+static bool database_exists(Oid dboid, bool *open);
+static bool is_open(Form_pg_database form);
 static void forget_database(int i);
 static TimestampTz wanted_at(int i, TimestampTz now);
 static bool start_scheduler(int i, TimestampTz now);
@@ -169,7 +171,7 @@ list_databases(void)
 	{
 		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
 
-		if (form->datallowconn)
+		if (is_open(form))
 		{
 			MemoryContext old = MemoryContextSwitchTo(unvisited_context);
 
@@ -281,14 +283,26 @@ reap(int i, TimestampTz now)
 }
 
 static bool
-database_exists(Oid dboid)
+database_exists(Oid dboid, bool *open)
 {
+	HeapTuple	tuple;
 	bool		exists;
 
 	StartTransactionCommand();
-	exists = SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(dboid));
+	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(dboid));
+	exists = HeapTupleIsValid(tuple);
+	*open = exists && is_open((Form_pg_database) GETSTRUCT(tuple));
+	if (exists)
+		ReleaseSysCache(tuple);
 	CommitTransactionCommand();
 	return exists;
+}
+
+/* What an interrupted DROP DATABASE has left can't be connected to either. */
+static bool
+is_open(Form_pg_database form)
+{
+	return form->datallowconn && form->datconnlimit != DATCONNLIMIT_INVALID_DB;
 }
 
 static void
@@ -324,13 +338,14 @@ wanted_at(int i, TimestampTz now)
 	return at;
 }
 
-/* False where the server has no process left; asked again a little later. */
+/* False where it can't be now; asked again a little later. */
 static bool
 start_scheduler(int i, TimestampTz now)
 {
 	JobsDatabase *db = &jobs_shared->databases[i];
 	Watch	   *watch = &watches[i];
 	MemoryContext old;
+	bool		open;
 	bool		started;
 
 	if (watch->dboid != db->dboid)
@@ -339,10 +354,15 @@ start_scheduler(int i, TimestampTz now)
 		watch->failures = 0;
 		watch->not_before = 0;
 	}
-	if (!database_exists(watch->dboid))
+	if (!database_exists(watch->dboid, &open))
 	{
 		forget_database(i);
 		return true;
+	}
+	if (!open)
+	{
+		watch->not_before = now + CLOSED_US;
+		return false;
 	}
 	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
 	db->starting = true;

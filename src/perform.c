@@ -43,6 +43,9 @@
 
 static MemoryContext job_context = NULL;
 
+/* The commit under way is that of a job's work and end. */
+static bool ending = false;
+
 /* What the session has seen since its last reset. */
 static bool session_used = false;
 static char last_tenant[JOBS_MAX_KEY * MAX_MULTIBYTE_CHAR_LEN + 1];
@@ -52,7 +55,9 @@ static Oid	last_session_role = InvalidOid;
 static uint64 settings_stamp;
 static TimestampTz settings_checked_at;
 
-static bool settings_changed(Oid owner);
+static bool settings_changed(const Job *job);
+static void begin_books(Oid owner, bool reset);
+static void end_books(void);
 static void job_error_context(void *arg);
 static Job *claim(JobId id);
 static Job *claim_row(JobId id, bool *held);
@@ -63,9 +68,10 @@ static void show_job(const Job *job);
 static ErrorData *run(Job *job);
 static void run_in_transaction(Job *job);
 static void begin_finish(void);
+static void at_commit(XactEvent event, void *arg);
 static void finish(const Job *job, Job *end);
 static void record_failure(Job *job, ErrorData *edata);
-static void describe_failure(const Job *job, ErrorData *edata, JobsFailure *failure);
+static void describe_failure(ErrorData *edata, JobsFailure *failure);
 pg_noreturn static void give_up(const JobsFailure *failure);
 static void end_job(void);
 
@@ -82,6 +88,7 @@ void
 jobs_perform_init(void)
 {
 	job_context = AllocSetContextCreate(TopMemoryContext, "jobs job", ALLOCSET_DEFAULT_SIZES);
+	RegisterXactCallback(at_commit, NULL);
 	StartTransactionCommand();
 	if (jobs_my_slot->owner != jobs_my_slot->connect_as)
 		jobs_apply_role_settings(jobs_my_slot->owner);
@@ -90,16 +97,21 @@ jobs_perform_init(void)
 	CommitTransactionCommand();
 }
 
-/* Looked up at once after a rest, and once a second between jobs that follow each other. */
+/*
+ * Looked up at once for a job that is due only since the last time, and once a
+ * second among jobs that were.
+ */
 static bool
-settings_changed(Oid owner)
+settings_changed(const Job *job)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz due = Max(job->created_at, job->run_at);
 
-	if (now >= settings_checked_at && now - settings_checked_at < SETTINGS_CHECK_US)
+	if (due < settings_checked_at && now >= settings_checked_at &&
+		now - settings_checked_at < SETTINGS_CHECK_US)
 		return false;
 	settings_checked_at = now;
-	return jobs_role_settings_stamp(owner) != settings_stamp;
+	return jobs_role_settings_stamp(job->owner) != settings_stamp;
 }
 
 void
@@ -156,6 +168,29 @@ job_error_context(void *arg)
 }
 
 /*
+ * A transaction of ours alone, whatever the owner's default is: one that is
+ * serializable can fail because of others, and one that is deferrable as well
+ * waits for them.
+ */
+static void
+begin_books(Oid owner, bool reset)
+{
+	jobs_session_begin(owner, reset);
+	XactIsoLevel = XACT_READ_COMMITTED;
+	XactReadOnly = false;
+	XactDeferrable = false;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(job_context);
+}
+
+static void
+end_books(void)
+{
+	PopActiveSnapshot();
+	jobs_session_commit(jobs_worker_may_commit_async(true));
+}
+
+/*
  * Commits "running".  Returns NULL where the job is not to run here, and the
  * scheduler has been told; a job that its owner may not run any more has failed.
  */
@@ -167,13 +202,10 @@ claim(JobId id)
 
 	PG_TRY();
 	{
-		jobs_session_begin(jobs_my_slot->owner, session_used);
+		begin_books(jobs_my_slot->owner, session_used);
 		session_used = true;
-		PushActiveSnapshot(GetTransactionSnapshot());
-		MemoryContextSwitchTo(job_context);
 		job = claim_row(id, &held);
-		PopActiveSnapshot();
-		jobs_session_commit(jobs_worker_may_commit_async(true));
+		end_books();
 		/* Else a job that crashes the server would do so again and again. */
 		if (GetCurrentTimestamp() < jobs_shared->careful_until)
 			jobs_worker_flush(0);
@@ -269,7 +301,7 @@ belongs_here(const Job *job)
 	other = OidIsValid(last_session_role) &&
 		(last_session_role != job->session_role || strcmp(last_tenant, job->tenant) != 0);
 	if (connect_as != jobs_my_slot->connect_as || (other && jobs_session_keeps_values()) ||
-		settings_changed(job->owner))
+		settings_changed(job))
 	{
 		SpinLockAcquire(&jobs_my_slot->mutex);
 		jobs_my_slot->leave = true;
@@ -309,11 +341,13 @@ run(Job *job)
 	PG_CATCH();
 	{
 		HOLD_INTERRUPTS();
+		ending = false;
 		MemoryContextSwitchTo(job_context);
 		disable_all_timeouts(false);
 		QueryCancelPending = false;
 		edata = CopyErrorData();
 		EmitErrorReport();
+		debug_query_string = NULL;
 		jobs_session_abort();
 		FlushErrorState();
 		RESUME_INTERRUPTS();
@@ -350,6 +384,8 @@ run_in_transaction(Job *job)
 
 	begin_finish();
 	finish(job, &end);
+	jobs_start_statement_timeout();
+	ending = true;
 	jobs_session_commit(jobs_worker_may_commit_async(jobs_my_slot->inbox_n > 0));
 	debug_query_string = NULL;
 	MemoryContextSwitchTo(job_context);
@@ -357,18 +393,34 @@ run_in_transaction(Job *job)
 }
 
 /*
- * Deferred constraints are checked while the job can still be cancelled.  After
- * this a cancel comes too late, and is refused.
+ * Deferred constraints are checked now, before the end is written.  What they
+ * defer anew, and cursors that outlive the transaction, run during the commit.
  */
 static void
 begin_finish(void)
 {
 	ConstraintsSetStmt *immediate = makeNode(ConstraintsSetStmt);
-	JobsSlot   *slot = jobs_my_slot;
-	bool		cancel;
 
 	jobs_start_statement_timeout();
 	AfterTriggerSetState(immediate);
+	jobs_stop_statement_timeout();
+}
+
+/*
+ * Called when a commit has run the last of the user's code.  Up to here the job
+ * can be cancelled and time out; after this a cancel is refused, and nothing
+ * stops it any more.
+ */
+static void
+at_commit(XactEvent event, void *arg)
+{
+	JobsSlot   *slot = jobs_my_slot;
+	bool		cancel;
+
+	if (event != XACT_EVENT_PRE_COMMIT || !ending)
+		return;
+	ending = false;
+	CHECK_FOR_INTERRUPTS();
 	jobs_stop_statement_timeout();
 	jobs_stop_job_timeout();
 
@@ -409,17 +461,14 @@ record_failure(Job *job, ErrorData *edata)
 	bool		held;
 	Job		   *row = NULL;
 
-	describe_failure(job, edata, &failure);
+	describe_failure(edata, &failure);
 	PG_TRY();
 	{
-		jobs_session_begin(job->owner, false);
-		PushActiveSnapshot(GetTransactionSnapshot());
-		MemoryContextSwitchTo(job_context);
+		begin_books(job->owner, false);
 		row = jobs_store_lock(job->id, JOBS_WAIT_BLOCK, &held);
 		if (row && row->state == JOB_RUNNING && row->attempt == job->attempt)
 			jobs_settle(row, &failure);
-		PopActiveSnapshot();
-		jobs_session_commit(jobs_worker_may_commit_async(true));
+		end_books();
 	}
 	PG_CATCH();
 	{
@@ -432,7 +481,7 @@ record_failure(Job *job, ErrorData *edata)
 }
 
 static void
-describe_failure(const Job *job, ErrorData *edata, JobsFailure *failure)
+describe_failure(ErrorData *edata, JobsFailure *failure)
 {
 	bool		cancel;
 
@@ -455,7 +504,7 @@ describe_failure(const Job *job, ErrorData *edata, JobsFailure *failure)
 	if (jobs_job_timed_out())
 	{
 		failure->sqlstate = ERRCODE_QUERY_CANCELED;
-		failure->message = psprintf("timeout after %s", jobs_duration(jobs_interval_usecs(job->timeout)));
+		failure->message = jobs_timeout_text();
 		failure->detail = failure->hint = NULL;
 	}
 }
@@ -472,11 +521,10 @@ give_up(const JobsFailure *failure)
 	MemoryContextSwitchTo(job_context);
 	edata = CopyErrorData();
 	EmitErrorReport();
-	if (failure == NULL || !failure->cancelled)
-	{
-		strlcpy(jobs_my_slot->reason, failure ? failure->message : edata->message, JOBS_REASON_LEN);
-		jobs_my_slot->reason_code = failure ? failure->sqlstate : edata->sqlerrcode;
-	}
+	if (failure == NULL)
+		jobs_worker_leave_reason(edata->message, edata->sqlerrcode);
+	else if (!failure->cancelled)
+		jobs_worker_leave_reason(failure->message, failure->sqlstate);
 	proc_exit(1);
 }
 

@@ -15,6 +15,9 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+/* So many are looked through in less than a millisecond. */
+#define FEW_ENTRIES		10000
+
 /* Lanes hash by this; a collision is told apart by the key in the lane. */
 typedef struct LaneBucket
 {
@@ -30,6 +33,7 @@ static HTAB *lanes = NULL;
 static pairingheap *timers = NULL;
 static long nwaiting = 0;
 static JobId highest_id = 0;
+static JobId lowest_id = PG_INT64_MAX;	/* or less, until it is looked for anew */
 static List *all_paused = NIL;
 
 static int	compare_ready(const pairingheap_node *a, const pairingheap_node *b, void *arg);
@@ -132,6 +136,7 @@ jobs_queue_enter(const Job *job, bool *found)
 		entry->priority = job->priority;
 		entry->announced = JOBS_UNANNOUNCED;
 		highest_id = Max(highest_id, job->id);
+		lowest_id = Min(lowest_id, job->id);
 	}
 	return entry;
 }
@@ -233,6 +238,21 @@ long
 jobs_queue_size(void)
 {
 	return hash_get_num_entries(entries);
+}
+
+JobId
+jobs_queue_first(void)
+{
+	HASH_SEQ_STATUS status;
+	JobsEntry  *entry;
+
+	if (hash_get_num_entries(entries) > FEW_ENTRIES)
+		return lowest_id;
+	lowest_id = PG_INT64_MAX;
+	hash_seq_init(&status, entries);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		lowest_id = Min(lowest_id, entry->id);
+	return lowest_id;
 }
 
 long

@@ -85,6 +85,9 @@ extern JobsEntry *jobs_queue_pop_due(TimestampTz now);
 /* When the next one is, or DT_NOEND. */
 extern TimestampTz jobs_queue_next_due(void);
 
+/* No entry has an id below this.  Looks through all of them unless they are many. */
+extern JobId jobs_queue_first(void);
+
 /* How many entries there are, and how many in PLACE_WAITING. */
 extern long jobs_queue_size(void);
 extern long jobs_queue_num_waiting(void);

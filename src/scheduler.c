@@ -38,6 +38,7 @@
 #include "utils/wait_event.h"
 
 #define NOTIFY_EVERY_US		5000	/* state changes together, while there are many */
+#define PUBLISH_EVERY_US	100000	/* the first live job, for readers */
 #define COOLING_US			2000	/* workers' events together, likewise */
 #define KILL_AFTER_CANCEL_US	(5 * USECS_PER_SEC)
 #define LEAVE_AFTER_MIN_S	1	/* however short jobs.worker_idle_timeout is */
@@ -51,7 +52,9 @@ static JobsDatabase *db = NULL;
 static TimestampTz retain_at = 0;
 static TimestampTz notified_at = 0;
 static TimestampTz progress_at = 0;
+static TimestampTz published_at = 0;
 static TimestampTz busy_at = 0;
+static MemoryContext round_context = NULL;
 static bool announce_all = false;	/* the one before may not have told of all */
 
 static void forget_database(void);
@@ -172,8 +175,6 @@ stop_handler(SIGNAL_ARGS)
 static void
 serve(void)
 {
-	MemoryContext round_context;
-
 	MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext, "jobs queue", ALLOCSET_DEFAULT_SIZES));
 	jobs_queue_init();
 	round_context = AllocSetContextCreate(TopMemoryContext, "jobs round", ALLOCSET_DEFAULT_SIZES);
@@ -227,6 +228,7 @@ attach(Oid dboid)
 		announce_all = db->failed;
 		db->failed = false;
 		db->cooling = false;
+		db->first_live = 0;
 		db->next_needed = DT_NOEND;
 		/* Until it has left by itself, somebody has to look after what it leaves. */
 		before_shmem_exit(detach, (Datum) 0);
@@ -265,6 +267,7 @@ connect_to(Oid dboid)
 		{"default_transaction_deferrable", "off"},
 		{"statement_timeout", "0"},
 		{"lock_timeout", "0"},
+		{"transaction_timeout", "0"},	/* since 17 */
 		{"idle_in_transaction_session_timeout", "0"},
 		{"search_path", "pg_catalog, pg_temp"},
 		{"application_name", "jobs scheduler"}
@@ -272,7 +275,10 @@ connect_to(Oid dboid)
 
 	BackgroundWorkerInitializeConnectionByOid(dboid, InvalidOid, 0);
 	for (int i = 0; i < lengthof(settings); i++)
-		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	{
+		if (GetConfigOption(settings[i][0], true, false))
+			SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	}
 	pgstat_report_appname("jobs scheduler");
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
@@ -420,12 +426,19 @@ run_round(void)
 	events = take_worker_events();
 	settle_exited();
 	jobs_books_look();
+	/* Before 17 the end of a transaction leaves one in the context that lasts. */
+	MemoryContextSwitchTo(round_context);
 
 	now = GetCurrentTimestamp();
 	fire_timers(now);
 	next = jobs_dispatch(db, now);
 	next = Min(next, stop_stubborn(now));
 	next = Min(next, push_news(now));
+	if (now - published_at >= PUBLISH_EVERY_US || now < published_at)
+	{
+		jobs_books_publish();
+		published_at = now;
+	}
 	if (now >= retain_at)
 		retain_at = jobs_books_retain(now);
 	next = Min(next, retain_at);

@@ -19,6 +19,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "session.h"
+#include "settle.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -40,6 +41,7 @@ static const char *const keeping_languages[] = {
 
 static volatile sig_atomic_t timed_out = false;
 static TimeoutId job_timeout_id = MAX_TIMEOUTS;
+static int64 job_timeout = 0;	/* us */
 
 static void discard_all(void);
 static void job_timeout_handler(void);
@@ -222,6 +224,7 @@ jobs_start_job_timeout(int64 usecs)
 	if (job_timeout_id == MAX_TIMEOUTS)
 		job_timeout_id = RegisterTimeout(USER_TIMEOUT, job_timeout_handler);
 	timed_out = false;
+	job_timeout = usecs;
 	if (usecs > 0 && usecs < LONGEST_TIMEOUT)
 		enable_timeout_every(job_timeout_id, GetCurrentTimestamp() + usecs, KILL_AFTER_TIMEOUT_MS);
 }
@@ -237,6 +240,12 @@ bool
 jobs_job_timed_out(void)
 {
 	return timed_out;
+}
+
+char *
+jobs_timeout_text(void)
+{
+	return psprintf("timeout after %s", jobs_duration(job_timeout));
 }
 
 int64

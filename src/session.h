@@ -56,6 +56,9 @@ extern void jobs_start_job_timeout(int64 usecs);
 extern void jobs_stop_job_timeout(void);
 extern bool jobs_job_timed_out(void);
 
+/* "timeout after 5 min", for the job whose time was started last. */
+extern char *jobs_timeout_text(void);
+
 /* An interval in microseconds; months have 30 days. */
 extern int64 jobs_interval_usecs(const Interval *interval);
 

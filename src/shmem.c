@@ -125,6 +125,11 @@ jobs_database(Oid dboid, bool create)
 		found->leave = false;
 		found->nevents = 0;
 		found->paused_changed = false;
+		memset(found->recent, 0, sizeof(found->recent));
+		found->recent_known = false;
+		found->recent_filled = false;
+		memset(found->touched, 0, sizeof(found->touched));
+		found->first_live = 0;
 		found->cooling = false;
 		found->wants_slot = false;
 		found->no_process = false;

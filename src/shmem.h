@@ -42,6 +42,15 @@ typedef struct JobsDbEvent
 	JobId		hi;
 } JobsDbEvent;
 
+/* The least id of the jobs of a minute, or a second, see recent.h. */
+#define JOBS_RECENT_MINUTES	64
+#define JOBS_TOUCHED_SECONDS	8
+typedef struct JobsRecent
+{
+	int64		period;			/* number of the minute or second */
+	JobId		first;
+} JobsRecent;
+
 typedef struct JobsDatabase
 {
 	Oid			dboid;			/* InvalidOid: the entry is free */
@@ -58,6 +67,11 @@ typedef struct JobsDatabase
 	int			nevents;
 	JobsDbEvent events[JOBS_DB_EVENTS];
 	bool		paused_changed;
+	JobsRecent	recent[JOBS_RECENT_MINUTES];
+	bool		recent_known;	/* no minute is missing from then on ... */
+	bool		recent_filled;	/* ... and what was before has been read */
+	JobsRecent	touched[JOBS_TOUCHED_SECONDS];
+	JobId		first_live;		/* that the scheduler knows; 0: it does not know yet */
 	/* flags, each written by one process */
 	bool		leave;			/* the scheduler shall leave */
 	bool		cooling;		/* scheduler will look by itself soon */

@@ -184,11 +184,12 @@ is_victim(JobsSlot *slot, Oid dboid, Oid owner, int nslots, TimestampTz now, boo
  * One at a time.  A busy worker that was asked before is left out of account as
  * soon as another has nothing to do.
  */
-void
+bool
 jobs_slot_ask(Oid dboid, Oid owner, int nslots, TimestampTz now)
 {
 	JobsSlot   *best = NULL;
 	JobsSlot   *asked = NULL;
+	bool		soon;
 
 	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < jobs_shared->nslots; i++)
@@ -208,7 +209,8 @@ jobs_slot_ask(Oid dboid, Oid owner, int nslots, TimestampTz now)
 				 (best == NULL || slots_of(slot->dboid, slot->owner) > slots_of(best->dboid, best->owner)))
 			best = slot;
 	}
-	if (asked && (asked->state != SLOT_ALIVE || asked->idle || best == NULL || !best->idle))
+	soon = asked && (asked->state != SLOT_ALIVE || asked->idle);
+	if (soon || (asked && best && !best->idle))
 		best = NULL;
 	if (best)
 	{
@@ -221,8 +223,10 @@ jobs_slot_ask(Oid dboid, Oid owner, int nslots, TimestampTz now)
 		best->reserved_at = now;
 		if (best->latch)
 			SetLatch(best->latch);
+		soon = best->idle;
 	}
 	LWLockRelease(jobs_shared->lock);
+	return soon;
 }
 
 bool

@@ -33,11 +33,11 @@ extern bool jobs_slot_start(int slotno);
 /*
  * Makes the worker go that can best be spared for an owner with nslots: one
  * without work, or of the owner with the most.  One at a time; its slot is kept
- * for the database for a moment.
+ * for the database for a moment.  Returns whether that is going to be at once.
  */
-extern void jobs_slot_ask(Oid dboid, Oid owner, int nslots, TimestampTz now);
+extern bool jobs_slot_ask(Oid dboid, Oid owner, int nslots, TimestampTz now);
 
-#define SPARED_US			50000	/* until a process that was asked to go may be gone */
+#define SPARED_US			20000	/* until a process that was asked to go may be gone */
 
 /*
  * The server has no background worker left: makes the worker go that has had

@@ -15,6 +15,7 @@
 #include "common/hashfn.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "recent.h"
 #include "rel.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
@@ -430,6 +431,7 @@ void
 jobs_store_finish(Job *job, JobState old)
 {
 	Assert(job_state_is_final(job->state));
+	jobs_recent_note(job->id, job->finished_at);
 	if (old == JOB_WAITING)
 		jobs_store_remove_dependencies(job->id);
 	move(job, old, REL_LIVE, "live_pkey", REL_HISTORY);

@@ -167,6 +167,11 @@ extern void jobs_store_remove_tokens(JobId job);
  */
 extern bool jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit);
 extern bool jobs_store_expire_files(TimestampTz *from, TimestampTz now, int limit, bool *removed);
+
+/* Calls back for every final job that ended after a time. */
+typedef void (*JobsEndedFn) (JobId id, TimestampTz finished_at, void *arg);
+extern void jobs_store_scan_ended(TimestampTz from, JobsEndedFn fn, void *arg);
+
 extern TimestampTz jobs_store_oldest_finished(TimestampTz from);
 extern TimestampTz jobs_store_next_expiry(TimestampTz from);
 

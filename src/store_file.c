@@ -532,6 +532,28 @@ jobs_store_expire_files(TimestampTz *from, TimestampTz now, int limit, bool *rem
 	return (i < n || n == limit) && chunks > 0;
 }
 
+void
+jobs_store_scan_ended(TimestampTz from, JobsEndedFn fn, void *arg)
+{
+	JobsRel		r;
+	JobsRelScan scan;
+	ScanKeyData key;
+
+	jobs_rel_open(&r, REL_HISTORY, AccessShareLock);
+	ScanKeyInit(&key, 1, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE, TimestampTzGetDatum(from));
+	jobs_rel_scan(&scan, &r, history_times.index, &key, 1, GetLatestSnapshot());
+	while (jobs_rel_next(&scan))
+	{
+		TupleTableSlot *slot = r.slot;
+
+		CHECK_FOR_INTERRUPTS();
+		slot_getsomeattrs(slot, history_times.attno);
+		fn(DatumGetInt64(GET(0)), DatumGetTimestampTz(GET(history_times.attno - 1)), arg);
+	}
+	jobs_rel_scan_end(&scan);
+	jobs_rel_close(&r);
+}
+
 /* The least time in an index from a time on, or DT_NOEND. */
 static TimestampTz
 first_time(const Timetable *table, TimestampTz from)

@@ -11,6 +11,7 @@
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "miscadmin.h"
+#include "recent.h"
 #include "wake.h"
 
 /* Ranges of this transaction; more than these are merged into the last. */
@@ -48,6 +49,11 @@ at_xact_end(XactEvent event, void *arg)
 		return;
 	switch (event)
 	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			if (nnoted > 0)
+				jobs_recent_touch(jobs_first_noted());
+			return;
 		case XACT_EVENT_COMMIT:
 			push_noted();
 			break;
@@ -130,6 +136,16 @@ jobs_note_pause(void)
 {
 	attach();
 	noted_pause = true;
+}
+
+JobId
+jobs_first_noted(void)
+{
+	JobId		first = PG_INT64_MAX;
+
+	for (int i = 0; i < nnoted; i++)
+		first = Min(first, noted[i].lo);
+	return first;
 }
 
 void

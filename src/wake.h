@@ -24,6 +24,9 @@ extern void jobs_wake_init(void);
 extern void jobs_note_job(JobId id);
 extern void jobs_note_pause(void);
 
+/* The least id of the jobs that the current transaction has noted, or PG_INT64_MAX. */
+extern JobId jobs_first_noted(void);
+
 /* Notes at once, commit or not, that a file was read to its end. */
 extern void jobs_note_download(JobId id);
 

@@ -27,6 +27,7 @@
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "replication/syncrep.h"
+#include "session.h"
 #include "storage/ipc.h"
 #include "storage/procsignal.h"
 #include "tcop/tcopprot.h"
@@ -164,14 +165,28 @@ keep_reason(ErrorData *edata)
 {
 	if (edata->elevel >= FATAL && jobs_my_slot != NULL && jobs_my_slot->reason_code == 0)
 	{
-		const char *message = edata->message ? edata->message : "";
-
-		strlcpy(jobs_my_slot->reason, message, JOBS_REASON_LEN);
-		jobs_my_slot->reason[pg_mbcliplen(message, strlen(message), JOBS_REASON_LEN - 1)] = '\0';
-		jobs_my_slot->reason_code = edata->sqlerrcode;
+		/* Then it is this process that has terminated itself. */
+		if (edata->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN && jobs_my_slot->job != 0 && jobs_job_timed_out())
+			jobs_worker_leave_reason(jobs_timeout_text(), ERRCODE_QUERY_CANCELED);
+		else
+			jobs_worker_leave_reason(edata->message, edata->sqlerrcode);
 	}
 	if (prev_emit_log_hook)
 		prev_emit_log_hook(edata);
+}
+
+/* Cut at a character's end, for it becomes text in a table. */
+void
+jobs_worker_leave_reason(const char *message, int sqlstate)
+{
+	int			len;
+
+	if (message == NULL)
+		message = "";
+	len = pg_mbcliplen(message, strlen(message), JOBS_REASON_LEN - 1);
+	memcpy(jobs_my_slot->reason, message, len);
+	jobs_my_slot->reason[len] = '\0';
+	jobs_my_slot->reason_code = sqlstate;
 }
 
 /* ------------------------------------------------------------------------

@@ -26,6 +26,9 @@ extern PGDLLEXPORT void jobs_worker_main(Datum arg);
 /* Tells the scheduler of a job, once that is committed. */
 extern void jobs_worker_tell(JobsEventKind kind, const Job *job);
 
+/* Leaves a reason in the slot for the end of this process. */
+extern void jobs_worker_leave_reason(const char *message, int sqlstate);
+
 /* Wakes those who wait for a job. */
 extern void jobs_worker_wake_waiters(JobId job);
 

@@ -222,7 +222,7 @@ jobs_build()
 	if ! jobs_as make -C "$WORK/src" -j "$(nproc)" PG_CONFIG="$PG_CONFIG" "$@" all >"$WORK/build.log" 2>&1 </dev/null ||
 		! jobs_as make -C "$WORK/src" PG_CONFIG="$PG_CONFIG" "$@" install DESTDIR="$WORK/pg" >>"$WORK/build.log" 2>&1 </dev/null
 	then
-		grep -E -B 2 -A 12 '(error|warning): |\*\*\* ' "$WORK/build.log" | head -n 100 >&2
+		grep -E -B 2 -A 12 '(error|warning): |\*\*\* ' "$WORK/build.log" | cut -c 1-200 | head -n 100 >&2
 		return 1
 	fi
 }

@@ -54,6 +54,16 @@ CONF
 # SQL
 # ----------------------------------------------------------------------------
 
+# A session whose time limit is one for each command, not for all together.
+sub background_psql
+{
+	my ($self, @arguments) = @_;
+	my $session = $self->SUPER::background_psql(@arguments);
+
+	$session->set_query_timer_restart;
+	return $session;
+}
+
 # The result of a query in the database postgres, or in another.
 sub sql
 {
@@ -88,6 +98,41 @@ sub poll
 	}
 	Test::More::diag "timed out waiting for: $condition";
 	return 0;
+}
+
+# A function wait_to_go(), for jobs that shall run until the gate is opened.  It
+# looks at a sequence, whose last value every snapshot shows.
+sub add_gate
+{
+	my ($self, $dbname) = @_;
+
+	$self->sql(<<'SQL', $dbname);
+CREATE SEQUENCE go;
+GRANT SELECT ON go TO PUBLIC;
+CREATE FUNCTION wait_to_go() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	WHILE (SELECT last_value FROM go) = 1 LOOP
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+END $$
+SQL
+	return;
+}
+
+sub open_gate
+{
+	my ($self, $dbname) = @_;
+
+	$self->sql(q{SELECT setval('go', 2)}, $dbname);
+	return;
+}
+
+sub close_gate
+{
+	my ($self, $dbname) = @_;
+
+	$self->sql(q{SELECT setval('go', 1)}, $dbname);
+	return;
 }
 
 # ----------------------------------------------------------------------------
@@ -154,6 +199,25 @@ sub wait_process
 	$where .= " AND pid <> $not" if defined $not;
 	$self->poll("SELECT count(*) = 1 FROM pg_stat_activity WHERE $where") or croak "no jobs $kind";
 	return $self->sql("SELECT pid FROM pg_stat_activity WHERE $where");
+}
+
+# In two steps, because pg_ctl restart would start the program that runs, past
+# the script that check.sh puts before it for a sanitizer.
+sub restart
+{
+	my ($self) = @_;
+
+	$self->stop;
+	$self->start;
+	return;
+}
+
+# Whether the server runs with a sanitizer, whose memory tells nothing.
+sub has_sanitizer
+{
+	my ($self) = @_;
+
+	return PostgreSQL::Test::Utils::slurp_file('/proc/' . $self->postmaster_pid . '/maps') =~ /libasan/;
 }
 
 # Waits until the server has been through a crash and takes connections again.

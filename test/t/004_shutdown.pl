@@ -11,13 +11,8 @@ use Time::HiRes qw(time usleep);
 
 my $node = JobsTest->create('main');
 
-# A sequence shows its last value to every snapshot.
-$node->sql(q{CREATE TABLE effect (job int);
-	CREATE SEQUENCE go;
-	CREATE FUNCTION wait_to_go() RETURNS void LANGUAGE plpgsql AS $$
-	BEGIN
-		WHILE (SELECT last_value FROM go) = 1 LOOP PERFORM pg_sleep(0.01); END LOOP;
-	END $$});
+$node->sql('CREATE TABLE effect (job int)');
+$node->add_gate;
 
 # ----------------------------------------------------------------------------
 # Jobs that run when a shutdown begins
@@ -25,7 +20,8 @@ $node->sql(q{CREATE TABLE effect (job int);
 
 for my $mode ('fast', 'smart')
 {
-	$node->sql(q{TRUNCATE effect; SELECT setval('go', 1)});
+	$node->sql('TRUNCATE effect');
+	$node->close_gate;
 	my $run = $node->sql(q{SELECT jobs.run('INSERT INTO effect VALUES (1); SELECT wait_to_go()')});
 	my $export = $node->sql(q{SELECT jobs.export('SELECT g, CASE WHEN g = 1000 THEN wait_to_go()::text END FROM generate_series(1, 1000) g')});
 	my $after = $node->sql("SELECT jobs.run('INSERT INTO effect VALUES (2)', after => ARRAY[$run])");
@@ -39,7 +35,7 @@ for my $mode ('fast', 'smart')
 	is($node->job($_, 'state, attempt, error_message'), 'running|1|', "$mode: a job runs again, with the same attempt")
 	  foreach ($run, $export);
 	is($node->job($after, 'state'), 'waiting', "$mode: what waits for it still does");
-	$node->sql(q{SELECT setval('go', 2)});
+	$node->open_gate;
 	is($node->wait_job($_), 'succeeded', "$mode: and succeeds") foreach ($run, $export, $after);
 	is($node->sql('SELECT job, count(*) FROM effect GROUP BY 1 ORDER BY 1'), "1|1\n2|1", "$mode: with its effect once");
 	is($node->sql("SELECT count(*) FROM jobs.chunk WHERE job = $export"), '1', "$mode: and one file");
@@ -69,7 +65,7 @@ is($node->sql('SELECT count(*), count(DISTINCT job) FROM effect'), "$njobs|$njob
 # A worker that takes long to stop
 # ----------------------------------------------------------------------------
 
-$node->sql(q{SELECT setval('go', 1)});
+$node->close_gate;
 my $slow = $node->sql(q{SELECT jobs.run('SELECT wait_to_go()')});
 my $pid = $node->wait_running($slow);
 my $scheduler = $node->wait_process('scheduler', 'postgres');
@@ -86,14 +82,15 @@ $node->_update_pid(0);
 $node->start;
 $node->wait_running($slow);
 is($node->job($slow, 'state, attempt'), 'running|1', 'its job has not lost its attempt either');
-$node->sql(q{SELECT setval('go', 2)});
+$node->open_gate;
 is($node->wait_job($slow), 'succeeded', 'and succeeds');
 
 # ----------------------------------------------------------------------------
 # An immediate shutdown is a crash
 # ----------------------------------------------------------------------------
 
-$node->sql(q{TRUNCATE effect; SELECT setval('go', 1)});
+$node->sql('TRUNCATE effect');
+$node->close_gate;
 my $once = $node->sql(q{SELECT jobs.run('INSERT INTO effect VALUES (1); SELECT wait_to_go()')});
 my $twice = $node->sql(q{SELECT jobs.run('INSERT INTO effect VALUES (2); SELECT wait_to_go()', max_attempts => 2)});
 $node->wait_running($_) foreach ($once, $twice);
@@ -105,7 +102,7 @@ is($node->wait_job($once), 'failed', 'immediate: a job with one attempt has fail
 is($node->job($once, 'error_code, error_message'), '57P02|the server was restarted while the job was running',
 	'immediate: with the reason');
 $node->wait_running($twice);
-$node->sql(q{SELECT setval('go', 2)});
+$node->open_gate;
 is($node->wait_job($twice), 'succeeded', 'immediate: one with two succeeds');
 is($node->job($twice, 'attempt'), '2', 'immediate: with its second');
 is($node->sql('SELECT string_agg(job::text, $$ $$) FROM effect'), '2', 'immediate: effects as it should be');

@@ -12,12 +12,8 @@ use Time::HiRes qw(time);
 my $node = JobsTest->create('main');
 my $postmaster = $node->postmaster_pid;
 
-$node->sql(q{CREATE TABLE effect (job int);
-	CREATE SEQUENCE go;
-	CREATE FUNCTION wait_to_go() RETURNS void LANGUAGE plpgsql AS $$
-	BEGIN
-		WHILE (SELECT last_value FROM go) = 1 LOOP PERFORM pg_sleep(0.01); END LOOP;
-	END $$});
+$node->sql('CREATE TABLE effect (job int)');
+$node->add_gate;
 
 # ----------------------------------------------------------------------------
 # SIGTERM
@@ -25,7 +21,8 @@ $node->sql(q{CREATE TABLE effect (job int);
 
 for my $victim ('scheduler', 'launcher', 'both')
 {
-	$node->sql(q{TRUNCATE effect; SELECT setval('go', 1)});
+	$node->sql('TRUNCATE effect');
+	$node->close_gate;
 	my $running = $node->sql(q{SELECT jobs.run('INSERT INTO effect VALUES (0); SELECT wait_to_go()')});
 	my $worker = $node->wait_running($running);
 	my $after = $node->sql("SELECT jobs.run('SELECT 1', after => ARRAY[$running])");
@@ -45,13 +42,13 @@ for my $victim ('scheduler', 'launcher', 'both')
 	is($node->wait_job($later), 'succeeded', "$victim: a job with a time has run");
 	is($node->job($running, 'state, attempt'), 'running|1', "$victim: the running job still does");
 	is($node->sql("SELECT pid FROM jobs.progress WHERE id = $running"), $worker, "$victim: in the same worker");
-	$node->sql(q{SELECT setval('go', 2)});
+	$node->open_gate;
 	is($node->wait_job($running), 'succeeded', "$victim: and succeeds");
 	is($node->wait_job($after), 'succeeded', "$victim: as does what waited for it");
 }
 
 # A running job can be cancelled, and ended, through a scheduler that took over.
-$node->sql(q{SELECT setval('go', 1)});
+$node->close_gate;
 my @jobs = split /\n/, $node->sql(q{SELECT jobs.run('SELECT wait_to_go()') FROM generate_series(1, 2)});
 $node->wait_running($_) foreach @jobs;
 my $scheduler = $node->wait_process('scheduler', 'postgres');
@@ -88,7 +85,7 @@ $node->wait_running($running);
 set_enabled('off');
 my $queued = $node->sql(q{SELECT jobs.run('SELECT 1')});
 ok($node->poll("SELECT waiting_for = 'jobs.enabled to be on' FROM jobs.job WHERE id = $queued"), 'off: a job says that it waits for on');
-$node->sql(q{SELECT setval('go', 2)});
+$node->open_gate;
 is($node->wait_job($running), 'succeeded', 'off: what runs goes on');
 is($node->sql("SELECT jobs.wait($queued, '0 s')"), 'queued', 'off: nothing starts');
 set_enabled('on');

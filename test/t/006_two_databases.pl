@@ -15,13 +15,8 @@ for my $dbname (qw(one two none))
 {
 	$node->sql("CREATE DATABASE $dbname");
 	next if $dbname eq 'none';
-	$node->sql(q{CREATE EXTENSION jobs;
-		CREATE TABLE effect (job int);
-		CREATE SEQUENCE go;
-		CREATE FUNCTION wait_to_go() RETURNS void LANGUAGE plpgsql AS $$
-		BEGIN
-			WHILE (SELECT last_value FROM go) = 1 LOOP PERFORM pg_sleep(0.01); END LOOP;
-		END $$}, $dbname);
+	$node->sql('CREATE EXTENSION jobs; CREATE TABLE effect (job int)', $dbname);
+	$node->add_gate($dbname);
 }
 
 # ----------------------------------------------------------------------------

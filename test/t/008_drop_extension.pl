@@ -11,19 +11,16 @@ use Time::HiRes qw(time);
 
 my $node = JobsTest->create('main', conf => "max_prepared_transactions = 5\n");
 
-$node->sql(q{CREATE TABLE effect (job int);
-	CREATE SEQUENCE go;
-	CREATE FUNCTION wait_to_go() RETURNS void LANGUAGE plpgsql AS $$
-	BEGIN
-		WHILE (SELECT last_value FROM go) = 1 LOOP PERFORM pg_sleep(0.01); END LOOP;
-	END $$});
+$node->sql('CREATE TABLE effect (job int)');
+$node->add_gate;
 
 my $processes = q{SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('jobs scheduler', 'jobs worker')};
 
 # Jobs in every state; returns those that run.
 sub submit
 {
-	$node->sql(q{TRUNCATE effect; SELECT setval('go', 1)});
+	$node->sql('TRUNCATE effect');
+	$node->close_gate;
 	my $run = $node->sql(q{SELECT jobs.run('INSERT INTO effect VALUES (1); SELECT wait_to_go()')});
 	my $export = $node->sql(q{SELECT jobs.export('SELECT g, CASE WHEN g = 1000 THEN wait_to_go()::text END FROM generate_series(1, 1000) g')});
 	$node->wait_running($_) foreach ($run, $export);
@@ -76,7 +73,7 @@ for my $end ('ROLLBACK', 'ROLLBACK TO a; COMMIT', 'SELECT pg_terminate_backend(p
 	$node->psql('postgres', "BEGIN; SAVEPOINT a; DROP EXTENSION jobs; $end");
 	$node->wait_running($_) foreach ($run, $export);
 	is($node->job($_, 'attempt, error_message'), '1|', "$end: a job runs again, with the same attempt") foreach ($run, $export);
-	$node->sql(q{SELECT setval('go', 2)});
+	$node->open_gate;
 	is($node->wait_job($_), 'succeeded', "$end: and succeeds") foreach ($run, $export);
 	ok($node->poll('(SELECT count(*) FROM effect) = 41'), "$end: the others run, too");
 	is($node->sql('SELECT count(DISTINCT job) FROM effect'), '41', "$end: each once");

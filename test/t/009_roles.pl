@@ -16,13 +16,8 @@ $node->sql('CREATE DATABASE app');
 $node->sql('CREATE EXTENSION jobs', 'app');
 $node->sql(q{REVOKE CONNECT ON DATABASE app FROM PUBLIC;
 	CREATE TABLE effect (job text, by name DEFAULT current_user);
-	GRANT INSERT, SELECT ON effect TO PUBLIC;
-	CREATE SEQUENCE go;
-	GRANT SELECT ON go TO PUBLIC;
-	CREATE FUNCTION wait_to_go() RETURNS void LANGUAGE plpgsql AS $$
-	BEGIN
-		WHILE (SELECT last_value FROM go) = 1 LOOP PERFORM pg_sleep(0.01); END LOOP;
-	END $$}, 'app');
+	GRANT INSERT, SELECT ON effect TO PUBLIC}, 'app');
+$node->add_gate('app');
 
 sub create_role
 {
@@ -129,12 +124,13 @@ for my $case (
 	my ($role, $event, $message) = @$case;
 
 	create_role($role);
-	$node->sql("SELECT setval('go', 1); GRANT INSERT ON effect TO $role", 'app');
+	$node->close_gate('app');
+	$node->sql("GRANT INSERT ON effect TO $role", 'app');
 	my $running = as_role($role, "SELECT jobs.run('INSERT INTO effect VALUES (''$role''); SELECT wait_to_go()')");
 	my $next = as_role($role, "SELECT jobs.run('SELECT 1', after => ARRAY[$running])");
 	my $worker = $node->wait_running($running, 'app');
 	$node->sql($event, 'app');
-	$node->sql(q{SELECT setval('go', 2)}, 'app');
+	$node->open_gate('app');
 	is($node->wait_job($running, 'app'), 'succeeded', "running, then $event: goes on to its end, as a session would");
 	is($node->sql("SELECT count(*) FROM effect WHERE job = '$role'", 'app'), '1', 'with its effect');
 	is($node->wait_job($next, 'app'), 'failed', 'and the next one fails');

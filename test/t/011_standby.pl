@@ -15,12 +15,8 @@ shared_buffers = '16MB'
 max_logical_replication_workers = 2
 CONF
 
-$primary->sql(q{CREATE TABLE effect (job text);
-	CREATE SEQUENCE go;
-	CREATE FUNCTION wait_to_go() RETURNS void LANGUAGE plpgsql AS $$
-	BEGIN
-		WHILE (SELECT last_value FROM go) = 1 LOOP PERFORM pg_sleep(0.01); END LOOP;
-	END $$});
+$primary->sql('CREATE TABLE effect (job text)');
+$primary->add_gate;
 
 # A subscriber can be set up while no job runs that writes.
 my $subscriber = JobsTest->create('subscriber', init => { allows_streaming => 'logical' },
@@ -130,7 +126,7 @@ my $from = time;
 is($standby->wait_job($once), 'failed', 'promoted: what ran on the old server has failed');
 cmp_ok(time - $from, '<', 5, 'promoted: which is found out at once');
 is($standby->job($once, 'error_code, error_message'), '57P02|the server was restarted while the job was running', 'promoted: with the reason');
-$standby->sql(q{SELECT setval('go', 2)});
+$standby->open_gate;
 is($standby->wait_job($twice), 'succeeded', 'promoted: with another attempt it succeeds');
 is($standby->wait_job($after), 'succeeded', 'promoted: as does what waited for it');
 $standby->sql(q{SELECT jobs.resume('night')});

@@ -15,12 +15,7 @@ my $shortage = 'a background worker of the server (all of max_worker_processes a
 
 $node->sql($_) foreach ('CREATE DATABASE other', 'CREATE ROLE alice LOGIN', 'CREATE ROLE bob LOGIN');
 $node->sql('CREATE EXTENSION jobs', 'other');
-$node->sql(q{CREATE SEQUENCE go;
-	GRANT SELECT ON go TO PUBLIC;
-	CREATE FUNCTION wait_to_go() RETURNS void LANGUAGE plpgsql AS $$
-	BEGIN
-		WHILE (SELECT last_value FROM go) = 1 LOOP PERFORM pg_sleep(0.01); END LOOP;
-	END $$});
+$node->add_gate;
 
 sub as_role
 {
@@ -59,7 +54,7 @@ is($node->log_since($offset), '', 'with nothing in the log');
 $node->sql("SELECT jobs.cancel($long[0])");
 starts_soon($same, 'it starts when a worker is free');
 starts_soon($job, 'and one of another role when a worker can be spared');
-$node->sql(q{SELECT setval('go', 2)});
+$node->open_gate;
 is($node->wait_job($long[1]), 'succeeded', 'the one that ran all the time has succeeded');
 
 # An idle worker makes room for another role.
@@ -74,7 +69,7 @@ for my $role ('alice', 'bob', 'alice', 'bob')
 # No process for a scheduler
 # ----------------------------------------------------------------------------
 
-$node->sql(q{SELECT setval('go', 1)});
+$node->close_gate;
 @long = map { as_role('alice', q{SELECT jobs.run('SELECT wait_to_go()')}) } 1 .. 2;
 $node->wait_running($_) foreach @long;
 $offset = $node->log_length;
@@ -110,7 +105,7 @@ $node->wait_running($long);
 $job = as_role('bob', q{SELECT jobs.run('SELECT 1')});
 is(as_role('bob', "SELECT jobs.wait($job, '300 ms')"), 'queued', 'the only worker is busy');
 is($node->job($job, 'waiting_for'), 'a free worker (all 1 of jobs.max_workers are busy)', 'and the job says so');
-$node->sql(q{SELECT setval('go', 2)});
+$node->open_gate;
 starts_soon($job, 'it starts when the other job has ended');
 is($node->wait_job($long), 'succeeded', 'which succeeded');
 

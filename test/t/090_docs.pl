@@ -146,7 +146,7 @@ for my $query (
 	"SELECT DISTINCT 'jobs.' || proname FROM pg_proc WHERE pronamespace = 'jobs'::regnamespace",
 	"SELECT 'jobs.' || relname FROM pg_class WHERE relnamespace = 'jobs'::regnamespace AND relkind IN ('r', 'v', 'S')",
 	"SELECT DISTINCT attname FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
-	  WHERE relnamespace = 'jobs'::regnamespace AND relkind = 'v'",
+	  WHERE relnamespace = 'jobs'::regnamespace AND relkind = 'v' AND relname !~ '^_'",
 	"SELECT DISTINCT unnest(proargnames) FROM pg_proc
 	  WHERE pronamespace = 'jobs'::regnamespace AND proname !~ '^_'",
 	"SELECT name FROM pg_settings WHERE name ~ '^jobs[.]'")

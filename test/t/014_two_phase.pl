@@ -1,0 +1,131 @@
+# Two-phase commit: what a transaction did to jobs happens at COMMIT PREPARED, in
+# whatever session and however long after, and not at all at ROLLBACK PREPARED.
+
+use strict;
+use warnings;
+
+use JobsTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = JobsTest->create('main', conf => "max_prepared_transactions = 10\n");
+
+$node->sql('CREATE TABLE effect (job text)');
+
+# Runs commands in a transaction and prepares it; returns what they return.
+sub prepare
+{
+	my ($name, $commands) = @_;
+
+	return $node->sql("BEGIN; $commands; PREPARE TRANSACTION '$name'");
+}
+
+# ----------------------------------------------------------------------------
+# Submitting
+# ----------------------------------------------------------------------------
+
+my $job = prepare('submit', q{INSERT INTO effect VALUES ('client'); SELECT jobs.run('INSERT INTO effect VALUES (''job'')')});
+is($node->sql('SELECT count(*) FROM jobs.job'), '0', 'a job of a prepared transaction is not seen');
+$node->sql(q{COMMIT PREPARED 'submit'});
+is($node->wait_job($job), 'succeeded', 'it runs after COMMIT PREPARED');
+is($node->sql('SELECT string_agg(job, $$ $$ ORDER BY job) FROM effect'), 'client job', 'with the effects of both');
+
+my @jobs = split /\n/, prepare('many', q{SELECT jobs.run('SELECT 1') FROM generate_series(1, 100)});
+$node->sql(q{COMMIT PREPARED 'many'});
+ok($node->wait_all, 'many jobs of one transaction run');
+is($node->sql(q{SELECT count(*) FROM jobs.job WHERE state = 'succeeded'}), 1 + @jobs, 'all of them');
+
+$job = prepare('rollback', q{SELECT jobs.run('INSERT INTO effect VALUES (''rolled back'')')});
+$node->sql(q{ROLLBACK PREPARED 'rollback'});
+is($node->wait_job($node->sql(q{SELECT jobs.run('SELECT 1')})), 'succeeded', 'after ROLLBACK PREPARED others run');
+is($node->sql("SELECT count(*) FROM jobs.job WHERE id = $job"), '0', 'and that one is not there');
+
+# Across a restart and a crash.
+my $restart = prepare('restart', q{SELECT jobs.run('INSERT INTO effect VALUES (''restart'')')});
+my $crash = prepare('crash', q{SELECT jobs.run('INSERT INTO effect VALUES (''crash'')')});
+$node->restart;
+$node->sql(q{COMMIT PREPARED 'restart'});
+is($node->wait_job($restart), 'succeeded', 'COMMIT PREPARED after a restart');
+my $launcher = $node->wait_process('launcher');
+kill 'KILL', $launcher;
+$node->wait_restarted($launcher);
+$node->sql(q{COMMIT PREPARED 'crash'});
+is($node->wait_job($crash), 'succeeded', 'COMMIT PREPARED after a crash');
+is($node->sql(q{SELECT count(*) FROM effect WHERE job IN ('restart', 'crash')}), '2', 'each once');
+
+# Dependants, and a time ahead.
+my ($first, $second, $later) = split /\n/, prepare('chain', q{
+	SELECT jobs.run('SELECT 1', title => 'first');
+	SELECT jobs.run('SELECT 1', after => ARRAY[currval('jobs.job_id')]);
+	SELECT jobs.run('SELECT 1', run_at => now() + '100 ms')});
+$node->sql(q{COMMIT PREPARED 'chain'});
+is($node->wait_job($_), 'succeeded', 'jobs that depend on one another, and on time') foreach ($second, $later);
+
+# ----------------------------------------------------------------------------
+# A unique key
+# ----------------------------------------------------------------------------
+
+my $submit = q{SELECT jobs.run('SELECT 1', unique_key => 'k', queue => 'night')};
+$node->sql(q{SELECT jobs.pause('night')});
+for my $end ('COMMIT', 'ROLLBACK')
+{
+	my $one = prepare('key', $submit);
+	my $session = IPC::Run::start([ 'psql', '-XqAt', '-d', $node->connstr('postgres'), '-c', $submit ], '>', \my $two);
+
+	$node->poll(q{EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'advisory')});
+	$node->sql("$end PREPARED 'key'");
+	$session->finish;
+	chomp $two;
+	is($two eq $one ? 'the same' : 'another', $end eq 'COMMIT' ? 'the same' : 'another',
+		"the second submission with a key waits for $end PREPARED of the first");
+	$node->sql("SELECT jobs.cancel($two)");
+}
+
+# ----------------------------------------------------------------------------
+# Controlling
+# ----------------------------------------------------------------------------
+
+$job = $node->sql(q{SELECT jobs.run('SELECT 1', queue => 'night')});
+my $other = $node->sql(q{SELECT jobs.run('SELECT 1', queue => 'night')});
+prepare('cancel', "SELECT jobs.cancel($job)");
+prepare('cancel other', "SELECT jobs.cancel($other)");
+$node->sql(q{SELECT jobs.resume('night')});
+is($node->sql("SELECT jobs.wait($job, '200 ms')"), 'queued', 'a job whose cancel is prepared does not start');
+$node->sql(q{COMMIT PREPARED 'cancel'});
+is($node->wait_job($job), 'cancelled', 'and is cancelled by COMMIT PREPARED');
+$node->sql(q{ROLLBACK PREPARED 'cancel other'});
+is($node->wait_job($other), 'succeeded', 'or runs after ROLLBACK PREPARED');
+
+prepare('retry', "SELECT jobs.retry($job)");
+is($node->job($job, 'state'), 'cancelled', 'a prepared retry is not seen');
+$node->sql(q{COMMIT PREPARED 'retry'});
+ok($node->poll("SELECT state = 'succeeded' FROM jobs.job WHERE id = $job"), 'and runs after COMMIT PREPARED');
+
+prepare('delete', "SELECT jobs.delete($job)");
+$node->sql(q{COMMIT PREPARED 'delete'});
+is($node->sql("SELECT count(*) FROM jobs.job WHERE id = $job"), '0', 'a prepared delete');
+
+# A queue that the scheduler knows.
+prepare('pause', q{SELECT jobs.pause('night')});
+$node->sql(q{COMMIT PREPARED 'pause'});
+$job = $node->sql(q{SELECT jobs.run('SELECT 1', queue => 'night')});
+is($node->sql("SELECT jobs.wait($job, '200 ms')"), 'waiting', 'a prepared pause');
+prepare('resume', q{SELECT jobs.resume('night')});
+$node->sql(q{COMMIT PREPARED 'resume'});
+is($node->wait_job($job), 'succeeded', 'and a prepared resume');
+
+# ----------------------------------------------------------------------------
+# CREATE EXTENSION itself
+# ----------------------------------------------------------------------------
+
+$node->sql('CREATE DATABASE fresh');
+$job = $node->sql(q{BEGIN; CREATE EXTENSION jobs; SELECT jobs.run('SELECT 1'); PREPARE TRANSACTION 'create'}, 'fresh');
+$node->restart;
+$node->poll(q{EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'jobs scheduler' AND datname = 'postgres')});
+$node->poll(q{NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'jobs scheduler' AND datname <> 'postgres')});
+$node->sql(q{COMMIT PREPARED 'create'}, 'fresh');
+is($node->wait_job($job, 'fresh'), 'succeeded', 'a job of the prepared transaction that created the extension runs');
+
+$node->log_ok;
+$node->stop;
+done_testing();
