@@ -346,6 +346,16 @@ put_timestamptz(TimestampTz time, char *out)
 	return p - out + (bc ? put_word(p, " BC") : 0);
 }
 
+Timestamp
+jobs_local_time(TimestampTz time)
+{
+	int			gmtoff;
+
+	if (zone_offset(time, &gmtoff))
+		return time + gmtoff * USECS_PER_SEC;
+	return DatumGetTimestamp(DirectFunctionCall1(timestamptz_timestamp, TimestampTzGetDatum(time)));
+}
+
 /*
  * False on the days on which the offset changes, and where times are further
  * away than the zone's tables reach, which the output function does its own way.
