@@ -53,7 +53,7 @@ typedef struct Download
 	ResourceOwner owner;		/* that keeps the snapshot */
 } Download;
 
-static void refuse_null(const char *argument) pg_attribute_noreturn();
+pg_noreturn static void refuse_null(const char *argument);
 static Datum next_chunk(FunctionCallInfo fcinfo);
 static void start_srf(FunctionCallInfo fcinfo, const JobsFile *file);
 static void end_srf(Datum arg);

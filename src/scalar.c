@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "common/shortest_dec.h"
+#include "compat.h"
 #include "datatype/timestamp.h"
 #include "miscadmin.h"
 #include "pgtime.h"
@@ -331,7 +332,7 @@ put_timestamptz(TimestampTz time, char *out)
 	p = put_time(p, local - day * USECS_PER_DAY);
 
 	*p++ = gmtoff >= 0 ? '+' : '-';
-	seconds = Abs(gmtoff);
+	seconds = abs(gmtoff);
 	p = put_two(p, seconds / SECS_PER_HOUR);
 	if (seconds % SECS_PER_HOUR != 0)
 	{
