@@ -93,6 +93,15 @@ PG_CPPFLAGS += -DJOBS_HAVE_ISAL $(shell pkg-config --cflags libisal)
 SHLIB_LINK += $(shell pkg-config --libs libisal)
 endif
 
+# Libraries that only some exports need are linked to modules of their own, from
+# the sources in a directory of their own; workers load them when they need them.
+ifeq ($(shell pkg-config --exists xlsxwriter 2>/dev/null && echo yes),yes)
+SIDE_MODULES += jobs_xlsx
+SIDE_OBJS_jobs_xlsx = $(patsubst %.c,%.o,$(sort $(wildcard src/xlsx/*.c)))
+SIDE_LIBS_jobs_xlsx = $(shell pkg-config --libs xlsxwriter) -lz
+endif
+SIDE_OBJS = $(foreach m,$(SIDE_MODULES),$(SIDE_OBJS_$(m)))
+
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
 WERROR ?= 1
 ifneq ($(WERROR),)
@@ -126,15 +135,33 @@ ifneq ($(PROVE_TESTS),)
 TAP_TESTS = 1
 endif
 
-EXTRA_CLEAN = tmp_check tmp_check_regress tmp_check_iso output_iso log results \
-	regression.diffs regression.out jobs-*.zip src/*.gcno src/*.gcda *.gcov
+EXTRA_CLEAN = jobs_*.so src/*/*.o tmp_check tmp_check_regress tmp_check_iso output_iso log results \
+	regression.diffs regression.out jobs-*.zip src/*.gcno src/*.gcda src/*/*.gcno src/*/*.gcda *.gcov
 
 include $(PGXS)
 
 PG_PROVE_FLAGS += -I $(CURDIR)/test/lib
 
 # Not every PostgreSQL is configured to track headers; this is enough here.
-$(OBJS): $(wildcard src/*.h) Makefile
+$(OBJS) $(SIDE_OBJS): $(wildcard src/*.h src/*/*.h) Makefile
+
+SIDE_FILES = $(addsuffix $(DLSUFFIX),$(SIDE_MODULES))
+
+all: $(SIDE_FILES)
+
+.SECONDEXPANSION:
+$(SIDE_FILES): %$(DLSUFFIX): $$(SIDE_OBJS_$$*)
+	$(LINK.shared) -o $@ $^ $(LDFLAGS) $(LDFLAGS_SL) $(SIDE_LIBS_$*)
+
+install: install-side
+.PHONY: install-side
+install-side: $(SIDE_FILES) installdirs
+	$(if $(SIDE_FILES),$(INSTALL_SHLIB) $(SIDE_FILES) '$(DESTDIR)$(pkglibdir)/')
+
+uninstall: uninstall-side
+.PHONY: uninstall-side
+uninstall-side:
+	rm -f '$(DESTDIR)$(pkglibdir)'/jobs_xlsx$(DLSUFFIX)
 
 endif
 endif

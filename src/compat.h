@@ -17,6 +17,13 @@
 #endif
 
 /*
+ * 16 took the macros for values of variable length out of postgres.h.  Can go with 15.
+ */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/*
  * 18 has a word for functions that do not return, in front of a declaration;
  * before, there was an attribute behind it.  Can go with 17.
  */

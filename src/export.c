@@ -103,7 +103,8 @@ static Jsonb *export_result(const char *filename, int64 rows, int64 bytes, const
 
 static const JobsFormat *const formats[] = {
 	&jobs_csv_format,
-	&jobs_jsonl_format
+	&jobs_jsonl_format,
+	&jobs_xlsx_format
 };
 
 const JobsFormat *
@@ -426,7 +427,7 @@ output_begin(const Job *job, const Request *request)
 	output->receiver.rDestroy = output_nothing;
 	output->receiver.mydest = DestNone;
 	output->format = request->format;
-	output->artifact = jobs_artifact_begin(job, !request->options->gzip);
+	output->artifact = jobs_artifact_begin(job, !request->options->gzip && !request->format->packed);
 	if (request->options->gzip)
 		output->gzip = jobs_gzip_begin(jobs_max_export_workers, write_artifact, output);
 	return output;

@@ -45,6 +45,9 @@ typedef struct JobsFormat
 	 */
 	bool		lines;
 
+	/* Its bytes are compressed already; to try again would be a waste. */
+	bool		packed;
+
 	/* Reads options; raises 22023.  Result in the current memory context. */
 	JobsFormatOptions *(*options) (Jsonb *options);
 
@@ -76,5 +79,6 @@ extern const JobsFormat *jobs_format(const char *name);
 
 extern const JobsFormat jobs_csv_format;
 extern const JobsFormat jobs_jsonl_format;
+extern const JobsFormat jobs_xlsx_format;
 
 #endif							/* JOBS_FORMAT_H */

@@ -199,7 +199,7 @@ find_full(JobsGzip *gzip)
 static void
 compress_block(Deflater *deflater, Block *block)
 {
-	struct isal_zstream stream;
+	struct isal_zstream stream = {0};
 
 	block->crc = crc32(0, (const Bytef *) block->in, block->in_len);
 	if (!deflater->ready)

@@ -117,6 +117,8 @@ settings_changed(const Job *job)
 void
 jobs_perform_rest(void)
 {
+	/* A failed job may have left memory and threads. */
+	MemoryContextReset(job_context);
 	if (session_used)
 	{
 		jobs_session_reset();

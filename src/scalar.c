@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "common/shortest_dec.h"
+#include "compat.h"
 #include "datatype/timestamp.h"
 #include "miscadmin.h"
 #include "pgtime.h"
@@ -331,7 +332,7 @@ put_timestamptz(TimestampTz time, char *out)
 	p = put_time(p, local - day * USECS_PER_DAY);
 
 	*p++ = gmtoff >= 0 ? '+' : '-';
-	seconds = Abs(gmtoff);
+	seconds = abs(gmtoff);
 	p = put_two(p, seconds / SECS_PER_HOUR);
 	if (seconds % SECS_PER_HOUR != 0)
 	{
@@ -344,6 +345,16 @@ put_timestamptz(TimestampTz time, char *out)
 		}
 	}
 	return p - out + (bc ? put_word(p, " BC") : 0);
+}
+
+Timestamp
+jobs_local_time(TimestampTz time)
+{
+	int			gmtoff;
+
+	if (zone_offset(time, &gmtoff))
+		return time + gmtoff * USECS_PER_SEC;
+	return DatumGetTimestamp(DirectFunctionCall1(timestamptz_timestamp, TimestampTzGetDatum(time)));
 }
 
 /*

@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "datatype/timestamp.h"
 #include "fmgr.h"
 
 typedef enum JobsScalar
@@ -49,5 +50,8 @@ extern JobsScalar jobs_scalar_of(PGFunction output);
  * function knows how, as for very long numbers and other styles of dates.
  */
 extern int	jobs_scalar_put(JobsScalar scalar, Datum value, char *out);
+
+/* A finite time as the clock of the session's time zone shows it. */
+extern Timestamp jobs_local_time(TimestampTz time);
 
 #endif							/* JOBS_SCALAR_H */

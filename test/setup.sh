@@ -95,11 +95,14 @@ jobs_missing()
 		echo '#include <stdlib.h>' | gcc -E - >/dev/null 2>&1 || echo libc6-dev
 		echo '#include <zlib.h>' | gcc -E - >/dev/null 2>&1 || echo zlib1g-dev
 		printf '#include <stdio.h>\n#include <csv.h>\n' | gcc -E - >/dev/null 2>&1 || echo libcsv-dev
+		echo '#include <xlsxwriter.h>' | gcc -E - >/dev/null 2>&1 || echo libxlsxwriter-dev
 	else
-		echo gcc libc6-dev zlib1g-dev libcsv-dev
+		echo gcc libc6-dev zlib1g-dev libcsv-dev libxlsxwriter-dev
 	fi
+	command -v pkg-config >/dev/null || echo pkg-config
 	command -v prove >/dev/null || echo perl
 	perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
+	/usr/bin/python3 -c 'import openpyxl' 2>/dev/null || echo python3-openpyxl
 }
 
 # Installs Debian packages.  No cluster is made for a server that comes along.

@@ -292,11 +292,11 @@ measure_progress()
 # ---------------------------------------------------------------------------
 
 # Runs an export and prints how long it took, in milliseconds, from the start of
-# its transaction; the file is deleted.
+# its transaction; the file is deleted.  A query, options, and the format.
 time_export()
 {
 	sql <<-SQL
-		SELECT jobs.export('$1', options => '$2') AS id \gset
+		SELECT jobs.export('$1', '${3:-csv}', options => '$2') AS id \gset
 		SELECT FROM jobs.wait(:id);
 		SELECT 1000 * extract(epoch FROM finished_at - started_at) FROM jobs.job WHERE id = :id AND state = 'succeeded';
 		SELECT FROM jobs.delete(:id);
@@ -342,6 +342,34 @@ measure_gzip()
 	need_sales
 	compare_export "… with gzip : COPY TO PROGRAM 'gzip -1', medians of 2" 2 \
 		"PROGRAM 'gzip -1 > $WORK/data/bench.csv.gz'" '{"compression": "gzip"}' "-"
+}
+
+# As many rows as a sheet has room for.  The library gets them from memory.
+measure_xlsx()
+{
+	local n=$(scaled 1000000 1000) i query log direct export
+
+	need_sales
+	query="SELECT * FROM bench.sale LIMIT $n"
+	log=$(mktemp)
+	if ! echo '#include <xlsxwriter.h>' | gcc -E - >/dev/null 2>&1 && ! jobs_apt "$log" libxlsxwriter-dev; then
+		say "  libxlsxwriter is not to be had" >&2
+		return
+	fi
+	rm -f "$log" "$WORK"/times.*
+	gcc -O2 -o "$WORK/xlsx_direct" "$TOP/test/bench/xlsx_direct.c" -lxlsxwriter || return
+	sql -c "COPY (SELECT id, customer, quantity, amount, extract(epoch FROM sold_at AT TIME ZONE 'UTC' - timestamp '1899-12-30') / 86400,
+		paid, note FROM ($query) s) TO '$WORK/data/bench.tsv'"
+	time_export "$query" '{}' xlsx >/dev/null
+	for i in 1 2 3; do
+		"$WORK/xlsx_direct" "$WORK/data/bench.tsv" "$WORK/bench.xlsx" >>"$WORK/times.direct"
+		time_export "$query" '{}' xlsx | grep . >>"$WORK/times.export"
+	done
+	rm -f "$WORK/data/bench.tsv" "$WORK/bench.xlsx"
+	direct=$(median <"$WORK/times.direct")
+	export=$(median <"$WORK/times.export")
+	row "export of $(number "$n") rows to XLSX : libxlsxwriter called from C, medians of 3" "1.25 times" \
+		"$(printf '%.2f s : %.2f s' "${export}e-3" "${direct}e-3")" "$(quotient "$export" "$direct")"
 }
 
 measure_small()
