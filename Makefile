@@ -100,6 +100,12 @@ SIDE_MODULES += jobs_xlsx
 SIDE_OBJS_jobs_xlsx = $(patsubst %.c,%.o,$(sort $(wildcard src/xlsx/*.c)))
 SIDE_LIBS_jobs_xlsx = $(shell pkg-config --libs xlsxwriter) -lz
 endif
+ifneq ($(wildcard $(shell $(PG_CONFIG) --includedir)/libpq-fe.h),)
+SIDE_MODULES += jobs_remote
+SIDE_OBJS_jobs_remote = $(patsubst %.c,%.o,$(sort $(wildcard src/remote/*.c)))
+SIDE_LIBS_jobs_remote = -L$(shell $(PG_CONFIG) --libdir) -lpq
+src/remote/%.o: override CPPFLAGS += -I$(shell $(PG_CONFIG) --includedir)
+endif
 SIDE_OBJS = $(foreach m,$(SIDE_MODULES),$(SIDE_OBJS_$(m)))
 
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
