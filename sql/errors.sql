@@ -16,7 +16,7 @@ INSERT INTO errors_call (call, arguments) VALUES
         '''SELECT 1'', after => ARRAY[NULL::bigint]', '''SELECT 1'', after => ARRAY[-1]', '''SELECT 1'', notify => ''{}''']),
     ('jobs.export(%s)', ARRAY['NULL', '''''', '''SELECT 1; SELECT 2''', '''DELETE FROM errors_call''', '''SELECT''',
         '''SELECT * FROM errors_call FOR UPDATE''', '''SELECT 1 INTO x''', '''WITH d AS (DELETE FROM errors_call) SELECT 1''', '''SELEKT''',
-        '''SELECT * FROM no_such_table''', '''SELECT no_such_column''', '''SELECT 1'', format => ''pdf''', '''SELECT 1'', format => ''doc''',
+        '''SELECT * FROM no_such_table''', '''SELECT no_such_column''', '''SELECT 1'', format => ''doc''',
         '''SELECT 1'', options => ''[]''', '''SELECT 1'', options => ''{"x": 1}''', '''SELECT 1'', options => ''{"delimiter": "ab"}''',
         '''SELECT 1'', options => ''{"encoding": "x"}''', '''SELECT 1'', options => ''{"force_quote": ["x"]}''', '''SELECT 1'', filename => ''a/b''',
         '''SELECT 1'', expires_in => ''-1 s''', '''SELECT 1'', timeout => ''-1 s''', '''SELECT 1'', notify => ''{}''', '''SELECT 1'', after => ARRAY[0]']),

@@ -90,9 +90,11 @@ SELECT jobs.export('SELECT 1', filename => U&'csv.\202Eexe');
 SELECT jobs.export('SELECT 1', filename => U&'a\2066.csv');
 
 -- Formats.
-SELECT jobs.export('SELECT 1', format => 'xlsx');
-SELECT jobs.export('SELECT 1', format => 'pdf');
-SELECT jobs.export('SELECT 1', format => 'jsonl');
+SELECT jobs.export('SELECT 1 AS a', format => 'jsonl') AS id \gset
+SELECT jobs.wait(:id);
+SELECT format, filename, media_type FROM jobs.artifact WHERE job = :id;
+SELECT jobs.export('SELECT 1', format => 'jsonl', options => '{"header": true}');
+SELECT jobs.export('SELECT 1', format => 'doc');
 SELECT jobs.export('SELECT 1', format => 'CSV');
 SELECT jobs.export('SELECT 1', format => '');
 SELECT jobs.export('SELECT 1', format => NULL, options => NULL) AS id \gset

@@ -96,14 +96,14 @@ CREATE TABLE progress_rows AS SELECT i FROM generate_series(1, 1000) i;
 ANALYZE progress_rows;
 SELECT jobs.export('SELECT progress_slow(i) AS i FROM progress_rows', title => 'slow') AS id \gset
 SELECT progress_reached(1);
-SELECT kind, state, phase, processed, total, percent, bytes, message FROM jobs.progress WHERE id = :id;
+SELECT kind, state, phase, processed, total, total_is_estimate, percent, bytes, message FROM jobs.progress WHERE id = :id;
 SELECT headline, detail, percent FROM jobs.panel WHERE id = :id;
 SELECT pg_advisory_unlock(20041);
 SELECT jobs.wait(:id);
-SELECT kind, state, phase, processed, total, percent, bytes, message FROM jobs.progress WHERE id = :id;
+SELECT kind, state, phase, processed, total, total_is_estimate, percent, bytes, message FROM jobs.progress WHERE id = :id;
 -- An estimate that is too low grows with the rows.
 SELECT pg_advisory_lock(20041);
-SELECT jobs.export('SELECT progress_slow(i) AS i FROM progress_rows WHERE i + 0 = abs(i)', title => 'underestimated') AS id \gset
+SELECT jobs.export('SELECT progress_slow(i) AS i FROM progress_rows WHERE i + 0 = abs(i) OFFSET 0', title => 'underestimated') AS id \gset
 SELECT progress_reached(1);
 SELECT processed, total = processed AS total, percent FROM jobs.progress WHERE id = :id;
 SELECT pg_advisory_unlock(20041);
