@@ -337,7 +337,7 @@ two_digits(int64 n)
 
 	while (n / unit >= 100)
 		unit *= 10;
-	return (n + unit / 2) / unit * unit;
+	return (n / unit + (n % unit >= (unit + 1) / 2 ? 1 : 0)) * unit;
 }
 
 /* "48,291 rows · 12.4 MB · CSV", "Link expires in 24 hours" */
