@@ -36,22 +36,27 @@
 #include "utils/rel.h"
 
 static bool is_one_table(const Query *query, Oid *table);
-static bool is_plain_table(Oid table);
+static bool is_plain_table(const RangeTblEntry *rte);
 static bool has_order(const Query *query);
 static Query *with_place(const Query *query, AttrNumber *place);
 static PlannedStmt *plan_parallel(const Query *query, const char *text);
 static bool encode_scan(PlannedStmt *plan, AttrNumber place, const JobsFormat *format, const char *options);
 static bool encode_sorted(PlannedStmt *plan, const JobsFormat *format, const char *options);
 static bool find_columns(Plan *top, AttrNumber place, JobsEncode *encode);
+static AttrNumber find_below(Plan *top, Expr *expr);
 
 JobsExportPlan
 jobs_plan_export(Query *query, const char *text, const JobsFormat *format, const char *options)
 {
 	JobsExportPlan result = {0};
 	bool		one_table = is_one_table(query, &result.table);
+	int			level = NewGUCNestLevel();
 
 	result.is_volatile = contain_volatile_functions((Node *) query);
-	if (format->lines && jobs_max_export_workers > 0 && max_parallel_workers_per_gather > 0)
+	if (max_parallel_workers_per_gather > jobs_max_export_workers)
+		(void) set_config_option("max_parallel_workers_per_gather", psprintf("%d", jobs_max_export_workers),
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	if (format->lines && max_parallel_workers_per_gather > 0)
 	{
 		if (one_table)
 		{
@@ -66,10 +71,10 @@ jobs_plan_export(Query *query, const char *text, const JobsFormat *format, const
 			result.plan = plan_parallel(query, text);
 			result.encoded = encode_sorted(result.plan, format, options);
 		}
-		if (result.encoded)
-			return result;
 	}
-	result.plan = pg_plan_query(query, text, CURSOR_OPT_PARALLEL_OK, NULL);
+	if (!result.encoded)
+		result.plan = pg_plan_query(query, text, CURSOR_OPT_PARALLEL_OK, NULL);
+	AtEOXact_GUC(true, level);
 	return result;
 }
 
@@ -94,7 +99,7 @@ is_one_table(const Query *query, Oid *table)
 	if (!IsA(ref, RangeTblRef))
 		return false;
 	rte = rt_fetch(ref->rtindex, query->rtable);
-	if (rte->rtekind != RTE_RELATION || rte->tablesample != NULL || !is_plain_table(rte->relid))
+	if (rte->rtekind != RTE_RELATION || rte->tablesample != NULL || !is_plain_table(rte))
 		return false;
 	*table = rte->relid;
 	return true;
@@ -102,11 +107,11 @@ is_one_table(const Query *query, Oid *table)
 
 /* One that has blocks of its own, and no children whose rows come too. */
 static bool
-is_plain_table(Oid table)
+is_plain_table(const RangeTblEntry *rte)
 {
-	Relation	rel = table_open(table, NoLock);
+	Relation	rel = table_open(rte->relid, NoLock);
 	bool		plain = (rel->rd_rel->relkind == RELKIND_RELATION || rel->rd_rel->relkind == RELKIND_MATVIEW) &&
-		rel->rd_rel->relam == HEAP_TABLE_AM_OID && !rel->rd_rel->relhassubclass;
+		rel->rd_rel->relam == HEAP_TABLE_AM_OID && !(rte->inh && rel->rd_rel->relhassubclass);
 
 	table_close(rel, NoLock);
 	return plain;
@@ -150,9 +155,6 @@ plan_parallel(const Query *query, const char *text)
 
 	(void) set_config_option("parallel_tuple_cost", "0", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
-	if (max_parallel_workers_per_gather > jobs_max_export_workers)
-		(void) set_config_option("max_parallel_workers_per_gather", psprintf("%d", jobs_max_export_workers),
-								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	plan = pg_plan_query(copyObject(unconstify(Query *, query)), text, CURSOR_OPT_PARALLEL_OK, NULL);
 	AtEOXact_GUC(true, level);
 	return plan;
@@ -228,16 +230,38 @@ find_columns(Plan *top, AttrNumber place, JobsEncode *encode)
 	foreach(cell, top->targetlist)
 	{
 		TargetEntry *entry = lfirst_node(TargetEntry, cell);
-		Var		   *var = (Var *) entry->expr;
+		AttrNumber	below = find_below(top, entry->expr);
 
-		if (!IsA(var, Var) || var->varno != OUTER_VAR || var->varattno <= 0)
+		if (below == 0)
 			return false;
 		if (entry->resno == place)
-			encode->keys = list_make1_int(var->varattno);
+			encode->keys = list_make1_int(below);
 		if (entry->resjunk)
 			continue;
-		encode->columns = lappend_int(encode->columns, var->varattno);
+		encode->columns = lappend_int(encode->columns, below);
 		encode->names = lappend(encode->names, makeString(pstrdup(entry->resname ? entry->resname : "?column?")));
 	}
 	return place == 0 || encode->keys != NIL;
+}
+
+/* A constant stands in both nodes, and in neither as a Var.  0 is none. */
+static AttrNumber
+find_below(Plan *top, Expr *expr)
+{
+	ListCell   *cell;
+
+	if (IsA(expr, Var))
+	{
+		Var		   *var = (Var *) expr;
+
+		return var->varno == OUTER_VAR ? Max(var->varattno, 0) : 0;
+	}
+	if (!IsA(expr, Const))
+		return 0;
+	foreach(cell, outerPlan(top)->targetlist)
+	{
+		if (equal(lfirst_node(TargetEntry, cell)->expr, expr))
+			return foreach_current_index(cell) + 1;
+	}
+	return 0;
 }
