@@ -243,55 +243,59 @@ COMMENT ON FUNCTION jobs.unshare(bigint) IS 'takes back every token of the file 
 
 -------------------------------------------------------------------------------
 -- Views.  They run with their owner's rights behind a security barrier, so
--- that a leaky function in a query sees no row that jobs._visible refuses.
+-- that a leaky function in a query sees no row that jobs._visible refuses.  A
+-- UNION ALL must stand in a subquery: where it is the view itself, the planner
+-- takes it apart without regard to the barrier.
 -------------------------------------------------------------------------------
 
 CREATE VIEW jobs.job WITH (security_barrier) AS
-SELECT l.id, l.kind, l.title, pg_catalog.pg_get_userbyid(l.owner) AS owner, l.queue, l.priority,
-       w.shown_state AS state, w.waiting_for, l.round, l.attempt, l.max_attempts, l.created_at, l.run_at,
-       l.started_at, l.finished_at, l.timeout, l.processed, l.total, l.succeeded, l.failed, l.skipped, l.warnings,
-       l.error_code, l.error_message, l.error_detail, l.error_hint, l.result, l.unique_key, l.tenant, l.command,
-       l.options
-  FROM jobs.live l,
-       LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin) w
- WHERE jobs._visible(l.owner, l.tenant)
-UNION ALL
-SELECT h.id, h.kind, h.title, pg_catalog.pg_get_userbyid(h.owner) AS owner, h.queue, h.priority,
-       h.state, NULL::text, h.round, h.attempt, h.max_attempts, h.created_at, h.run_at,
-       h.started_at, h.finished_at, h.timeout, h.processed, h.total, h.succeeded, h.failed, h.skipped, h.warnings,
-       h.error_code, h.error_message, h.error_detail, h.error_hint, h.result, h.unique_key, h.tenant, h.command,
-       h.options
-  FROM jobs.history h
- WHERE jobs._visible(h.owner, h.tenant);
+SELECT *
+  FROM (SELECT l.id, l.kind, l.title, pg_catalog.pg_get_userbyid(l.owner) AS owner, l.queue, l.priority,
+               w.shown_state AS state, w.waiting_for, l.round, l.attempt, l.max_attempts, l.created_at, l.run_at,
+               l.started_at, l.finished_at, l.timeout, l.processed, l.total, l.succeeded, l.failed, l.skipped, l.warnings,
+               l.error_code, l.error_message, l.error_detail, l.error_hint, l.result, l.unique_key, l.tenant, l.command,
+               l.options
+          FROM jobs.live l,
+               LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin) w
+         WHERE jobs._visible(l.owner, l.tenant)
+        UNION ALL
+        SELECT h.id, h.kind, h.title, pg_catalog.pg_get_userbyid(h.owner) AS owner, h.queue, h.priority,
+               h.state, NULL::text, h.round, h.attempt, h.max_attempts, h.created_at, h.run_at,
+               h.started_at, h.finished_at, h.timeout, h.processed, h.total, h.succeeded, h.failed, h.skipped, h.warnings,
+               h.error_code, h.error_message, h.error_detail, h.error_hint, h.result, h.unique_key, h.tenant, h.command,
+               h.options
+          FROM jobs.history h
+         WHERE jobs._visible(h.owner, h.tenant)) j;
 COMMENT ON VIEW jobs.job IS 'the jobs of the roles that the reader is a member of';
 GRANT SELECT ON jobs.job TO PUBLIC;
 
 CREATE VIEW jobs.progress WITH (security_barrier) AS
-SELECT l.id, l.kind, l.title, w.shown_state AS state, s.phase,
-       coalesce(s.processed, l.processed) AS processed, coalesce(s.total, l.total) AS total, s.percent, s.bytes,
-       coalesce(s.succeeded, l.succeeded) AS succeeded, coalesce(s.failed, l.failed) AS failed,
-       coalesce(s.skipped, l.skipped) AS skipped, coalesce(s.warnings, l.warnings) AS warnings,
-       s.rows_per_second, s.eta, s.message, l.started_at,
-       CASE WHEN l.state OPERATOR(pg_catalog.=) 'running'
-            THEN greatest(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) l.started_at, '0'::interval) END AS elapsed,
-       w.waiting_for, s.pid
-  FROM jobs.live l
-       CROSS JOIN LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin) w
-       LEFT JOIN jobs._slots() s ON s.id OPERATOR(pg_catalog.=) l.id AND l.state OPERATOR(pg_catalog.=) 'running'
- WHERE jobs._visible(l.owner, l.tenant)
-UNION ALL
-SELECT h.id, h.kind, h.title, h.state, NULL::text, h.processed, h.total,
-       CASE WHEN h.state OPERATOR(pg_catalog.=) ANY (ARRAY['succeeded', 'partial']) THEN 100::double precision END,
-       f.bytes, h.succeeded, h.failed, h.skipped, h.warnings,
-       CASE WHEN h.finished_at OPERATOR(pg_catalog.>) h.started_at
-            THEN (h.processed::double precision OPERATOR(pg_catalog./)
-                  extract(epoch FROM h.finished_at OPERATOR(pg_catalog.-) h.started_at)::double precision) END,
-       NULL::interval, NULL::text, h.started_at, h.finished_at OPERATOR(pg_catalog.-) h.started_at,
-       NULL::text, NULL::integer
-  FROM jobs.history h
-       LEFT JOIN jobs.file f ON f.job OPERATOR(pg_catalog.=) h.id
- WHERE jobs._visible(h.owner, h.tenant)
-   AND h.finished_at OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::interval);
+SELECT *
+  FROM (SELECT l.id, l.kind, l.title, w.shown_state AS state, s.phase,
+               coalesce(s.processed, l.processed) AS processed, coalesce(s.total, l.total) AS total, s.percent, s.bytes,
+               coalesce(s.succeeded, l.succeeded) AS succeeded, coalesce(s.failed, l.failed) AS failed,
+               coalesce(s.skipped, l.skipped) AS skipped, coalesce(s.warnings, l.warnings) AS warnings,
+               s.rows_per_second, s.eta, s.message, l.started_at,
+               CASE WHEN l.state OPERATOR(pg_catalog.=) 'running'
+                    THEN greatest(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) l.started_at, '0'::interval) END AS elapsed,
+               w.waiting_for, s.pid
+          FROM jobs.live l
+               CROSS JOIN LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin) w
+               LEFT JOIN jobs._slots() s ON s.id OPERATOR(pg_catalog.=) l.id AND l.state OPERATOR(pg_catalog.=) 'running'
+         WHERE jobs._visible(l.owner, l.tenant)
+        UNION ALL
+        SELECT h.id, h.kind, h.title, h.state, NULL::text, h.processed, h.total,
+               CASE WHEN h.state OPERATOR(pg_catalog.=) ANY (ARRAY['succeeded', 'partial']) THEN 100::double precision END,
+               f.bytes, h.succeeded, h.failed, h.skipped, h.warnings,
+               CASE WHEN h.finished_at OPERATOR(pg_catalog.>) h.started_at
+                    THEN (h.processed::double precision OPERATOR(pg_catalog./)
+                          extract(epoch FROM h.finished_at OPERATOR(pg_catalog.-) h.started_at)::double precision) END,
+               NULL::interval, NULL::text, h.started_at, h.finished_at OPERATOR(pg_catalog.-) h.started_at,
+               NULL::text, NULL::integer
+          FROM jobs.history h
+               LEFT JOIN jobs.file f ON f.job OPERATOR(pg_catalog.=) h.id
+         WHERE jobs._visible(h.owner, h.tenant)
+           AND h.finished_at OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::interval)) p;
 COMMENT ON VIEW jobs.progress IS 'jobs that are not final or ended within the last hour, live';
 GRANT SELECT ON jobs.progress TO PUBLIC;
 
