@@ -153,8 +153,7 @@ new_job(FunctionCallInfo fcinfo, int first, JobKind kind)
 	job->kind = kind;
 	job->owner = GetUserId();
 	job->owner_name = GetUserNameFromId(job->owner, false);
-	job->session_role = GetSessionUserId();
-	job->by_membership = jobs_can_set_role(job->session_role, job->owner);
+	jobs_set_submitter(job);
 	job->tenant = pstrdup(jobs_tenant);
 	refused = jobs_owner_refused(job, &sqlstate, &connect_as);
 	if (refused)
