@@ -206,6 +206,13 @@ SELECT sec.try('P17', 'title with a line', $$SELECT jobs.run('SELECT 1', title =
 SELECT sec.try('P17', 'queue with a line', $$SELECT jobs.run('SELECT 1', queue => E'a\nb')$$);
 SELECT sec.holds('P17', 'texts stay texts', NOT EXISTS (SELECT FROM sec.struck));
 
+-- A key is looked up under a lock; no key of hers can meet the lock of another role's.
+BEGIN;
+SELECT jobs.run('SELECT 1', unique_key => 'key', run_at => now() + interval '1 day') AS id \gset
+SELECT sec.holds('P17', 'the lock on a key is the role''s own', count(*) = 1 AND bool_and(classid = 'regress_jobs_mallory'::regrole))
+  FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 74 AND pid = pg_backend_pid();
+ROLLBACK;
+
 -- ----------------------------------------------------------------------------
 -- P18, P19: somebody else's jobs
 -- ----------------------------------------------------------------------------
