@@ -59,6 +59,7 @@ static void place(const Job *job);
 static bool in_a_slot(JobId id, int *slotno);
 static void announce(const Job *job);
 static void gone(JobId id);
+static int	compare_ids(const ListCell *a, const ListCell *b);
 static void look_one(JobId id);
 static void look_range(JobId lo, JobId hi);
 static void check_waiting(JobId id);
@@ -185,8 +186,13 @@ jobs_books_look(void)
 		begin();
 		for (int i = 0; i < list_length(bounds); i += 2)
 			look_range(*(int64 *) list_nth(bounds, i), *(int64 *) list_nth(bounds, i + 1));
+		list_sort(ids, compare_ids);
 		foreach(cell, ids)
 		{
+			/* The end of many that one waits for is a reason to look at it once. */
+			if (foreach_current_index(cell) > 0 &&
+				*(int64 *) lfirst(cell) == *(int64 *) list_nth(ids, foreach_current_index(cell) - 1))
+				continue;
 			look_one(*(int64 *) lfirst(cell));
 			forget_held(*(int64 *) lfirst(cell));
 		}
@@ -293,6 +299,15 @@ announce(const Job *job)
 		event.total = job->total;
 	}
 	jobs_notify_state(&event);
+}
+
+static int
+compare_ids(const ListCell *a, const ListCell *b)
+{
+	int64		x = *(int64 *) lfirst(a);
+	int64		y = *(int64 *) lfirst(b);
+
+	return x < y ? -1 : x > y ? 1 : 0;
 }
 
 static void
