@@ -320,5 +320,6 @@ slot_values(const JobsProgress *progress, pid_t pid, Datum *values, bool *nulls)
 	values[12] = CStringGetTextDatum(progress->message);
 	nulls[12] = progress->message[0] == '\0';
 	values[13] = Int32GetDatum(pid);
+	nulls[13] = pid == 0;
 	return values;
 }
