@@ -197,6 +197,24 @@ BEGIN READ ONLY;
 SELECT jobs.delete(:id);
 ROLLBACK;
 
+-- Nor one that runs in somebody else's name.
+SELECT jobs.pause('states_held');
+SELECT jobs.run('SELECT 1', queue => 'states_held', title => 'states sneak') AS id \gset
+CREATE FUNCTION states_sneak(call text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('SELECT jobs.%s(id) FROM jobs.job WHERE title = ''states sneak''', call);
+    RETURN true;
+END $$;
+CREATE MATERIALIZED VIEW states_cancel AS SELECT states_sneak('cancel') WITH NO DATA;
+REFRESH MATERIALIZED VIEW states_cancel;
+CREATE MATERIALIZED VIEW states_share AS SELECT states_sneak('share') WITH NO DATA;
+REFRESH MATERIALIZED VIEW states_share;
+SELECT state FROM jobs.job WHERE id = :id;
+SELECT jobs.cancel(:id), jobs.delete(:id);
+DROP MATERIALIZED VIEW states_cancel, states_share;
+DROP FUNCTION states_sneak(text);
+SELECT jobs.resume('states_held');
+
 DROP ROLE regress_jobs_states;
 DROP FUNCTION state_of(bigint);
 DROP TABLE states_switch;
