@@ -77,10 +77,12 @@ BEGIN
     EXECUTE format('SELECT jobs.%s(id) FROM jobs.job WHERE title = ''control sneak''', call);
     RETURN true;
 END $$;
+\set SHOW_CONTEXT never
 CREATE MATERIALIZED VIEW control_cancel AS SELECT control_sneak('cancel') WITH NO DATA;
 REFRESH MATERIALIZED VIEW control_cancel;
 CREATE MATERIALIZED VIEW control_share AS SELECT control_sneak('share') WITH NO DATA;
 REFRESH MATERIALIZED VIEW control_share;
+\set SHOW_CONTEXT errors
 SELECT state FROM jobs.job WHERE id = :id;
 SELECT jobs.cancel(:id), jobs.delete(:id);
 DROP MATERIALIZED VIEW control_cancel, control_share;
