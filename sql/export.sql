@@ -121,6 +121,8 @@ INSERT INTO export_case (query, options, copy_options) VALUES
     ('SELECT text, name, ''äöüß€'' AS "grüße" FROM export_types', '{"encoding": "LATIN9"}', 'ENCODING ''LATIN9'''),
     ('SELECT text, ''äöüß€“”'' AS a FROM export_types', '{"encoding": "WIN1252"}', 'ENCODING ''WIN1252'''),
     ('SELECT text, ''漢字 表示 ソース'' AS a FROM export_types', '{"encoding": "SJIS", "null": "ソ"}', 'ENCODING ''SJIS'', NULL ''ソ'''),
+    ('SELECT ''ソ,"ソ\能'', ''"'' || ''表"\'', ''ソ|ソ''', '{"encoding": "SJIS", "escape": "\\", "delimiter": "|"}', 'ENCODING ''SJIS'', ESCAPE ''\'', DELIMITER ''|'''),
+    ('SELECT text, ''漢字'' AS a FROM export_types', '{"encoding": "GBK"}', 'ENCODING ''GBK'''),
     ('SELECT text, ''漢字'' AS a FROM export_types', '{"encoding": "GB18030"}', 'ENCODING ''GB18030'''),
     ('SELECT text, ''漢字'' AS a FROM export_types', '{"encoding": "BIG5", "delimiter": "@"}', 'ENCODING ''BIG5'', DELIMITER ''@'''),
     ('SELECT text, ''漢字'' AS a FROM export_types', '{"encoding": "EUC_JP"}', 'ENCODING ''EUC_JP'''),

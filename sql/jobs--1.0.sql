@@ -10,7 +10,10 @@ GRANT USAGE ON SCHEMA jobs TO PUBLIC;
 
 -------------------------------------------------------------------------------
 -- Tables.  Nobody but the library reads or writes them; it goes through the
--- table access methods and not through SQL, so no role needs a grant.
+-- table access methods and not through SQL, so no role needs a grant.  Row
+-- security without a policy keeps out those who have rights on all tables
+-- (pg_write_all_data, default privileges, a GRANT on the whole schema): a row
+-- that they could write would run as any role that they like.
 -------------------------------------------------------------------------------
 
 CREATE SEQUENCE jobs.job_id AS bigint;
@@ -58,6 +61,7 @@ CREATE TABLE jobs.live (
     origin         bigint NOT NULL      -- system identifier of the cluster it belongs to
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 CREATE UNIQUE INDEX live_unique_key ON jobs.live (owner, tenant, unique_key) WHERE unique_key IS NOT NULL;
+ALTER TABLE jobs.live ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON jobs.live FROM PUBLIC;
 
 -- Jobs that are final, until they are deleted or jobs.history_retention ends.
@@ -66,6 +70,7 @@ CREATE TABLE jobs.history (
     CONSTRAINT history_pkey PRIMARY KEY (id)
 ) WITH (autovacuum_vacuum_insert_scale_factor = 0.1);
 CREATE INDEX history_finished_at ON jobs.history (finished_at);
+ALTER TABLE jobs.history ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON jobs.history FROM PUBLIC;
 
 -- What a waiting job waits for.
@@ -75,6 +80,7 @@ CREATE TABLE jobs.dependency (
     CONSTRAINT dependency_pkey PRIMARY KEY (job, after)
 );
 CREATE INDEX dependency_after ON jobs.dependency (after);
+ALTER TABLE jobs.dependency ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON jobs.dependency FROM PUBLIC;
 
 -- Paused queues: owner 0 pauses the queue for everybody.
@@ -85,6 +91,7 @@ CREATE TABLE jobs.paused (
     paused_at  timestamptz NOT NULL,
     CONSTRAINT paused_pkey PRIMARY KEY (queue, owner, tenant)
 );
+ALTER TABLE jobs.paused ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON jobs.paused FROM PUBLIC;
 
 -- One row for each file that an export made, and its bytes in chunks.
@@ -104,6 +111,7 @@ CREATE TABLE jobs.file (
     chunks      bigint NOT NULL          -- 0 once the bytes have been removed
 );
 CREATE INDEX file_expires_at ON jobs.file (expires_at) WHERE chunks > 0;
+ALTER TABLE jobs.file ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON jobs.file FROM PUBLIC;
 
 -- Pieces of chunks.  A row fills a page; with plain storage it is not cut
@@ -117,6 +125,7 @@ CREATE TABLE jobs.chunk (
     CONSTRAINT chunk_pkey PRIMARY KEY (job, seq, piece)
 );
 ALTER TABLE jobs.chunk ALTER COLUMN data SET STORAGE PLAIN;
+ALTER TABLE jobs.chunk ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON jobs.chunk FROM PUBLIC;
 
 -- Tokens of shared files; only their SHA-256 is stored.
@@ -126,6 +135,7 @@ CREATE TABLE jobs.share_token (
     expires_at  timestamptz NOT NULL
 );
 CREATE INDEX share_token_job ON jobs.share_token (job);
+ALTER TABLE jobs.share_token ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON jobs.share_token FROM PUBLIC;
 
 -------------------------------------------------------------------------------
@@ -364,10 +374,13 @@ SELECT id, title, state, headline, detail, percent, can_leave, actions
 COMMENT ON VIEW jobs.panel IS 'the same jobs as a person reads them, newest first';
 GRANT SELECT ON jobs.panel TO PUBLIC;
 
+-- The condition in a second place of FROM, because a view of one table alone
+-- could be written through.
 CREATE VIEW jobs.artifact WITH (security_barrier) AS
 SELECT f.job, f.filename, f.format, f.media_type, f.rows, f.bytes, f.sha256, f.created_at, f.expires_at, f.downloads
-  FROM jobs.file f
- WHERE jobs._visible(f.owner, f.tenant);
+  FROM jobs.file f,
+       LATERAL (SELECT jobs._visible(f.owner, f.tenant) AS visible) v
+ WHERE v.visible;
 COMMENT ON VIEW jobs.artifact IS 'the files that exports made';
 GRANT SELECT ON jobs.artifact TO PUBLIC;
 

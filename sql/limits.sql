@@ -46,6 +46,23 @@ SELECT pg_advisory_unlock(20020);
 SELECT jobs.wait(:id);
 ALTER DATABASE :"DBNAME" RESET jobs.max_running_per_role;
 
+-- Those that do not heed a timeout or a cancellation are ended with their process
+-- after some seconds; we look at them at the end.
+CREATE PROCEDURE limits_deaf() LANGUAGE plpgsql AS $$
+BEGIN
+    LOOP
+        BEGIN
+            PERFORM pg_sleep(600);
+        EXCEPTION WHEN query_canceled THEN
+            NULL;
+        END;
+    END LOOP;
+END $$;
+SELECT jobs.run('CALL limits_deaf()', timeout => '50 ms') AS deaf_a \gset
+SELECT jobs.run('CALL limits_deaf()', timeout => '5 min') AS deaf_b \gset
+SELECT test_poll(format('state = ''running'' FROM jobs.job WHERE id = %s', :deaf_b));
+SELECT jobs.cancel(:deaf_b);
+
 -- Timeouts count running time; the reason is in words.
 SELECT jobs.run('SELECT pg_sleep(60)', timeout => '50 ms') AS id \gset
 SELECT jobs.wait(:id);
@@ -160,6 +177,11 @@ ALTER SYSTEM RESET jobs.enabled;
 SELECT pg_reload_conf();
 SELECT jobs.wait(:id), jobs.wait(:id2);
 
+-- The deaf ones.
+SELECT jobs.wait(:deaf_a), jobs.wait(:deaf_b);
+SELECT state, error_code, error_message FROM jobs.job WHERE id IN (:deaf_a, :deaf_b) ORDER BY id;
+
+DROP PROCEDURE limits_deaf();
 DROP FUNCTION limits_wait();
 DROP TABLE limits_go;
 DROP ROLE regress_jobs_alice, regress_jobs_bob;

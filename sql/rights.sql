@@ -172,6 +172,18 @@ SELECT title, owner LIKE 'unknown (OID=%)' AS unknown, error_code, error_message
 \c - regress_jobs_bob
 :seen
 \c - :admin
+-- So it is where the submitter has gone, and the role that he had taken is still there.
+SELECT jobs.pause('rights_held');
+\c - regress_jobs_carol
+SET ROLE regress_jobs_team;
+SELECT jobs.run('SELECT 1', queue => 'rights_held') AS id \gset
+\c - :admin
+DROP ROLE regress_jobs_carol;
+SELECT jobs.resume('rights_held');
+SELECT jobs.wait(:id);
+SELECT owner, error_code, error_message FROM jobs.job WHERE id = :id;
+CREATE ROLE regress_jobs_carol;
+
 -- CONNECT is needed, at submission and at the start.
 SELECT jobs.pause('rights_held');
 \c - regress_jobs_alice

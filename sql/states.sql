@@ -134,69 +134,6 @@ ALTER ROLE regress_jobs_states LOGIN;
 SELECT jobs.retry(:id);
 SELECT jobs.wait(:id);
 
--- A transaction that is rolled back changes no state.
-SELECT jobs.pause('states_held');
-SELECT jobs.run('SELECT 1', queue => 'states_held') AS id \gset
-BEGIN;
-SELECT jobs.cancel(:id);
-SELECT state_of(:id);
-SELECT jobs.delete(:id);
-SELECT state_of(:id);
-ROLLBACK;
-SELECT state_of(:id);
-BEGIN;
-SELECT jobs.cancel(:id);
-SELECT jobs.resume('states_held');
-ROLLBACK;
-SELECT state_of(:id);
-SELECT jobs.resume('states_held');
-SELECT jobs.wait(:id);
-BEGIN;
-SELECT jobs.delete(:id);
-ROLLBACK;
-SELECT state_of(:id);
-SELECT jobs.run('SELECT 1/0') AS id \gset
-SELECT jobs.wait(:id);
-BEGIN;
-SELECT jobs.retry(:id);
-ROLLBACK;
-SELECT state_of(:id);
-
--- A job that is cancelled in the transaction of its submission never starts.
-BEGIN;
-SELECT jobs.run('SELECT 1') AS id \gset
-SELECT jobs.cancel(:id);
-SELECT jobs.wait(:id);
-COMMIT;
-SELECT state_of(:id);
-BEGIN;
-SELECT jobs.run('SELECT 1') AS id \gset
-SELECT jobs.cancel(:id);
-SELECT jobs.retry(:id);
-SELECT test_error(format('SELECT jobs.wait(%s)', :id));
-COMMIT;
-SELECT jobs.wait(:id);
-
--- Wrong arguments, and transactions that must not write.
-SELECT jobs.cancel(NULL);
-SELECT jobs.retry(NULL);
-SELECT jobs.delete(NULL);
-SELECT jobs.cancel(999999999);
-SELECT jobs.retry(999999999);
-SELECT jobs.delete(999999999);
-SELECT jobs.cancel(-1);
-SELECT jobs.retry(0);
-SELECT jobs.delete(9223372036854775807);
-BEGIN READ ONLY;
-SELECT jobs.cancel(:id);
-ROLLBACK;
-BEGIN READ ONLY;
-SELECT jobs.retry(:id);
-ROLLBACK;
-BEGIN READ ONLY;
-SELECT jobs.delete(:id);
-ROLLBACK;
-
 DROP ROLE regress_jobs_states;
 DROP FUNCTION state_of(bigint);
 DROP TABLE states_switch;

@@ -154,8 +154,7 @@ new_job(FunctionCallInfo fcinfo, int first, JobKind kind)
 	job->kind = kind;
 	job->owner = GetUserId();
 	job->owner_name = GetUserNameFromId(job->owner, false);
-	job->session_role = GetSessionUserId();
-	job->by_membership = jobs_can_set_role(job->session_role, job->owner);
+	jobs_set_submitter(job);
 	job->tenant = pstrdup(jobs_tenant);
 	refused = jobs_owner_refused(job, &sqlstate, &connect_as);
 	if (refused)
@@ -287,7 +286,8 @@ captured_settings(void)
 		const char *name = lfirst(cell);
 		const char *value = GetConfigOption(name, true, false);
 
-		if (value)
+		/* The options of a connection are not verified. */
+		if (value && pg_verifymbstr(value, strlen(value), false))
 			settings[n++] = CStringGetTextDatum(psprintf("%s=%s", name, value));
 	}
 	return n > 0 ? construct_array(settings, n, TEXTOID, -1, false, TYPALIGN_INT) : NULL;
@@ -379,6 +379,7 @@ awaited_jobs(FunctionCallInfo fcinfo, int n)
 		ListCell   *cell;
 		Job		   *other;
 
+		CHECK_FOR_INTERRUPTS();
 		if (nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -133,7 +133,7 @@ cancel_running(JobId id)
 	if (slot == NULL)
 		return false;
 	SpinLockAcquire(&slot->mutex);
-	if (slot->job == id && slot->job_shown && !slot->finishing)
+	if (slot->job == id && slot->job_shown && !slot->finishing && slot->pid != 0)
 	{
 		if (!slot->cancel)
 		{

@@ -48,6 +48,9 @@ define_time(const char *name, const char *text, const char *detail, int *value, 
 static bool
 check_tenant(char **newval, void **extra, GucSource source)
 {
+	/* The options of a connection are not verified. */
+	if (*newval && !pg_verifymbstr(*newval, strlen(*newval), true))
+		return false;
 	if (*newval && pg_mbstrlen(*newval) > JOBS_MAX_KEY)
 	{
 		GUC_check_errdetail("A tenant has at most %d characters.", JOBS_MAX_KEY);

@@ -55,7 +55,9 @@ job_kind_from_name(const char *name)
 		if (strcmp(name, job_kind_names[i]) == 0)
 			return (JobKind) i;
 	}
-	elog(ERROR, "unrecognized kind of job: %s", name);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unrecognized kind of job: \"%s\"", name)));
 	return JOB_RUN;				/* not reached */
 }
 
@@ -67,6 +69,8 @@ job_state_from_name(const char *name)
 		if (strcmp(name, job_state_names[i]) == 0)
 			return (JobState) i;
 	}
-	elog(ERROR, "unrecognized state of a job: %s", name);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unrecognized state of a job: \"%s\"", name)));
 	return JOB_FAILED;			/* not reached */
 }

@@ -43,6 +43,9 @@
 
 static MemoryContext job_context = NULL;
 
+/* The job at hand, while the owner's code runs. */
+static const Job *performing = NULL;
+
 /* The commit under way is that of a job's work and end. */
 static bool ending = false;
 
@@ -151,7 +154,9 @@ jobs_perform(JobId id)
 	callback.arg = job;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
+	performing = job;
 	edata = run(job);
+	performing = NULL;
 	if (edata)
 		record_failure(job, edata);
 	error_context_stack = callback.previous;
@@ -159,6 +164,12 @@ jobs_perform(JobId id)
 	jobs_worker_tell(JOBS_EVENT_STATE, job);
 	jobs_worker_wake_waiters(id);
 	jobs_worker_flush(FLUSH_AFTER_US);
+}
+
+const Job *
+jobs_performing(void)
+{
+	return performing;
 }
 
 static void

@@ -20,6 +20,9 @@ extern void jobs_perform_init(void);
  */
 extern void jobs_perform(JobId id);
 
+/* The job whose work this process is at, or NULL. */
+extern const Job *jobs_performing(void);
+
 /* Nothing to do for now: cleans the session and shows it as idle. */
 extern void jobs_perform_rest(void);
 

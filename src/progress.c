@@ -344,6 +344,7 @@ slot_values(const JobsProgress *progress, pid_t pid, Datum *values, bool *nulls)
 	values[12] = CStringGetTextDatum(progress->message);
 	nulls[12] = progress->message[0] == '\0';
 	values[13] = Int32GetDatum(pid);
+	nulls[13] = pid == 0;
 	values[14] = BoolGetDatum(progress->estimate);
 	nulls[14] = progress->total < 0;
 	return values;

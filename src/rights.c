@@ -14,6 +14,7 @@
 #include "fmgr.h"
 #include "guc.h"
 #include "miscadmin.h"
+#include "perform.h"
 #include "rights.h"
 #include "shmem.h"
 #include "store.h"
@@ -26,6 +27,7 @@ PG_FUNCTION_INFO_V1(jobs_visible);
 
 static bool tenant_fits(const char *tenant);
 static char *role_refused(Oid role, int *sqlstate, bool *can_login);
+static char *connection_refused(Oid role);
 
 /* A session with a tenant sees that tenant's jobs only. */
 static bool
@@ -102,6 +104,28 @@ jobs_require_preload(void)
 				 errhint("Add jobs to shared_preload_libraries in postgresql.conf and restart the server.")));
 }
 
+/*
+ * The owner is who the submitter is or became by SET ROLE, and then he must be a
+ * member of it, also later; or else it is a function of the owner's that has
+ * submitted, and whoever called it need not be.  One who stays in a role after he
+ * has lost it by now submits nothing any more.
+ *
+ * A job that submits another is its own submitter's, or it could go on for ever
+ * on behalf of one who has left.  On 15 and 16 the session of an owner without
+ * LOGIN looks like that of a SECURITY DEFINER function, but cannot SET ROLE.
+ */
+void
+jobs_set_submitter(Job *job)
+{
+	const Job  *running = jobs_performing();
+	bool		function = InLocalUserIdChange();
+
+	if (running)
+		function = !running->by_membership || (function && running->owner != job->owner);
+	job->session_role = running ? running->session_role : GetSessionUserId();
+	job->by_membership = !function || jobs_can_set_role(job->session_role, job->owner);
+}
+
 /* Why a role may not log in, or NULL; a role that has gone raises nothing. */
 static char *
 role_refused(Oid role, int *sqlstate, bool *can_login)
@@ -129,6 +153,34 @@ role_refused(Oid role, int *sqlstate, bool *can_login)
 		*sqlstate = ERRCODE_INSUFFICIENT_PRIVILEGE;
 	ReleaseSysCache(tuple);
 	return refused;
+}
+
+/*
+ * Why a role may not connect to this database, or NULL.  The server does not
+ * count background workers, but who has set a limit to 0 wants nobody there.
+ */
+static char *
+connection_refused(Oid role)
+{
+	const char *name = GetUserNameFromId(role, false);
+	HeapTuple	tuple;
+	bool		none;
+
+	if (jobs_database_aclcheck(MyDatabaseId, role, ACL_CONNECT) != ACLCHECK_OK)
+		return psprintf("role \"%s\" has no CONNECT privilege on the database", name);
+	if (superuser_arg(role))
+		return NULL;
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+	none = HeapTupleIsValid(tuple) && ((Form_pg_authid) GETSTRUCT(tuple))->rolconnlimit == 0;
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	if (none)
+		return psprintf("role \"%s\" has a connection limit of 0", name);
+	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
+	none = HeapTupleIsValid(tuple) && ((Form_pg_database) GETSTRUCT(tuple))->datconnlimit == 0;
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return none ? pstrdup("the database has a connection limit of 0") : NULL;
 }
 
 char *
@@ -164,11 +216,6 @@ jobs_owner_refused(const Job *job, int *sqlstate, Oid *connect_as)
 	}
 	if (!owner_login && !JOBS_CAN_BYPASS_LOGIN)
 		*connect_as = job->session_role;
-	if (jobs_database_aclcheck(MyDatabaseId, *connect_as, ACL_CONNECT) != ACLCHECK_OK)
-	{
-		*sqlstate = ERRCODE_INSUFFICIENT_PRIVILEGE;
-		return psprintf("role \"%s\" has no CONNECT privilege on the database",
-						GetUserNameFromId(*connect_as, false));
-	}
-	return NULL;
+	*sqlstate = ERRCODE_INSUFFICIENT_PRIVILEGE;
+	return connection_refused(*connect_as);
 }

@@ -33,6 +33,12 @@ pg_noreturn extern void jobs_no_such_job(JobId id);
 extern void jobs_require_preload(void);
 
 /*
+ * Sets session_role and by_membership of a job that is being submitted, from
+ * its owner.
+ */
+extern void jobs_set_submitter(Job *job);
+
+/*
  * Why a job's owner may not (or no longer) run work here, or NULL if he may:
  * the role is gone, has no LOGIN or has expired, the submitter has left the
  * owner's role, CONNECT is missing.  *sqlstate is set with the text, which is

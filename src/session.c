@@ -34,9 +34,9 @@
 /* Anything longer is no timeout. */
 #define LONGEST_TIMEOUT	(INT64CONST(10000) * USECS_PER_DAY)
 
-/* Languages with variables that outlive a function's call. */
-static const char *const keeping_languages[] = {
-	"plperl", "plpython3", "plpython2", "pltcl", "plv8", "pllua", "plr", "pljava"
+/* Languages with variables that outlive a function's call, and connections that do. */
+static const char *const keeping_libraries[] = {
+	"plperl", "plpython3", "plpython2", "pltcl", "plv8", "pllua", "plr", "pljava", "dblink", "pg_variables", "orafce"
 };
 
 static volatile sig_atomic_t timed_out = false;
@@ -126,12 +126,12 @@ jobs_session_reset(void)
 bool
 jobs_session_keeps_values(void)
 {
-	for (int i = 0; i < lengthof(keeping_languages); i++)
+	for (int i = 0; i < lengthof(keeping_libraries); i++)
 	{
 		char		path[MAXPGPATH];
 		void	   *library;
 
-		snprintf(path, sizeof(path), "%s/%s%s", pkglib_path, keeping_languages[i], DLSUFFIX);
+		snprintf(path, sizeof(path), "%s/%s%s", pkglib_path, keeping_libraries[i], DLSUFFIX);
 		library = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);
 		if (library)
 		{

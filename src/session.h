@@ -33,8 +33,8 @@ extern bool jobs_session_can_commit(void);
 extern void jobs_session_reset(void);
 
 /*
- * Whether a language is loaded that keeps values between the jobs of a session
- * where no reset reaches them.
+ * Whether a library is loaded that keeps something between the jobs of a session
+ * where no reset reaches it.
  */
 extern bool jobs_session_keeps_values(void);
 

@@ -257,9 +257,10 @@ jobs_store_lock_key(Oid owner, const char *tenant, const char *key)
 	LOCKTAG		tag;
 	uint64		hash;
 
-	hash = hash_bytes_extended((const unsigned char *) key, strlen(key), owner);
-	hash = hash_bytes_extended((const unsigned char *) tenant, strlen(tenant), hash);
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (hash >> 32), (uint32) hash, KEY_LOCK_FIELD4);
+	/* No key of one role can be made to meet another role's. */
+	hash = hash_bytes_extended((const unsigned char *) tenant, strlen(tenant), 0);
+	hash = hash_bytes_extended((const unsigned char *) key, strlen(key), hash);
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, owner, (uint32) hash, KEY_LOCK_FIELD4);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 }
 

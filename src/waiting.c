@@ -74,11 +74,15 @@ jobs_waiting(PG_FUNCTION_ARGS)
 		.attempt = PG_GETARG_INT32(6),
 		.origin = PG_GETARG_INT64(7)
 	};
-	char	   *waiting_for;
-	JobState	state = shown_state(&job, look, &waiting_for);
+	char	   *waiting_for = NULL;
+	JobState	state = job.state;
 	Datum		values[2];
-	bool		nulls[2] = {false, waiting_for == NULL};
+	bool		nulls[2];
 
+	if (jobs_may_see(job.owner, job.tenant))
+		state = shown_state(&job, look, &waiting_for);
+	nulls[0] = false;
+	nulls[1] = waiting_for == NULL;
 	values[0] = CStringGetTextDatum(job_state_names[state]);
 	values[1] = waiting_for ? CStringGetTextDatum(waiting_for) : (Datum) 0;
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(look->desc, values, nulls)));
@@ -228,7 +232,10 @@ queued_for(Outlook *look, const Job *job, bool *turn)
 	return NULL;
 }
 
-/* "Export: Q4 Revenue Report to finish"; what the reader may not see stays unnamed. */
+/*
+ * "Export: Q4 Revenue Report to finish"; what the reader may not see stays
+ * unnamed.  Anybody can call jobs._waiting with any id, so that is looked up.
+ */
 static char *
 awaited_titles(JobId id)
 {
@@ -236,12 +243,16 @@ awaited_titles(JobId id)
 	ListCell   *cell;
 	int			n = 0;
 	char	   *title = NULL;
+	bool		own;
+	Job		   *job = jobs_store_find(id, &own);
 
+	if (job == NULL || !jobs_may_see(job->owner, job->tenant))
+		return NULL;
 	foreach(cell, jobs_store_dependencies(id))
 	{
-		bool		own;
 		Job		   *other = jobs_store_find(*(int64 *) lfirst(cell), &own);
 
+		CHECK_FOR_INTERRUPTS();
 		if (other == NULL || job_state_is_final(other->state))
 			continue;
 		n++;

@@ -153,6 +153,10 @@ detach(int code, Datum arg)
 	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
 	slot->state = SLOT_EXITED;
 	slot->latch = NULL;
+	/* Nobody may signal whoever gets it next. */
+	SpinLockAcquire(&slot->mutex);
+	slot->pid = 0;
+	SpinLockRelease(&slot->mutex);
 	LWLockRelease(jobs_shared->lock);
 	jobs_my_slot = NULL;
 	if (db)

@@ -75,7 +75,7 @@ $node->wait_running($_) foreach @long;
 $offset = $node->log_length;
 $job = $node->sql(q{SELECT jobs.run('SELECT 1')}, 'other');
 ok($node->poll("SELECT waiting_for = '$shortage' FROM jobs.job WHERE id = $job", 'other'), 'a job of a database without a scheduler says so');
-is($node->sql("SELECT jobs.wait($job, '2500 ms')", 'other'), 'queued', 'and waits');
+is($node->sql("SELECT jobs.wait($job, '1200 ms')", 'other'), 'queued', 'and waits');
 is($node->log_since($offset), '', 'with nothing in the log');
 $node->sql("SELECT jobs.cancel($_)") foreach @long;
 $node->wait_job($_) foreach @long;
