@@ -114,11 +114,11 @@ SELECT timeout, error_message FROM jobs.job WHERE id = :id;
 \c - :admin
 
 -- statement_timeout of the owner holds in his jobs, for each statement.
-ALTER ROLE regress_jobs_bob SET statement_timeout = '500 ms';
+ALTER ROLE regress_jobs_bob SET statement_timeout = '2 s';
 \c - regress_jobs_bob
 SET statement_timeout = 0;
 SELECT jobs.run('SELECT pg_sleep(60)') AS id \gset
-SELECT jobs.run('SELECT pg_sleep(0.26); SELECT pg_sleep(0.26)') AS id2 \gset
+SELECT jobs.run('SELECT pg_sleep(1.1); SELECT pg_sleep(1.1)') AS id2 \gset
 SELECT jobs.export('SELECT pg_sleep(60)') AS id3 \gset
 SELECT jobs.wait(:id), jobs.wait(:id3);
 SELECT DISTINCT error_code, error_message FROM jobs.job WHERE id IN (:id, :id3);

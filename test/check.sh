@@ -41,7 +41,7 @@ PASSED=0
 FAILED=0
 COMPLETE=
 CHILD=
-LIMIT=${JOBS_TEST_LIMIT:-900}
+LIMIT=${JOBS_TEST_LIMIT:-1800}
 
 main()
 {
@@ -168,8 +168,8 @@ run_tests()
 	shift
 
 	set -m
-	jobs_as env -C "$WORK/src" TMPDIR="$WORK" PATH="$PGBIN:$PATH" PGCTLTIMEOUT="$((LIMIT / 10))" \
-		PG_TEST_TIMEOUT_DEFAULT="$((LIMIT / 5))" \
+	jobs_as env -C "$WORK/src" TMPDIR="$WORK" PATH="$PGBIN:$PATH" PGCTLTIMEOUT="$((LIMIT / 20))" \
+		PG_TEST_TIMEOUT_DEFAULT="$((LIMIT / 10))" \
 		timeout --foreground -k 10 "$LIMIT" "$@" >"$log" 2>&1 </dev/null &
 	CHILD=$!
 	set +m
