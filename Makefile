@@ -167,7 +167,7 @@ install-side: $(SIDE_FILES) installdirs
 uninstall: uninstall-side
 .PHONY: uninstall-side
 uninstall-side:
-	rm -f '$(DESTDIR)$(pkglibdir)'/jobs_xlsx$(DLSUFFIX)
+	rm -f $(foreach m,jobs_xlsx jobs_remote,'$(DESTDIR)$(pkglibdir)/$m$(DLSUFFIX)')
 
 endif
 endif

@@ -95,9 +95,10 @@ jobs_missing()
 		echo '#include <stdlib.h>' | gcc -E - >/dev/null 2>&1 || echo libc6-dev
 		echo '#include <zlib.h>' | gcc -E - >/dev/null 2>&1 || echo zlib1g-dev
 		printf '#include <stdio.h>\n#include <csv.h>\n' | gcc -E - >/dev/null 2>&1 || echo libcsv-dev
+		{ [ -n "${PG_CONFIG:-}" ] && [ -f "$("$PG_CONFIG" --includedir)/libpq-fe.h" ]; } || echo libpq-dev
 		echo '#include <xlsxwriter.h>' | gcc -E - >/dev/null 2>&1 || echo libxlsxwriter-dev
 	else
-		echo gcc libc6-dev zlib1g-dev libcsv-dev libxlsxwriter-dev
+		echo gcc libc6-dev zlib1g-dev libcsv-dev libpq-dev libxlsxwriter-dev
 	fi
 	command -v pkg-config >/dev/null || echo pkg-config
 	command -v prove >/dev/null || echo perl

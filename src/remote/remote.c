@@ -10,12 +10,14 @@
  */
 #include "postgres.h"
 
+#include "../compat.h"
 #include "fmgr.h"
 #include "libpq-fe.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "../source.h"
 #include "storage/fd.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/wait_event.h"
 
@@ -23,17 +25,15 @@ PG_MODULE_MAGIC;
 
 extern PGDLLEXPORT JobsRemoteRun jobs_remote_module(int version);
 
-#define ROWS_AT_ONCE	"1000"
-#define CURSOR			"jobs_export"
-
 static void run(const JobsRemoteQuery *query);
 static PGconn *connect_to(const JobsRemoteQuery *query);
 static void wait_for(PGconn *conn, int events);
 static void command(PGconn *conn, const char *sql);
-static PGresult *get_result(PGconn *conn, const char *sql, ExecStatusType expected);
-static int	fetch(PGconn *conn, const JobsRemoteQuery *query);
-static void report(PGconn *conn, PGresult *result);
-static void stop(PGconn *conn);
+static PGresult *get_result(PGconn *conn);
+static void select_rows(PGconn *conn, const JobsRemoteQuery *query);
+static void hand_over(PGresult *result, const JobsRemoteQuery *query, char **values);
+pg_noreturn static void report(PGconn *conn, PGresult *result);
+static void stop(int code, Datum arg);
 
 JobsRemoteRun
 jobs_remote_module(int version)
@@ -41,26 +41,20 @@ jobs_remote_module(int version)
 	return version == JOBS_REMOTE_VERSION ? run : NULL;
 }
 
+/* The query there must end with the worker, also where that is terminated. */
 static void
 run(const JobsRemoteQuery *query)
 {
 	PGconn	   *conn = connect_to(query);
 
-	PG_TRY();
+	PG_ENSURE_ERROR_CLEANUP(stop, PointerGetDatum(conn));
 	{
 		command(conn, query->settings);
 		command(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-		command(conn, psprintf("DECLARE %s NO SCROLL CURSOR FOR %s", CURSOR, query->query));
-		while (fetch(conn, query) > 0)
-			CHECK_FOR_INTERRUPTS();
+		select_rows(conn, query);
 		command(conn, "COMMIT");
 	}
-	PG_CATCH();
-	{
-		stop(conn);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
+	PG_END_ENSURE_ERROR_CLEANUP(stop, PointerGetDatum(conn));
 	PQfinish(conn);
 	ReleaseExternalFD();
 }
@@ -121,52 +115,66 @@ wait_for(PGconn *conn, int events)
 	CHECK_FOR_INTERRUPTS();
 }
 
-/* One statement or several, of which the last must succeed without rows. */
+/* One statement or several; their results are thrown away. */
 static void
 command(PGconn *conn, const char *sql)
 {
-	PQclear(get_result(conn, sql, PGRES_COMMAND_OK));
-}
-
-/* The last result of what is sent; anything but the expected is an error. */
-static PGresult *
-get_result(PGconn *conn, const char *sql, ExecStatusType expected)
-{
-	PGresult   *last = NULL;
+	PGresult   *result;
 
 	if (!PQsendQuery(conn, sql))
 		report(conn, NULL);
-	for (;;)
+	while ((result = get_result(conn)) != NULL)
 	{
-		PGresult   *result;
+		ExecStatusType status = PQresultStatus(result);
 
-		while (PQisBusy(conn))
-		{
-			wait_for(conn, WL_SOCKET_READABLE);
-			if (!PQconsumeInput(conn))
-				report(conn, NULL);
-		}
-		result = PQgetResult(conn);
-		if (result == NULL)
-			break;
-		PQclear(last);
-		last = result;
-		if (PQresultStatus(last) == PGRES_FATAL_ERROR)
-			report(conn, last);
+		if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+			report(conn, result);
+		PQclear(result);
 	}
-	if (PQresultStatus(last) != expected)
-		report(conn, last);
-	return last;
 }
 
-/* Hands over some rows; returns how many. */
-static int
-fetch(PGconn *conn, const JobsRemoteQuery *query)
+/* The next result of what was sent, NULL after the last. */
+static PGresult *
+get_result(PGconn *conn)
 {
-	PGresult   *volatile result = get_result(conn, "FETCH " ROWS_AT_ONCE " FROM " CURSOR, PGRES_TUPLES_OK);
-	char	  **values = palloc(query->ncolumns * sizeof(char *));
-	int			n = PQntuples(result);
+	while (PQisBusy(conn))
+	{
+		wait_for(conn, WL_SOCKET_READABLE);
+		if (!PQconsumeInput(conn))
+			report(conn, NULL);
+	}
+	return PQgetResult(conn);
+}
 
+/*
+ * Not by a cursor, whose query could not run in parallel.  The rows come one by
+ * one, so that their size does not matter.  The extended protocol takes no more
+ * than one statement, however the other server reads the string.
+ */
+static void
+select_rows(PGconn *conn, const JobsRemoteQuery *query)
+{
+	char	  **values = palloc((query->ncolumns + 1) * sizeof(char *));
+	PGresult   *result;
+
+	if (!PQsendQueryParams(conn, query->query, 0, NULL, NULL, NULL, NULL, 0) || !PQsetSingleRowMode(conn))
+		report(conn, NULL);
+	while ((result = get_result(conn)) != NULL)
+	{
+		ExecStatusType status = PQresultStatus(result);
+
+		if (status != PGRES_SINGLE_TUPLE && status != PGRES_TUPLES_OK)
+			report(conn, result);
+		hand_over(result, query, values);
+		CHECK_FOR_INTERRUPTS();
+	}
+	pfree(values);
+}
+
+/* Gives the rows of a result to the caller's function and clears it. */
+static void
+hand_over(PGresult *result, const JobsRemoteQuery *query, char **values)
+{
 	PG_TRY();
 	{
 		if (PQnfields(result) != query->ncolumns)
@@ -175,20 +183,20 @@ fetch(PGconn *conn, const JobsRemoteQuery *query)
 					 errmsg("the query has %d columns on the other server, not %d",
 							PQnfields(result), query->ncolumns),
 					 errhint("Tables and views that it reads must be the same on both servers.")));
-		for (int i = 0; i < n; i++)
+		for (int i = 0; i < PQntuples(result); i++)
 		{
 			for (int j = 0; j < query->ncolumns; j++)
 				values[j] = PQgetisnull(result, i, j) ? NULL : PQgetvalue(result, i, j);
 			query->row(query->arg, values);
 		}
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
 		PQclear(result);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	pfree(values);
-	return n;
+	PQclear(result);
 }
 
 /* Raises the other server's error, or libpq's where there is none. */
@@ -215,10 +223,12 @@ report(PGconn *conn, PGresult *result)
 			 errcontext("on the other server")));
 }
 
-/* In an error handler. */
+/* In an error handler, or while the process exits. */
 static void
-stop(PGconn *conn)
+stop(int code, Datum arg)
 {
+	PGconn	   *conn = (PGconn *) DatumGetPointer(arg);
+
 	if (PQtransactionStatus(conn) == PQTRANS_ACTIVE)
 	{
 		PGcancel   *cancel = PQgetCancel(conn);
