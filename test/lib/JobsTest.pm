@@ -91,9 +91,10 @@ sub poll
 
 	while (Time::HiRes::time() < $deadline)
 	{
-		my ($status, $result) = $self->psql($dbname || 'postgres', "SELECT ($condition)");
+		# While the server restarts, psql may end before it has read the query.
+		my ($status, $result) = eval { $self->psql($dbname || 'postgres', "SELECT ($condition)") };
 
-		return 1 if $status == 0 && $result eq 't';
+		return 1 if defined $status && $status == 0 && $result eq 't';
 		Time::HiRes::usleep(10_000);
 	}
 	Test::More::diag "timed out waiting for: $condition";

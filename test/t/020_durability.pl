@@ -64,7 +64,13 @@ $node->psql('postgres', <<SQL);
 SELECT jobs.run(\$\$COPY (SELECT 1) TO PROGRAM 'echo crash >>$marker; kill -9 \$PPID'\$\$, title => 'crash') AS job \\gset
 SELECT jobs.wait(:job);
 SQL
-ok( $node->poll_query_until('postgres', "SELECT state = 'failed' FROM jobs.job WHERE title = 'crash'"),
+# While the server restarts, psql may end before it has read the query.
+my $failed;
+until (defined $failed)
+{
+	$failed = eval { $node->poll_query_until('postgres', "SELECT state = 'failed' FROM jobs.job WHERE title = 'crash'") };
+}
+ok($failed,
 	'a job that crashes the server fails');
 is($node->safe_psql('postgres', "SELECT attempt, error_message FROM jobs.job WHERE title = 'crash'"),
 	'1|the server was restarted while the job was running', 'with the reason');
