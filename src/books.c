@@ -39,6 +39,7 @@ static bool announcing = true;
 
 /* The least id of live jobs of another cluster; 0 where more of them may come. */
 static JobId first_foreign = PG_INT64_MAX;
+static List *all_ended = NIL;	/* of int64 * */
 
 /*
  * A job whose row another transaction held, to be looked at again.  The
@@ -65,6 +66,7 @@ static void place(const Job *job);
 static bool in_a_slot(JobId id, int *slotno);
 static void announce(const Job *job);
 static void gone(JobId id);
+static bool waits_no_more(JobId id, JobId ended);
 static int	compare_ids(const ListCell *a, const ListCell *b);
 static void look_one(JobId id);
 static void look_range(JobId lo, JobId hi);
@@ -131,7 +133,7 @@ void
 jobs_books_ended(JobId id)
 {
 	if (jobs_queue_num_waiting() > 0)
-		gone(id);
+		all_ended = add_id(all_ended, id);
 }
 
 static void
@@ -193,15 +195,18 @@ jobs_books_look(void)
 	ListCell   *cell;
 
 	note_due();
-	while (noted != NIL || ranges != NIL || downloads != NIL)
+	while (noted != NIL || ranges != NIL || downloads != NIL || all_ended != NIL)
 	{
+		List	   *ended = all_ended;
 		List	   *ids = noted;
 		List	   *bounds = ranges;
 		List	   *files = downloads;
 		int64	   *last = NULL;
 
-		noted = ranges = downloads = NIL;
+		noted = ranges = downloads = all_ended = NIL;
 		begin();
+		foreach(cell, ended)
+			gone(*(int64 *) lfirst(cell));
 		for (int i = 0; i < list_length(bounds); i += 2)
 			look_range(*(int64 *) list_nth(bounds, i), *(int64 *) list_nth(bounds, i + 1));
 		/* One that was noted twice has changed twice, and is told of once. */
@@ -218,6 +223,7 @@ jobs_books_look(void)
 		foreach(cell, files)
 			jobs_store_count_downloads(*(int64 *) lfirst(cell), 1);
 		commit();
+		list_free_deep(ended);
 		list_free_deep(ids);
 		list_free_deep(bounds);
 		list_free_deep(files);
@@ -334,6 +340,15 @@ announce(const Job *job)
 	jobs_notify_state(&event);
 }
 
+static int
+compare_ids(const ListCell *a, const ListCell *b)
+{
+	int64		x = *(int64 *) lfirst(a);
+	int64		y = *(int64 *) lfirst(b);
+
+	return x < y ? -1 : x > y ? 1 : 0;
+}
+
 static void
 look_one(JobId id)
 {
@@ -377,17 +392,36 @@ look_range(JobId lo, JobId hi)
 static void
 gone(JobId id)
 {
-	bool		own_transaction = !IsTransactionState();
-	List	   *dependants;
+	List	   *dependants = jobs_store_dependants(id);
 	ListCell   *cell;
 
-	if (own_transaction)
-		begin();
-	dependants = jobs_store_dependants(id);
-	foreach(cell, dependants)
-		noted = add_id(noted, *(int64 *) lfirst(cell));
-	if (own_transaction)
-		commit();
+	if (dependants != NIL)
+	{
+		bool		own;
+		Job		   *job = jobs_store_find(id, &own);
+		bool		well = why_not(id, job) == NULL && job_state_is_final(job->state);
+
+		foreach(cell, dependants)
+		{
+			if (!well || waits_no_more(*(int64 *) lfirst(cell), id))
+				noted = add_id(noted, *(int64 *) lfirst(cell));
+		}
+	}
+}
+
+/*
+ * A job need not wait for another that has ended well.  To be looked at it has
+ * to wait for nothing else: one that waits for thousands is much to read.
+ */
+static bool
+waits_no_more(JobId id, JobId ended)
+{
+	bool		held;
+
+	jobs_store_remove_dependency(id, ended, &held);
+	if (held)
+		(void) look_later(id);
+	return !held && !jobs_store_has_dependencies(id);
 }
 
 /* Whether what a job waits for has ended: then it goes on, or is cancelled. */
