@@ -12,6 +12,7 @@
 #include "books.h"
 #include "catalog/pg_subscription.h"
 #include "guc.h"
+#include "held.h"
 #include "miscadmin.h"
 #include "notify.h"
 #include "queue.h"
@@ -35,27 +36,11 @@ static MemoryContext noted_context = NULL;
 static List *noted = NIL;		/* of int64 * */
 static List *ranges = NIL;		/* of int64[2] */
 static List *downloads = NIL;	/* of int64 * */
+static List *all_ended = NIL;	/* of int64 * */
 static bool announcing = true;
 
 /* The least id of live jobs of another cluster; 0 where more of them may come. */
 static JobId first_foreign = PG_INT64_MAX;
-static List *all_ended = NIL;	/* of int64 * */
-
-/*
- * A job whose row another transaction held, to be looked at again.  The
- * scheduler waits for no row, or else whoever holds one would hold up everybody.
- */
-typedef struct Held
-{
-	JobId		id;
-	TimestampTz due;			/* DT_NOEND: is being looked at */
-	int			wait_ms;
-	bool		lost;			/* its worker has gone: the rest tells why */
-	bool		requeue;
-	JobsFailure failure;
-} Held;
-
-static List *all_held = NIL;
 
 static void begin(void);
 static void commit(void);
@@ -74,10 +59,6 @@ static void check_waiting(JobId id);
 static char *why_not(JobId id, const Job *other);
 static void release(JobId id);
 static void settle_lost(JobId id, const JobsFailure *failure, bool requeue);
-static Held *find_held(JobId id);
-static Held *look_later(JobId id);
-static void forget_held(JobId id);
-static void note_due(void);
 static void unclaimed(JobId id, const JobsSlot *slot);
 
 /* ------------------------------------------------------------------------
@@ -194,7 +175,7 @@ jobs_books_look(void)
 {
 	ListCell   *cell;
 
-	note_due();
+	jobs_held_due(jobs_books_note);
 	while (noted != NIL || ranges != NIL || downloads != NIL || all_ended != NIL)
 	{
 		List	   *ended = all_ended;
@@ -216,7 +197,7 @@ jobs_books_look(void)
 			if (last == NULL || *last != *(int64 *) lfirst(cell))
 			{
 				look_one(*(int64 *) lfirst(cell));
-				forget_held(*(int64 *) lfirst(cell));
+				jobs_held_forget(*(int64 *) lfirst(cell));
 			}
 			last = lfirst(cell);
 		}
@@ -287,7 +268,7 @@ place(const Job *job)
 			{
 				JobsFailure lost = {.sqlstate = ERRCODE_CRASH_SHUTDOWN,
 				.message = "the server was restarted while the job was running"};
-				Held	   *held = find_held(job->id);
+				JobsHeld   *held = jobs_held_find(job->id);
 
 				if (held && held->lost)
 					settle_lost(job->id, &held->failure, held->requeue);
@@ -338,15 +319,6 @@ announce(const Job *job)
 		event.total = job->total;
 	}
 	jobs_notify_state(&event);
-}
-
-static int
-compare_ids(const ListCell *a, const ListCell *b)
-{
-	int64		x = *(int64 *) lfirst(a);
-	int64		y = *(int64 *) lfirst(b);
-
-	return x < y ? -1 : x > y ? 1 : 0;
 }
 
 static void
@@ -420,7 +392,7 @@ waits_no_more(JobId id, JobId ended)
 
 	jobs_store_remove_dependency(id, ended, &held);
 	if (held)
-		(void) look_later(id);
+		(void) jobs_held_again(id);
 	return !held && !jobs_store_has_dependencies(id);
 }
 
@@ -445,7 +417,7 @@ check_waiting(JobId id)
 
 			jobs_settle_unbegun(id, &failure, &held);
 			if (held)
-				(void) look_later(id);
+				(void) jobs_held_again(id);
 			else
 				noted = add_id(noted, id);
 			return;
@@ -476,7 +448,7 @@ release(JobId id)
 	Job		   *job = jobs_store_lock(id, JOBS_WAIT_SKIP, &held);
 
 	if (held)
-		(void) look_later(id);
+		(void) jobs_held_again(id);
 	if (job == NULL || job->state != JOB_WAITING)
 		return;
 	job->state = job->run_at > GetCurrentTimestamp() ? JOB_SCHEDULED : JOB_QUEUED;
@@ -546,16 +518,7 @@ settle_lost(JobId id, const JobsFailure *failure, bool requeue)
 
 	if (held)
 	{
-		Held	   *later = look_later(id);
-
-		if (!later->lost)
-		{
-			later->lost = true;
-			later->requeue = requeue;
-			later->failure = *failure;
-			if (failure->message)
-				later->failure.message = MemoryContextStrdup(noted_context, failure->message);
-		}
+		jobs_held_lost(jobs_held_again(id), failure, requeue);
 		return;
 	}
 	if (job != NULL && job->state == JOB_RUNNING)
@@ -582,89 +545,6 @@ settle_lost(JobId id, const JobsFailure *failure, bool requeue)
 		}
 	}
 	noted = add_id(noted, id);
-}
-
-/* ------------------------------------------------------------------------
- * Rows that somebody holds
- * ------------------------------------------------------------------------
- */
-
-static Held *
-find_held(JobId id)
-{
-	ListCell   *cell;
-
-	foreach(cell, all_held)
-	{
-		Held	   *held = lfirst(cell);
-
-		if (held->id == id)
-			return held;
-	}
-	return NULL;
-}
-
-/* Each time that the row is still held it is left alone for twice as long. */
-static Held *
-look_later(JobId id)
-{
-	Held	   *held = find_held(id);
-
-	if (held == NULL)
-	{
-		MemoryContext old = switch_to_noted();
-
-		held = palloc0(sizeof(Held));
-		held->id = id;
-		held->wait_ms = HELD_MS / 2;
-		all_held = lappend(all_held, held);
-		MemoryContextSwitchTo(old);
-	}
-	held->wait_ms = Min(held->wait_ms * 2, MAX_HELD_MS);
-	held->due = GetCurrentTimestamp() + held->wait_ms * INT64CONST(1000);
-	return held;
-}
-
-/* Of one that has been looked at, unless its row was held again. */
-static void
-forget_held(JobId id)
-{
-	Held	   *held = find_held(id);
-
-	if (held == NULL || held->due != DT_NOEND)
-		return;
-	all_held = list_delete_ptr(all_held, held);
-	if (held->failure.message)
-		pfree(unconstify(char *, held->failure.message));
-	pfree(held);
-}
-
-static void
-note_due(void)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	ListCell   *cell;
-
-	foreach(cell, all_held)
-	{
-		Held	   *held = lfirst(cell);
-
-		if (held->due > now)
-			continue;
-		held->due = DT_NOEND;
-		noted = add_id(noted, held->id);
-	}
-}
-
-TimestampTz
-jobs_books_next_look(void)
-{
-	TimestampTz next = DT_NOEND;
-	ListCell   *cell;
-
-	foreach(cell, all_held)
-		next = Min(next, ((Held *) lfirst(cell))->due);
-	return next;
 }
 
 /* ------------------------------------------------------------------------
