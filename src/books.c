@@ -12,6 +12,7 @@
 #include "books.h"
 #include "catalog/pg_subscription.h"
 #include "guc.h"
+#include "held.h"
 #include "miscadmin.h"
 #include "notify.h"
 #include "queue.h"
@@ -35,26 +36,11 @@ static MemoryContext noted_context = NULL;
 static List *noted = NIL;		/* of int64 * */
 static List *ranges = NIL;		/* of int64[2] */
 static List *downloads = NIL;	/* of int64 * */
+static List *all_ended = NIL;	/* of int64 * */
 static bool announcing = true;
 
 /* The least id of live jobs of another cluster; 0 where more of them may come. */
 static JobId first_foreign = PG_INT64_MAX;
-
-/*
- * A job whose row another transaction held, to be looked at again.  The
- * scheduler waits for no row, or else whoever holds one would hold up everybody.
- */
-typedef struct Held
-{
-	JobId		id;
-	TimestampTz due;			/* DT_NOEND: is being looked at */
-	int			wait_ms;
-	bool		lost;			/* its worker has gone: the rest tells why */
-	bool		requeue;
-	JobsFailure failure;
-} Held;
-
-static List *all_held = NIL;
 
 static void begin(void);
 static void commit(void);
@@ -65,6 +51,7 @@ static void place(const Job *job);
 static bool in_a_slot(JobId id, int *slotno);
 static void announce(const Job *job);
 static void gone(JobId id);
+static bool waits_no_more(JobId id, JobId ended);
 static int	compare_ids(const ListCell *a, const ListCell *b);
 static void look_one(JobId id);
 static void look_range(JobId lo, JobId hi);
@@ -72,10 +59,6 @@ static void check_waiting(JobId id);
 static char *why_not(JobId id, const Job *other);
 static void release(JobId id);
 static void settle_lost(JobId id, const JobsFailure *failure, bool requeue);
-static Held *find_held(JobId id);
-static Held *look_later(JobId id);
-static void forget_held(JobId id);
-static void note_due(void);
 static void unclaimed(JobId id, const JobsSlot *slot);
 
 /* ------------------------------------------------------------------------
@@ -131,7 +114,7 @@ void
 jobs_books_ended(JobId id)
 {
 	if (jobs_queue_num_waiting() > 0)
-		gone(id);
+		all_ended = add_id(all_ended, id);
 }
 
 static void
@@ -192,16 +175,19 @@ jobs_books_look(void)
 {
 	ListCell   *cell;
 
-	note_due();
-	while (noted != NIL || ranges != NIL || downloads != NIL)
+	jobs_held_due(jobs_books_note);
+	while (noted != NIL || ranges != NIL || downloads != NIL || all_ended != NIL)
 	{
+		List	   *ended = all_ended;
 		List	   *ids = noted;
 		List	   *bounds = ranges;
 		List	   *files = downloads;
 		int64	   *last = NULL;
 
-		noted = ranges = downloads = NIL;
+		noted = ranges = downloads = all_ended = NIL;
 		begin();
+		foreach(cell, ended)
+			gone(*(int64 *) lfirst(cell));
 		for (int i = 0; i < list_length(bounds); i += 2)
 			look_range(*(int64 *) list_nth(bounds, i), *(int64 *) list_nth(bounds, i + 1));
 		/* One that was noted twice has changed twice, and is told of once. */
@@ -211,13 +197,14 @@ jobs_books_look(void)
 			if (last == NULL || *last != *(int64 *) lfirst(cell))
 			{
 				look_one(*(int64 *) lfirst(cell));
-				forget_held(*(int64 *) lfirst(cell));
+				jobs_held_forget(*(int64 *) lfirst(cell));
 			}
 			last = lfirst(cell);
 		}
 		foreach(cell, files)
 			jobs_store_count_downloads(*(int64 *) lfirst(cell), 1);
 		commit();
+		list_free_deep(ended);
 		list_free_deep(ids);
 		list_free_deep(bounds);
 		list_free_deep(files);
@@ -281,7 +268,7 @@ place(const Job *job)
 			{
 				JobsFailure lost = {.sqlstate = ERRCODE_CRASH_SHUTDOWN,
 				.message = "the server was restarted while the job was running"};
-				Held	   *held = find_held(job->id);
+				JobsHeld   *held = jobs_held_find(job->id);
 
 				if (held && held->lost)
 					settle_lost(job->id, &held->failure, held->requeue);
@@ -377,17 +364,36 @@ look_range(JobId lo, JobId hi)
 static void
 gone(JobId id)
 {
-	bool		own_transaction = !IsTransactionState();
-	List	   *dependants;
+	List	   *dependants = jobs_store_dependants(id);
 	ListCell   *cell;
 
-	if (own_transaction)
-		begin();
-	dependants = jobs_store_dependants(id);
-	foreach(cell, dependants)
-		noted = add_id(noted, *(int64 *) lfirst(cell));
-	if (own_transaction)
-		commit();
+	if (dependants != NIL)
+	{
+		bool		own;
+		Job		   *job = jobs_store_find(id, &own);
+		bool		well = why_not(id, job) == NULL && job_state_is_final(job->state);
+
+		foreach(cell, dependants)
+		{
+			if (!well || waits_no_more(*(int64 *) lfirst(cell), id))
+				noted = add_id(noted, *(int64 *) lfirst(cell));
+		}
+	}
+}
+
+/*
+ * A job need not wait for another that has ended well.  To be looked at it has
+ * to wait for nothing else: one that waits for thousands is much to read.
+ */
+static bool
+waits_no_more(JobId id, JobId ended)
+{
+	bool		held;
+
+	jobs_store_remove_dependency(id, ended, &held);
+	if (held)
+		(void) jobs_held_again(id);
+	return !held && !jobs_store_has_dependencies(id);
 }
 
 /* Whether what a job waits for has ended: then it goes on, or is cancelled. */
@@ -411,7 +417,7 @@ check_waiting(JobId id)
 
 			jobs_settle_unbegun(id, &failure, &held);
 			if (held)
-				(void) look_later(id);
+				(void) jobs_held_again(id);
 			else
 				noted = add_id(noted, id);
 			return;
@@ -442,7 +448,7 @@ release(JobId id)
 	Job		   *job = jobs_store_lock(id, JOBS_WAIT_SKIP, &held);
 
 	if (held)
-		(void) look_later(id);
+		(void) jobs_held_again(id);
 	if (job == NULL || job->state != JOB_WAITING)
 		return;
 	job->state = job->run_at > GetCurrentTimestamp() ? JOB_SCHEDULED : JOB_QUEUED;
@@ -512,16 +518,7 @@ settle_lost(JobId id, const JobsFailure *failure, bool requeue)
 
 	if (held)
 	{
-		Held	   *later = look_later(id);
-
-		if (!later->lost)
-		{
-			later->lost = true;
-			later->requeue = requeue;
-			later->failure = *failure;
-			if (failure->message)
-				later->failure.message = MemoryContextStrdup(noted_context, failure->message);
-		}
+		jobs_held_lost(jobs_held_again(id), failure, requeue);
 		return;
 	}
 	if (job != NULL && job->state == JOB_RUNNING)
@@ -548,89 +545,6 @@ settle_lost(JobId id, const JobsFailure *failure, bool requeue)
 		}
 	}
 	noted = add_id(noted, id);
-}
-
-/* ------------------------------------------------------------------------
- * Rows that somebody holds
- * ------------------------------------------------------------------------
- */
-
-static Held *
-find_held(JobId id)
-{
-	ListCell   *cell;
-
-	foreach(cell, all_held)
-	{
-		Held	   *held = lfirst(cell);
-
-		if (held->id == id)
-			return held;
-	}
-	return NULL;
-}
-
-/* Each time that the row is still held it is left alone for twice as long. */
-static Held *
-look_later(JobId id)
-{
-	Held	   *held = find_held(id);
-
-	if (held == NULL)
-	{
-		MemoryContext old = switch_to_noted();
-
-		held = palloc0(sizeof(Held));
-		held->id = id;
-		held->wait_ms = HELD_MS / 2;
-		all_held = lappend(all_held, held);
-		MemoryContextSwitchTo(old);
-	}
-	held->wait_ms = Min(held->wait_ms * 2, MAX_HELD_MS);
-	held->due = GetCurrentTimestamp() + held->wait_ms * INT64CONST(1000);
-	return held;
-}
-
-/* Of one that has been looked at, unless its row was held again. */
-static void
-forget_held(JobId id)
-{
-	Held	   *held = find_held(id);
-
-	if (held == NULL || held->due != DT_NOEND)
-		return;
-	all_held = list_delete_ptr(all_held, held);
-	if (held->failure.message)
-		pfree(unconstify(char *, held->failure.message));
-	pfree(held);
-}
-
-static void
-note_due(void)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	ListCell   *cell;
-
-	foreach(cell, all_held)
-	{
-		Held	   *held = lfirst(cell);
-
-		if (held->due > now)
-			continue;
-		held->due = DT_NOEND;
-		noted = add_id(noted, held->id);
-	}
-}
-
-TimestampTz
-jobs_books_next_look(void)
-{
-	TimestampTz next = DT_NOEND;
-	ListCell   *cell;
-
-	foreach(cell, all_held)
-		next = Min(next, ((Held *) lfirst(cell))->due);
-	return next;
 }
 
 /* ------------------------------------------------------------------------

@@ -38,12 +38,8 @@ extern void jobs_books_ended(JobId id);
 /* Reads the paused queues anew. */
 extern void jobs_books_read_paused(void);
 
-/*
- * Looks at all that was noted.  A job whose row another transaction holds is
- * noted again later: next_look tells when the next one is due, or DT_NOEND.
- */
+/* Looks at all that was noted, and at what held.h has due. */
 extern void jobs_books_look(void);
-extern TimestampTz jobs_books_next_look(void);
 
 /*
  * Settles what a worker that is gone has left in its slot.  With requeue, at a

@@ -18,6 +18,7 @@
 #include "compat.h"
 #include "dispatch.h"
 #include "guc.h"
+#include "held.h"
 #include "miscadmin.h"
 #include "notify.h"
 #include "pgstat.h"
@@ -442,7 +443,7 @@ run_round(void)
 	if (now >= retain_at)
 		retain_at = jobs_books_retain(now);
 	next = Min(next, retain_at);
-	next = Min(next, Min(jobs_queue_next_due(), jobs_books_next_look()));
+	next = Min(next, Min(jobs_queue_next_due(), jobs_held_next()));
 
 	/* Under load one look serves many events. */
 	db->cooling = events > 4;
@@ -569,7 +570,7 @@ may_leave(TimestampTz now, TimestampTz *when)
 	}
 	if (jobs_has_slots(MyDatabaseId) || jobs_notify_pending() ||
 		(jobs_enabled && jobs_queue_any_ready()) ||
-		Min(Min(jobs_queue_next_due(), retain_at), jobs_books_next_look()) < now + stay)
+		Min(Min(jobs_queue_next_due(), retain_at), jobs_held_next()) < now + stay)
 	{
 		busy_at = now;
 		return false;

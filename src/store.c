@@ -533,6 +533,42 @@ jobs_store_remove_dependencies(JobId id)
 	jobs_rel_close(&dependency);
 }
 
+void
+jobs_store_remove_dependency(JobId id, JobId after, bool *held)
+{
+	JobsRel		dependency;
+	JobsRelScan scan;
+	ScanKeyData keys[2];
+
+	*held = false;
+	jobs_rel_open(&dependency, REL_DEPENDENCY, RowExclusiveLock);
+	jobs_key_int8(&keys[0], 1, id);
+	jobs_key_int8(&keys[1], 2, after);
+	jobs_rel_scan(&scan, &dependency, "dependency_pkey", keys, 2, jobs_rel_snapshot());
+	if (jobs_rel_next(&scan) && jobs_rel_lock(&dependency, JOBS_WAIT_SKIP, held))
+		jobs_rel_delete(&dependency);
+	jobs_rel_scan_end(&scan);
+	jobs_rel_close(&dependency);
+}
+
+/* From the end, because the first ones are usually the first to go. */
+bool
+jobs_store_has_dependencies(JobId id)
+{
+	JobsRel		dependency;
+	JobsRelScan scan;
+	ScanKeyData key;
+	bool		found;
+
+	jobs_rel_open(&dependency, REL_DEPENDENCY, AccessShareLock);
+	jobs_key_int8(&key, 1, id);
+	jobs_rel_scan(&scan, &dependency, "dependency_pkey", &key, 1, jobs_rel_snapshot());
+	found = index_getnext_slot(scan.scan, BackwardScanDirection, dependency.slot);
+	jobs_rel_scan_end(&scan);
+	jobs_rel_close(&dependency);
+	return found;
+}
+
 /* ------------------------------------------------------------------------
  * Paused queues
  * ------------------------------------------------------------------------

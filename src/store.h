@@ -112,6 +112,13 @@ extern List *jobs_store_dependants(JobId after);	/* of int64 * */
 extern void jobs_store_add_dependency(JobId id, JobId after);
 extern void jobs_store_remove_dependencies(JobId id);
 
+/*
+ * Removes one, if nobody holds it (*held is then true); and whether a job has
+ * any left.
+ */
+extern void jobs_store_remove_dependency(JobId id, JobId after, bool *held);
+extern bool jobs_store_has_dependencies(JobId id);
+
 /* Paused queues. */
 extern bool jobs_store_pause(const char *queue, Oid owner, const char *tenant);
 extern bool jobs_store_resume(const char *queue, Oid owner, const char *tenant);

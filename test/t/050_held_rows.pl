@@ -134,6 +134,30 @@ for my $i (1 .. 25)
 ok($node->poll(q{SELECT count(*) = 75 FROM effect}), 'no job is forgotten between two sessions')
   or diag $node->sql(q{SELECT id, state, waiting_for FROM jobs.job WHERE state NOT IN ('succeeded', 'failed')});
 
+# A job that waits for very many others, which end one after the other.
+as('mallory', q{SELECT jobs.pause('many')});
+is(as('mallory', q{SELECT count(jobs.run('SELECT 1', queue => 'many')) FROM generate_series(1, 5000)}), '5000', 'many jobs');
+my $last = as('mallory', q{SELECT jobs.run('SELECT 1', after => (SELECT array_agg(id) FROM jobs.job WHERE queue = 'many'))});
+as('mallory', q{SELECT jobs.resume('many')});
+for my $i (1 .. 3)
+{
+	my $id = as('bob', q{SELECT jobs.run('SELECT 1')});
+
+	is(as('bob', "SELECT jobs.wait($id, '1 s')"), 'succeeded', 'bob is served while they end');
+}
+is($node->wait_job($last), 'succeeded', 'and so is who waits for all of them');
+is($node->sql('SELECT count(*) FROM jobs.dependency'), '0', 'nothing is left of that');
+
+# One of them fails.
+as('mallory', q{SELECT jobs.pause('many')});
+is( as('mallory', q{SELECT count(jobs.run(CASE i WHEN 500 THEN 'SELECT 1 / 0' ELSE 'SELECT 1' END, queue => 'many', title => i::text)) FROM generate_series(1, 1000) i}),
+	'1000', 'some jobs');
+$last = as('mallory', q{SELECT jobs.run('SELECT 1', after => (SELECT array_agg(id) FROM jobs.job WHERE queue = 'many' AND state NOT IN ('succeeded', 'failed')))});
+as('mallory', q{SELECT jobs.resume('many')});
+is($node->wait_job($last), 'cancelled', 'who waits for one that fails is cancelled');
+is($node->job($last, 'error_message'), 'the job "500" that it waited for has failed', 'and says why');
+is($node->sql('SELECT count(*) FROM jobs.dependency'), '0', 'nothing is left of that');
+
 $_->quit for $mallory, $holder, $admin;
 $node->log_ok;
 $node->stop;
