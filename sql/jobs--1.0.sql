@@ -58,7 +58,7 @@ CREATE TABLE jobs.live (
     options        jsonb,
     settings       text[],              -- captured at submission, name=value
     notify         jsonb,
-    origin         bigint NOT NULL      -- system identifier of the cluster it belongs to
+    origin         bigint NOT NULL      -- of the cluster and database it belongs to
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 CREATE UNIQUE INDEX live_unique_key ON jobs.live (owner, tenant, unique_key) WHERE unique_key IS NOT NULL;
 ALTER TABLE jobs.live ENABLE ROW LEVEL SECURITY;

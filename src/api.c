@@ -191,7 +191,7 @@ new_job(FunctionCallInfo fcinfo, int first, JobKind kind)
 	job->round = 1;
 	job->processed = job->total = job->succeeded = job->failed = job->skipped = job->warnings = -1;
 	job->settings = captured_settings();
-	job->origin = (int64) GetSystemIdentifier();
+	job->origin = jobs_origin();
 	return job;
 }
 

@@ -235,7 +235,7 @@ place(const Job *job)
 	int			slotno;
 
 	/* Of another cluster, whose tables are replicated or were copied to here. */
-	if (job->origin != (int64) GetSystemIdentifier())
+	if (job->origin != jobs_origin())
 	{
 		first_foreign = Min(first_foreign, job->id);
 		return;

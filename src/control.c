@@ -229,7 +229,7 @@ jobs_retry(PG_FUNCTION_ARGS)
 	job->error_code = job->error_message = job->error_detail = job->error_hint = NULL;
 	job->result = NULL;
 	/* Also where the row came here with a copy or an upgrade of its server. */
-	job->origin = (int64) GetSystemIdentifier();
+	job->origin = jobs_origin();
 	jobs_store_remove_dependencies(id);
 	jobs_store_revive(job, old);
 	jobs_note_job(id);

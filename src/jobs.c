@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
+#include "common/hashfn.h"
 #include "encode.h"
 #include "fmgr.h"
 #include "guc.h"
@@ -45,6 +47,12 @@ _PG_init(void)
 	jobs_hooks_init();
 	jobs_launcher_register();
 	jobs_encode_init();
+}
+
+int64
+jobs_origin(void)
+{
+	return (int64) hash_combine64(GetSystemIdentifier(), MyDatabaseId);
 }
 
 JobKind

@@ -95,12 +95,18 @@ typedef struct Job
 	Jsonb	   *options;
 	ArrayType  *settings;		/* text[] of name=value */
 	Jsonb	   *notify;
-	int64		origin;			/* system identifier of the cluster */
+	int64		origin;			/* jobs_origin() at submission */
 } Job;
 
 /* Words used in the tables, the views and the notifications. */
 extern const char *const job_kind_names[JOB_NUM_KINDS];
 extern const char *const job_state_names[JOB_NUM_STATES];
+
+/*
+ * Of the cluster and the database in which a job was submitted: copies of either
+ * carry its row along and must not run it.
+ */
+extern int64 jobs_origin(void);
 
 extern JobKind job_kind_from_name(const char *name);
 extern JobState job_state_from_name(const char *name);

@@ -281,7 +281,7 @@ can_run(const Job *job)
 	return (job->state == JOB_QUEUED ||
 			(job->state == JOB_SCHEDULED && job->run_at <= GetCurrentTimestamp())) &&
 		job->owner == jobs_my_slot->owner &&
-		job->origin == (int64) GetSystemIdentifier();
+		job->origin == jobs_origin();
 }
 
 /* People leave while their jobs wait. */

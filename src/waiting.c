@@ -202,7 +202,7 @@ queued_for(Outlook *look, const Job *job, bool *turn)
 	ListCell   *cell;
 	Running    *running;
 
-	if (job->origin != (int64) GetSystemIdentifier())
+	if (job->origin != jobs_origin())
 		return pstrdup("the server that it was submitted to, of which this is a copy");
 	if (RecoveryInProgress())
 		return pstrdup("the primary server");

@@ -160,6 +160,23 @@ quick('CREATE DATABASE t6');
 run_something('t1');
 quick("DROP DATABASE t$_") foreach 1 .. 6;
 
+# A copy of a database does not run the jobs that it carries along.
+$node->sql('CREATE DATABASE original');
+$node->sql('CREATE TABLE effect (of text)', 'original');
+$node->sql("SELECT jobs.pause('default')", 'original');
+my $queued = $node->sql("SELECT jobs.run('INSERT INTO effect VALUES (current_database())')", 'original');
+quick('CREATE DATABASE copy TEMPLATE original');
+for my $dbname ('copy', 'original')
+{
+	$node->sql("SELECT jobs.resume('default')", $dbname);
+}
+is($node->wait_job($queued, 'original'), 'succeeded', 'a job that was queued runs in the original');
+my $later = $node->sql("SELECT jobs.run('SELECT 1', priority => -1)", 'copy');
+is($node->wait_job($later, 'copy'), 'succeeded', 'and one of its own in the copy');
+is($node->sql("SELECT state, waiting_for FROM jobs.job WHERE id = $queued", 'copy'),
+	'queued|the server that it was submitted to, of which this is a copy', 'but not the one that was copied');
+is($node->sql('SELECT count(*) FROM effect', 'copy'), '0', 'which has no effect there');
+
 $node->log_ok;
 unlike($node->log_since(0), qr/FATAL:  (?!terminating)/, 'and no process failed to connect');
 $node->stop;
