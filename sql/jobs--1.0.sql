@@ -148,11 +148,11 @@ AS 'MODULE_PATHNAME', 'jobs_visible' LANGUAGE C STABLE STRICT PARALLEL SAFE COST
 COMMENT ON FUNCTION jobs._visible(oid, text) IS 'internal: whether the caller may see a job of that owner and tenant';
 
 CREATE FUNCTION jobs._recent_floor() RETURNS bigint
-AS 'MODULE_PATHNAME', 'jobs_recent_floor' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1;
+AS 'MODULE_PATHNAME', 'jobs_recent_floor' LANGUAGE C STABLE PARALLEL RESTRICTED COST 100;
 COMMENT ON FUNCTION jobs._recent_floor() IS 'internal: no job that ended within the last hour has an id below this';
 
 CREATE FUNCTION jobs._live_floor() RETURNS bigint
-AS 'MODULE_PATHNAME', 'jobs_live_floor' LANGUAGE C STABLE PARALLEL RESTRICTED COST 1;
+AS 'MODULE_PATHNAME', 'jobs_live_floor' LANGUAGE C STABLE PARALLEL RESTRICTED COST 100;
 COMMENT ON FUNCTION jobs._live_floor() IS 'internal: no live job has an id below this';
 
 CREATE FUNCTION jobs._waiting(id bigint, state text, queue text, owner oid, tenant text, run_at timestamptz,
@@ -294,7 +294,8 @@ CREATE VIEW jobs._recent WITH (security_barrier) AS
 SELECT * FROM jobs.history h
  WHERE jobs._visible(h.owner, h.tenant)
    AND h.id OPERATOR(pg_catalog.>=) jobs._recent_floor()
-   AND (pg_catalog.now() OPERATOR(pg_catalog.-) h.finished_at) OPERATOR(pg_catalog.<) '1 hour'::interval;
+   AND (pg_catalog.now() OPERATOR(pg_catalog.-) h.finished_at) OPERATOR(pg_catalog.<) '1 hour'::interval
+ ORDER BY h.id DESC;
 COMMENT ON VIEW jobs._recent IS 'internal: the jobs that ended within the last hour and that the reader may see';
 REVOKE ALL ON jobs._recent FROM PUBLIC;
 
