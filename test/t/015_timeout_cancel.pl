@@ -20,6 +20,7 @@ CONF
 $node->sql(q{CREATE TABLE effect (job int);
 	CREATE TABLE numbers AS SELECT g AS n, md5(g::text) AS t FROM generate_series(1, 100000) g;
 	CREATE TABLE locked ();
+	GRANT SELECT ON locked TO PUBLIC;
 	CREATE FUNCTION later() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(600); RETURN NULL; END $$;
 	CREATE TABLE deferred (job int);
 	CREATE CONSTRAINT TRIGGER later AFTER INSERT ON deferred DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION later();
@@ -120,8 +121,7 @@ $node->sql(q{SELECT jobs.resume('night')});
 is($node->wait_job($job), 'succeeded', 'does not run out of time by that');
 
 # What a session of the role would be subject to.
-$node->sql(q{CREATE ROLE hasty LOGIN; ALTER ROLE hasty SET statement_timeout = '100ms'; ALTER ROLE hasty SET lock_timeout = '60ms';
-	GRANT SELECT ON locked TO hasty});
+$node->sql(q{CREATE ROLE hasty LOGIN; ALTER ROLE hasty SET statement_timeout = '100ms'; ALTER ROLE hasty SET lock_timeout = '60ms'});
 for my $case (
 	[ 'SELECT pg_sleep(600)', '57014|canceling statement due to statement timeout' ],
 	[ 'SELECT * FROM locked', '55P03|canceling statement due to lock timeout' ])
