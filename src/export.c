@@ -328,6 +328,7 @@ run_here(const Job *job, const Request *request, Query *query, TupleDesc columns
 		request->format->flush(output->file);
 	jobs_ExecutorRun(desc, ForwardScanDirection, 0);
 	ExecutorFinish(desc);
+	output->scan = NULL;		/* it goes with the executor's memory */
 	ExecutorEnd(desc);
 	FreeQueryDesc(desc);
 }
