@@ -327,6 +327,7 @@ run_here(const Job *job, const Request *request, Query *query, TupleDesc columns
 	if (plan.encoded)
 		request->format->flush(output->file);
 	jobs_ExecutorRun(desc, ForwardScanDirection, 0);
+	output->scan = NULL;
 	ExecutorFinish(desc);
 	ExecutorEnd(desc);
 	FreeQueryDesc(desc);
