@@ -106,7 +106,8 @@ static Jsonb *export_result(const char *filename, int64 rows, int64 bytes, const
 static const JobsFormat *const formats[] = {
 	&jobs_csv_format,
 	&jobs_jsonl_format,
-	&jobs_xlsx_format
+	&jobs_xlsx_format,
+	&jobs_pdf_format
 };
 
 const JobsFormat *
