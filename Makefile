@@ -54,7 +54,7 @@ dist:
 # wants them.
 typedefs:
 	@$(MAKE) --no-print-directory all
-	@objdump -W src/*.o | awk '/\(DW_TAG_/ { t = ($$0 ~ /DW_TAG_typedef/) } t && /DW_AT_name/ { print $$NF; t = 0 }' \
+	@objdump -W src/*.o src/*/*.o | awk '/\(DW_TAG_/ { t = ($$0 ~ /DW_TAG_typedef/) } t && /DW_AT_name/ { print $$NF; t = 0 }' \
 	    | grep -x '[A-Za-z_][A-Za-z0-9_]*' | LC_ALL=C sort -u > typedefs.list
 
 # pgindent and pg_bsd_indent come with PostgreSQL's source: src/tools/.
@@ -105,6 +105,13 @@ SIDE_MODULES += jobs_remote
 SIDE_OBJS_jobs_remote = $(patsubst %.c,%.o,$(sort $(wildcard src/remote/*.c)))
 SIDE_LIBS_jobs_remote = -L$(shell $(PG_CONFIG) --libdir) -lpq
 src/remote/%.o: override CPPFLAGS += -I$(shell $(PG_CONFIG) --includedir)
+endif
+PDF_PACKAGES = pangocairo cairo-pdf fontconfig
+ifeq ($(shell pkg-config --exists $(PDF_PACKAGES) 2>/dev/null && echo yes),yes)
+SIDE_MODULES += jobs_pdf
+SIDE_OBJS_jobs_pdf = $(patsubst %.c,%.o,$(sort $(wildcard src/pdf/*.c)))
+SIDE_LIBS_jobs_pdf = $(shell pkg-config --libs $(PDF_PACKAGES))
+src/pdf/%.o: override CPPFLAGS += $(shell pkg-config --cflags $(PDF_PACKAGES))
 endif
 SIDE_OBJS = $(foreach m,$(SIDE_MODULES),$(SIDE_OBJS_$(m)))
 
@@ -167,7 +174,7 @@ install-side: $(SIDE_FILES) installdirs
 uninstall: uninstall-side
 .PHONY: uninstall-side
 uninstall-side:
-	rm -f $(foreach m,jobs_xlsx jobs_remote,'$(DESTDIR)$(pkglibdir)/$m$(DLSUFFIX)')
+	rm -f $(foreach m,jobs_pdf jobs_xlsx jobs_remote,'$(DESTDIR)$(pkglibdir)/$m$(DLSUFFIX)')
 
 endif
 endif

@@ -67,6 +67,7 @@ typedef struct Output
 	JobsGzip   *gzip;			/* or NULL */
 	JobsArtifact *artifact;
 	int64		rows;
+	bool		finishing;		/* there are no more */
 	BlockNumber nblocks;		/* of the one table that is read, else 0 */
 	bool		by_place;		/* rows come with the place of the first */
 	SeqScanState *scan;			/* or the scan knows where it is */
@@ -80,9 +81,10 @@ static Request *read_request(Jsonb *options);
 static char *request_text(Jsonb *options, const char *key);
 static void execute(const Job *job, const Request *request, Output *output);
 static void run_here(const Job *job, const Request *request, Query *query, TupleDesc columns,
-					 const JobsFormatFile *file, Output *output);
+					 JobsFormatFile *file, Output *output);
 static void source_row(void *arg, TupleTableSlot *slot);
-static QueryDesc *start_query(const Job *job, const JobsExportPlan *plan, Output *output);
+static QueryDesc *start_query(const Job *job, const JobsExportPlan *plan, Output *output,
+							  JobsFormatFile *file);
 
 static bool count_is_cheap(const JobsExportPlan *plan);
 static int64 count_rows(const Job *job, PlannedStmt *plan);
@@ -104,7 +106,8 @@ static Jsonb *export_result(const char *filename, int64 rows, int64 bytes, const
 static const JobsFormat *const formats[] = {
 	&jobs_csv_format,
 	&jobs_jsonl_format,
-	&jobs_xlsx_format
+	&jobs_xlsx_format,
+	&jobs_pdf_format
 };
 
 const JobsFormat *
@@ -231,7 +234,6 @@ jobs_export_run(Job *job)
 	jobs_stop_statement_timeout();
 	job->processed = job->total = output->rows;
 
-	jobs_progress_phase("finishing");
 	bytes = jobs_artifact_bytes(output->artifact);
 	media_type = request->options->gzip ? "application/gzip" : request->format->media_type(request->options);
 	sha256 = jobs_artifact_end(output->artifact, request->filename, request->format->name, media_type,
@@ -306,6 +308,9 @@ execute(const Job *job, const Request *request, Output *output)
 		run_here(job, request, query, columns, &file, output);
 	AtEOXact_GUC(true, level);
 
+	/* Some formats have all their work before them. */
+	jobs_progress_phase("finishing");
+	output->finishing = true;
 	request->format->end(output->file);
 	if (output->gzip)
 		jobs_gzip_end(output->gzip);
@@ -314,7 +319,7 @@ execute(const Job *job, const Request *request, Output *output)
 
 static void
 run_here(const Job *job, const Request *request, Query *query, TupleDesc columns,
-		 const JobsFormatFile *file, Output *output)
+		 JobsFormatFile *file, Output *output)
 {
 	char	   *options = JsonbToCString(NULL, &request->json->root, VARSIZE(request->json));
 	JobsExportPlan plan = jobs_plan_export(query, job->command, request->format, options);
@@ -322,11 +327,12 @@ run_here(const Job *job, const Request *request, Query *query, TupleDesc columns
 
 	output->encoded = plan.encoded;
 	output->receiver.receiveSlot = plan.encoded ? output_lines : output_row;
-	desc = start_query(job, &plan, output);
+	desc = start_query(job, &plan, output, file);
 	output->file = request->format->begin(request->options, columns, file, write_bytes, output);
 	if (plan.encoded)
 		request->format->flush(output->file);
 	jobs_ExecutorRun(desc, ForwardScanDirection, 0);
+	output->scan = NULL;
 	ExecutorFinish(desc);
 	output->scan = NULL;		/* it goes with the executor's memory */
 	ExecutorEnd(desc);
@@ -340,7 +346,7 @@ source_row(void *arg, TupleTableSlot *slot)
 }
 
 static QueryDesc *
-start_query(const Job *job, const JobsExportPlan *plan, Output *output)
+start_query(const Job *job, const JobsExportPlan *plan, Output *output, JobsFormatFile *file)
 {
 	QueryDesc  *desc = CreateQueryDesc(plan->plan, job->command, GetActiveSnapshot(), InvalidSnapshot,
 									   &output->receiver, NULL, NULL, 0);
@@ -349,7 +355,8 @@ start_query(const Job *job, const JobsExportPlan *plan, Output *output)
 	if (count_is_cheap(plan))
 	{
 		jobs_progress_phase("counting");
-		jobs_progress_total(count_rows(job, plan->plan), false);
+		file->rows = count_rows(job, plan->plan);
+		jobs_progress_total(file->rows, false);
 	}
 	else
 		jobs_progress_total(rows < MAX_ESTIMATE ? (int64) rows : -1, true);
@@ -504,6 +511,8 @@ write_bytes(void *arg, const char *data, Size len)
 		jobs_gzip_write(output->gzip, data, len);
 	else
 		jobs_artifact_write(output->artifact, data, len);
+	if (output->finishing)
+		show_progress(output);
 }
 
 static void

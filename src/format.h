@@ -80,5 +80,6 @@ extern const JobsFormat *jobs_format(const char *name);
 extern const JobsFormat jobs_csv_format;
 extern const JobsFormat jobs_jsonl_format;
 extern const JobsFormat jobs_xlsx_format;
+extern const JobsFormat jobs_pdf_format;
 
 #endif							/* JOBS_FORMAT_H */

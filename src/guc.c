@@ -32,6 +32,7 @@ int			jobs_max_export_workers = 4;
 int			jobs_max_running_per_role = 0;
 int			jobs_max_timeout = 0;
 int			jobs_max_workers = 4;
+int			jobs_pdf_max_rows = 100000;
 int			jobs_progress_interval = 500;
 int			jobs_retry_delay = 1000;
 char	   *jobs_tenant = NULL;
@@ -113,6 +114,9 @@ define_administrators_settings(void)
 							   "A comma-separated list of names.",
 							   &jobs_capture_settings, "search_path, DateStyle, IntervalStyle, TimeZone",
 							   PGC_SUSET, GUC_LIST_INPUT, check_list, NULL, NULL);
+	DefineCustomIntVariable("jobs.pdf_max_rows", "Rows that a PDF file may have.",
+							"Nobody reads more on paper, and drawing them takes long.",
+							&jobs_pdf_max_rows, 100000, 1, INT_MAX, PGC_SUSET, 0, NULL, NULL, NULL);
 	define_time("jobs.progress_interval", "The shortest time between two progress notifications of a job.",
 				NULL, &jobs_progress_interval, 10, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
 	define_time("jobs.worker_idle_timeout", "How long a worker without work stays.",

@@ -372,7 +372,9 @@ check_valgrind()
 print_coverage()
 {
 	jobs_as mkdir "$WORK/coverage"
-	jobs_as env -C "$WORK/src" sh -c 'gcov --preserve-paths --object-directory src src/*.c 2>/dev/null
+	jobs_as env -C "$WORK/src" sh -c 'for dir in src src/*/; do
+			gcov --preserve-paths --object-directory "$dir" "${dir%/}"/*.c 2>/dev/null
+		done
 		mv -- *.gcov "$1"' sh "$WORK/coverage" |
 		awk -F "[':% ]+" '
 			/^File /			{ file = $2 ~ /^src\/.*\.c$/ ? $2 : "" }

@@ -85,6 +85,12 @@ jobs_find_pg()
 	return 1
 }
 
+# Whether there is a font that has a character, by its hexadecimal number.
+jobs_font()
+{
+	fc-list ":charset=$1" family 2>/dev/null | grep -q .
+}
+
 # Prints the packages that are missing, one word each; "postgresql" stands for
 # a server and its headers.
 jobs_missing()
@@ -100,7 +106,13 @@ jobs_missing()
 	else
 		echo gcc libc6-dev zlib1g-dev libcsv-dev libpq-dev libxlsxwriter-dev
 	fi
+	# For PDF files: what draws them, fonts for many scripts, and what reads them back.
 	command -v pkg-config >/dev/null || echo pkg-config
+	pkg-config --exists pangocairo cairo-pdf fontconfig 2>/dev/null || echo libpango1.0-dev
+	jobs_font 928 || echo fonts-dejavu-core fonts-noto-core
+	jobs_font 6f22 || echo fonts-droid-fallback
+	jobs_font 1f600 || echo fonts-noto-color-emoji
+	command -v pdftotext >/dev/null || echo poppler-utils
 	command -v prove >/dev/null || echo perl
 	perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
 	/usr/bin/python3 -c 'import openpyxl' 2>/dev/null || echo python3-openpyxl
