@@ -137,7 +137,7 @@ SELECT sec.holds('P15', 'no cast is called', NOT EXISTS (SELECT FROM sec.struck)
 CREATE TABLE many AS SELECT i FROM generate_series(1, 20000) i;
 CREATE FUNCTION who() RETURNS text LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 BEGIN
-    RETURN concat_ws(' ', current_user, current_setting('role'), current_setting('transaction_read_only'),
+    RETURN concat_ws(' ', current_user, current_setting('role'),
                      current_setting('sec.owner'), has_table_privilege('pg_authid', 'SELECT'));
 END $$;
 CREATE FUNCTION process() RETURNS integer LANGUAGE plpgsql STABLE PARALLEL SAFE AS 'BEGIN RETURN pg_backend_pid(); END';
@@ -155,7 +155,7 @@ SET search_path = evil, public;
 SELECT jobs.export('SELECT DISTINCT who(), process() <> (SELECT pg_backend_pid()) AS parallel FROM many', options => '{"header": false}') AS id \gset
 SELECT sec.ended(:id);
 SELECT 'P50 parallel workers of an export are: ' || sec.content(:id);
-SELECT jobs.run($j$DO $x$ BEGIN ASSERT (SELECT bool_and(who() LIKE 'regress\_jobs\_team none off %f') FROM many); END $x$$j$) AS id \gset
+SELECT jobs.run($j$DO $x$ BEGIN ASSERT (SELECT bool_and(who() LIKE 'regress\_jobs\_team none %f') FROM many); END $x$$j$) AS id \gset
 SELECT 'P50 and of a run: ' || sec.ended(:id);
 RESET SESSION AUTHORIZATION;
 ALTER ROLE regress_jobs_team RESET ALL;
