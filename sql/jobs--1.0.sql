@@ -276,23 +276,27 @@ COMMENT ON FUNCTION jobs.unshare(bigint) IS 'takes back every token of the file 
 --
 -- The barrier of a view does not reach into the arms of its UNION ALL, so each
 -- table of jobs has barriers of its own, and everything else is above them.
+--
+-- The condition stands in a second place of FROM, because a view of one table
+-- alone could be written through, with its owner's rights, by whoever has rights
+-- on all views.
 -------------------------------------------------------------------------------
 
 CREATE VIEW jobs._live WITH (security_barrier) AS
-SELECT * FROM jobs.live l
- WHERE l.id OPERATOR(pg_catalog.>=) jobs._live_floor() AND jobs._visible(l.owner, l.tenant);
+SELECT l.* FROM jobs.live l, LATERAL (SELECT jobs._visible(l.owner, l.tenant) AS visible) v
+ WHERE l.id OPERATOR(pg_catalog.>=) jobs._live_floor() AND v.visible;
 COMMENT ON VIEW jobs._live IS 'internal: the jobs that are not final and that the reader may see';
 REVOKE ALL ON jobs._live FROM PUBLIC;
 
 CREATE VIEW jobs._history WITH (security_barrier) AS
-SELECT * FROM jobs.history h
- WHERE jobs._visible(h.owner, h.tenant);
+SELECT h.* FROM jobs.history h, LATERAL (SELECT jobs._visible(h.owner, h.tenant) AS visible) v
+ WHERE v.visible;
 COMMENT ON VIEW jobs._history IS 'internal: the final jobs that the reader may see';
 REVOKE ALL ON jobs._history FROM PUBLIC;
 
 CREATE VIEW jobs._recent WITH (security_barrier) AS
-SELECT * FROM jobs.history h
- WHERE jobs._visible(h.owner, h.tenant)
+SELECT h.* FROM jobs.history h, LATERAL (SELECT jobs._visible(h.owner, h.tenant) AS visible) v
+ WHERE v.visible
    AND h.id OPERATOR(pg_catalog.>=) jobs._recent_floor()
    AND (pg_catalog.now() OPERATOR(pg_catalog.-) h.finished_at) OPERATOR(pg_catalog.<) '1 hour'::interval
  ORDER BY h.id DESC;
@@ -375,8 +379,6 @@ SELECT id, title, state, headline, detail, percent, can_leave, actions
 COMMENT ON VIEW jobs.panel IS 'the same jobs as a person reads them, newest first';
 GRANT SELECT ON jobs.panel TO PUBLIC;
 
--- The condition in a second place of FROM, because a view of one table alone
--- could be written through.
 CREATE VIEW jobs.artifact WITH (security_barrier) AS
 SELECT f.job, f.filename, f.format, f.media_type, f.rows, f.bytes, f.sha256, f.created_at, f.expires_at, f.downloads
   FROM jobs.file f,

@@ -159,6 +159,9 @@ SET SESSION AUTHORIZATION regress_jobs_mallory;
 SELECT sec.try('P09', 'GRANT ALL ON ALL TABLES, a forged job', 'INSERT INTO jobs.live SELECT * FROM sec.forged');
 SELECT sec.try('P09', 'the same, a queue paused for everybody', 'INSERT INTO jobs.paused VALUES (''default'', 0, '''', now())');
 SELECT sec.try('P09', 'the same, artifacts through their view', 'UPDATE jobs.artifact SET job = 1');
+SELECT sec.holds('P09', 'no view can be written through: ' || string_agg(relname, ', ' ORDER BY relname COLLATE "C"),
+                 bool_and(pg_relation_is_updatable(oid, true) = 0))
+  FROM pg_class WHERE relnamespace = 'jobs'::regnamespace AND relkind = 'v';
 SELECT sec.holds('P09', 'the same, nothing to be read', (SELECT count(*) FROM jobs.history) + (SELECT count(*) FROM jobs.chunk) = 0);
 CREATE TRIGGER trap BEFORE INSERT OR UPDATE OR DELETE ON jobs.live FOR EACH ROW EXECUTE FUNCTION evil.trap();
 CREATE TRIGGER trap BEFORE INSERT OR UPDATE OR DELETE ON jobs.history FOR EACH ROW EXECUTE FUNCTION evil.trap();

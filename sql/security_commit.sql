@@ -69,6 +69,20 @@ SELECT jobs.wait(:id);
 SELECT error_code, error_message FROM jobs.job WHERE id = :id;
 ALTER ROLE regress_jobs_mallory RESET statement_timeout;
 
+-- The owner's limit holds, also where somebody else has logged in.
+RESET SESSION AUTHORIZATION;
+ALTER ROLE regress_jobs_team SET jobs.max_timeout = '300 ms';
+SET SESSION AUTHORIZATION regress_jobs_mallory;
+SET ROLE regress_jobs_team;
+SHOW jobs.max_timeout;
+SELECT jobs.run('SELECT pg_sleep(600)') AS id \gset
+SELECT jobs.wait(:id);
+SELECT error_code, error_message FROM jobs.job WHERE id = :id;
+SELECT jobs.run('SELECT pg_sleep(600)', timeout => '1 h') AS id \gset
+SELECT jobs.wait(:id);
+SELECT error_code, error_message FROM jobs.job WHERE id = :id;
+RESET ROLE;
+
 -- Transactions that wait for others to end are the job's own, where it can be
 -- seen and stopped, and not those of the bookkeeping.
 ALTER ROLE regress_jobs_mallory SET default_transaction_isolation = serializable;

@@ -17,6 +17,7 @@
 #include "access/xlog.h"
 #include "commands/trigger.h"
 #include "export.h"
+#include "guc.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
@@ -69,6 +70,7 @@ static bool refuse(Job *job);
 static bool belongs_here(const Job *job);
 static void show_job(const Job *job);
 static ErrorData *run(Job *job);
+static int64 timeout_of(const Job *job);
 static void run_in_transaction(Job *job);
 static void begin_finish(void);
 static void at_commit(XactEvent event, void *arg);
@@ -370,12 +372,25 @@ run(Job *job)
 	return edata;
 }
 
+/*
+ * The limit that counts is the owner's.  At the submission it was that of the
+ * session, which after SET ROLE is another role's.
+ */
+static int64
+timeout_of(const Job *job)
+{
+	int64		usecs = jobs_interval_usecs(job->timeout);
+	int64		limit = (int64) jobs_max_timeout * 1000;
+
+	return limit > 0 && (usecs == 0 || usecs > limit) ? limit : usecs;
+}
+
 static void
 run_in_transaction(Job *job)
 {
 	Job			end = *job;
 
-	jobs_start_job_timeout(jobs_interval_usecs(job->timeout));
+	jobs_start_job_timeout(timeout_of(job));
 	jobs_session_begin(job->owner, false);
 	if (job->kind == JOB_EXPORT)
 	{

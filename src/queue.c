@@ -39,6 +39,7 @@ static List *all_paused = NIL;
 static int	compare_ready(const pairingheap_node *a, const pairingheap_node *b, void *arg);
 static int	compare_timed(const pairingheap_node *a, const pairingheap_node *b, void *arg);
 static JobsLane *lane_of(const Job *job);
+static void leave_lane(JobsLane *lane);
 static bool lane_is_paused(const JobsLane *lane);
 static void take_out(JobsEntry *entry);
 
@@ -111,11 +112,30 @@ lane_of(const Job *job)
 	lane->tenant = pstrdup(job->tenant);
 	lane->owner = job->owner;
 	lane->session_role = job->session_role;
+	lane->hash = hash;
 	lane->ready = pairingheap_allocate(compare_ready, NULL);
 	lane->paused = lane_is_paused(lane);
 	bucket->lanes = lappend(bucket->lanes, lane);
 	MemoryContextSwitchTo(old);
 	return lane;
+}
+
+/* Tenants come and go, and a scheduler may stay for long. */
+static void
+leave_lane(JobsLane *lane)
+{
+	LaneBucket *bucket;
+
+	if (--lane->nentries > 0)
+		return;
+	bucket = hash_search(lanes, &lane->hash, HASH_FIND, NULL);
+	bucket->lanes = list_delete_ptr(bucket->lanes, lane);
+	if (bucket->lanes == NIL)
+		hash_search(lanes, &lane->hash, HASH_REMOVE, NULL);
+	pairingheap_free(lane->ready);
+	pfree(lane->queue);
+	pfree(lane->tenant);
+	pfree(lane);
 }
 
 JobsEntry *
@@ -133,6 +153,7 @@ jobs_queue_enter(const Job *job, bool *found)
 	{
 		memset((char *) entry + sizeof(JobId), 0, sizeof(JobsEntry) - sizeof(JobId));
 		entry->lane = lane_of(job);
+		entry->lane->nentries++;
 		entry->priority = job->priority;
 		entry->announced = JOBS_UNANNOUNCED;
 		highest_id = Max(highest_id, job->id);
@@ -145,6 +166,7 @@ void
 jobs_queue_forget(JobsEntry *entry)
 {
 	take_out(entry);
+	leave_lane(entry->lane);
 	hash_search(entries, &entry->id, HASH_REMOVE, NULL);
 }
 

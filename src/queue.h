@@ -36,6 +36,8 @@ typedef struct JobsLane
 	Oid			owner;
 	Oid			session_role;
 
+	uint64		hash;			/* of that */
+	long		nentries;		/* that are in it, ready or not */
 	dlist_node	node;			/* in jobs_lanes while jobs are ready */
 	pairingheap *ready;
 	int			nready;

@@ -158,6 +158,18 @@ is($node->wait_job($last), 'cancelled', 'who waits for one that fails is cancell
 is($node->job($last, 'error_message'), 'the job "500" that it waited for has failed', 'and says why');
 is($node->sql('SELECT count(*) FROM jobs.dependency'), '0', 'nothing is left of that');
 
+# Tenants come and go, and the scheduler does not grow with them.
+my @memory;
+for my $round (1 .. 3)
+{
+	my $id = as('mallory', qq{SELECT max(id) FROM (SELECT set_config('jobs.tenant', '$round-' || i, false), jobs.run('SELECT 1') AS id FROM generate_series(1, 5000) i) x});
+
+	is($node->wait_job($id), 'succeeded', 'jobs of 5,000 tenants');
+	$node->wait_all;
+	push @memory, $node->memory_of($node->wait_process('scheduler', 'postgres'));
+}
+cmp_ok($memory[2] - $memory[0], '<', 2000, 'the scheduler has not grown by 2 MB (it had ' . join(', ', @memory) . ' kB)');
+
 $_->quit for $mallory, $holder, $admin;
 $node->log_ok;
 $node->stop;
