@@ -23,7 +23,9 @@ PG_MODULE_MAGIC;
 
 void		_PG_init(void);
 
-const char *const job_kind_names[JOB_NUM_KINDS] = {"run", "export"};
+const char *const job_kind_names[JOB_NUM_KINDS] = {
+	"run", "export", "import_preview", "import", "bulk"
+};
 
 const char *const job_state_names[JOB_NUM_STATES] = {
 	"scheduled", "waiting", "queued", "running",

@@ -34,9 +34,12 @@ typedef int64 JobId;
 typedef enum JobKind
 {
 	JOB_RUN,
-	JOB_EXPORT
+	JOB_EXPORT,
+	JOB_IMPORT_PREVIEW,
+	JOB_IMPORT,
+	JOB_BULK
 } JobKind;
-#define JOB_NUM_KINDS	(JOB_EXPORT + 1)
+#define JOB_NUM_KINDS	(JOB_BULK + 1)
 
 /* The order is that of a job's life; the final states come last. */
 typedef enum JobState

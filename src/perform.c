@@ -400,14 +400,21 @@ run_in_transaction(Job *job)
 	jobs_session_enter(job);
 	MemoryContextSwitchTo(job_context);
 	debug_query_string = job->command;
-	if (job->kind == JOB_EXPORT)
-		jobs_export_run(&end);
-	else
+	switch (job->kind)
 	{
-		jobs_run_command(&end);
-		if (jobs_my_slot->progress.processed >= 0)
-			end.processed = jobs_my_slot->progress.processed;
-		end.total = jobs_my_slot->progress.total;
+		case JOB_EXPORT:
+			jobs_export_run(&end);
+			break;
+		case JOB_RUN:
+			jobs_run_command(&end);
+			if (jobs_my_slot->progress.processed >= 0)
+				end.processed = jobs_my_slot->progress.processed;
+			end.total = jobs_my_slot->progress.total;
+			break;
+		case JOB_IMPORT_PREVIEW:
+		case JOB_IMPORT:
+		case JOB_BULK:
+			elog(ERROR, "cannot run a job of kind \"%s\"", job_kind_names[job->kind]);
 	}
 
 	begin_finish();
