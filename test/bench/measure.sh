@@ -288,112 +288,6 @@ measure_progress()
 }
 
 # ---------------------------------------------------------------------------
-# Exports
-# ---------------------------------------------------------------------------
-
-# Runs an export and prints how long it took, in milliseconds, from the start of
-# its transaction; the file is deleted.  A query, options, and the format.
-time_export()
-{
-	sql <<-SQL
-		SELECT jobs.export('$1', '${3:-csv}', options => '$2') AS id \gset
-		SELECT FROM jobs.wait(:id);
-		SELECT 1000 * extract(epoch FROM finished_at - started_at) FROM jobs.job WHERE id = :id AND state = 'succeeded';
-		SELECT FROM jobs.delete(:id);
-	SQL
-}
-
-# Prints how long a COPY took, in milliseconds.
-time_copy()
-{
-	sql -c '\timing on' -c "COPY ($1) TO $2 (FORMAT csv, HEADER)" | sed -n 's/^Time: \([0-9.]*\) ms.*/\1/p'
-}
-
-# COPY and jobs.export in turns: what, runs, destination, options, aim.
-compare_export()
-{
-	local what=$1 runs=$2 destination=$3 options=$4 aim=$5 i copy export query='SELECT * FROM bench.sale'
-
-	rm -f "$WORK"/times.*
-	time_copy "$query" "$destination" >/dev/null
-	time_export "$query" "$options" >/dev/null
-	for ((i = 1; i <= runs; i++)); do
-		time_copy "$query" "$destination" >>"$WORK/times.copy"
-		time_export "$query" "$options" | grep . >>"$WORK/times.export"
-	done
-	rm -f "$WORK"/data/bench.csv*
-	copy=$(median <"$WORK/times.copy")
-	export=$(median <"$WORK/times.export")
-	row "$what" "$aim" "$(printf '%.2f s : %.2f s' "${export}e-3" "${copy}e-3")" "$(quotient "$export" "$copy")"
-}
-
-measure_export()
-{
-	local n
-
-	need_sales
-	n=$(sql -c 'SELECT count(*) FROM bench.sale')
-	compare_export "export of $(number "$n") rows to CSV : COPY to a file, medians of $(scaled 5 2)" "$(scaled 5 2)" \
-		"'$WORK/data/bench.csv'" '{}' "1.2 times"
-}
-
-measure_gzip()
-{
-	need_sales
-	compare_export "… with gzip : COPY TO PROGRAM 'gzip -1', medians of 2" 2 \
-		"PROGRAM 'gzip -1 > $WORK/data/bench.csv.gz'" '{"compression": "gzip"}' "-"
-}
-
-# As many rows as a sheet has room for.  The library gets them from memory.
-measure_xlsx()
-{
-	local n=$(scaled 1000000 1000) i query log direct export
-
-	need_sales
-	query="SELECT * FROM bench.sale LIMIT $n"
-	log=$(mktemp)
-	if ! echo '#include <xlsxwriter.h>' | gcc -E - >/dev/null 2>&1 && ! jobs_apt "$log" libxlsxwriter-dev; then
-		say "  libxlsxwriter is not to be had" >&2
-		return
-	fi
-	rm -f "$log" "$WORK"/times.*
-	gcc -O2 -o "$WORK/xlsx_direct" "$TOP/test/bench/xlsx_direct.c" -lxlsxwriter || return
-	sql -c "COPY (SELECT id, customer, quantity, amount, extract(epoch FROM sold_at AT TIME ZONE 'UTC' - timestamp '1899-12-30') / 86400,
-		paid, note FROM ($query) s) TO '$WORK/data/bench.tsv'"
-	time_export "$query" '{}' xlsx >/dev/null
-	for i in 1 2 3; do
-		"$WORK/xlsx_direct" "$WORK/data/bench.tsv" "$WORK/bench.xlsx" >>"$WORK/times.direct"
-		time_export "$query" '{}' xlsx | grep . >>"$WORK/times.export"
-	done
-	rm -f "$WORK/data/bench.tsv" "$WORK/bench.xlsx"
-	direct=$(median <"$WORK/times.direct")
-	export=$(median <"$WORK/times.export")
-	row "export of $(number "$n") rows to XLSX : libxlsxwriter called from C, medians of 3" "1.25 times" \
-		"$(printf '%.2f s : %.2f s' "${export}e-3" "${direct}e-3")" "$(quotient "$export" "$direct")"
-}
-
-measure_small()
-{
-	local n i p50 p95 p99
-
-	n=$(scaled 100 10)
-	need_sales
-	rm -f "$WORK"/times.*
-	for ((i = 1; i <= n; i++)); do
-		time_copy "SELECT * FROM bench.sale LIMIT 100" "'$WORK/data/bench.csv'" >>"$WORK/times.copy"
-		sql >/dev/null <<-'SQL'
-			SELECT clock_timestamp() AS t \gset
-			SELECT jobs.export('SELECT * FROM bench.sale LIMIT 100') AS id \gset
-			SELECT FROM jobs.wait(:id);
-			INSERT INTO bench.timed VALUES ('small', 1000 * extract(epoch FROM clock_timestamp() - :'t'));
-		SQL
-	done
-	read -r p50 p95 p99 <<<"$(percentiles "SELECT ms FROM bench.timed WHERE what = 'small'")"
-	row "export of 100 rows, from submission to jobs.wait's answer, p50 and p99 of $n : COPY, median" "-" \
-		"$p50, $p99 ms : $(median <"$WORK/times.copy") ms" "$(quotient "$p50" "$(median <"$WORK/times.copy")")"
-}
-
-# ---------------------------------------------------------------------------
 # Nothing to do, and much in the past
 # ---------------------------------------------------------------------------
 
@@ -501,6 +395,13 @@ measure_history()
 # Others
 # ---------------------------------------------------------------------------
 
+# Installs modules into a temporary directory; false where they are not to be had.
+npm_modules()
+{
+	command -v npm >/dev/null && mkdir -p "$WORK/npm" && (cd "$WORK/npm" &&
+		timeout 300 npm install --silent --no-fund --no-audit "$@" >"$WORK/npm.log" 2>&1 </dev/null)
+}
+
 # Runs one of the programs; prints a value of its output.
 peer()
 {
@@ -520,9 +421,7 @@ measure_peers()
 	if [ "${BENCH_PEERS:-1}" = 0 ]; then
 		return
 	fi
-	if ! command -v npm >/dev/null ||
-		! (mkdir "$WORK/npm" && cd "$WORK/npm" &&
-			timeout 300 npm install --silent --no-fund --no-audit graphile-worker pg-boss pg >"$WORK/npm.log" 2>&1 </dev/null); then
+	if ! npm_modules graphile-worker pg-boss pg; then
 		say "  The peers are left out: npm is not there, or its registry cannot be reached." >&2
 		row "graphile-worker, pg-boss" "-" "left out, npm or its registry cannot be reached" "-"
 		return
