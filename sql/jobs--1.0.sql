@@ -139,6 +139,100 @@ ALTER TABLE jobs.share_token ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON jobs.share_token FROM PUBLIC;
 
 -------------------------------------------------------------------------------
+-- Work for clients outside of the server
+-------------------------------------------------------------------------------
+
+-- Queued jobs that clients can claim, in the order of the primary key.
+CREATE TABLE jobs.offer (
+    queue   text COLLATE "C" NOT NULL,
+    owner   oid NOT NULL,
+    rank    bigint NOT NULL,            -- minus the priority
+    job     bigint NOT NULL,
+    tenant  text NOT NULL,
+    CONSTRAINT offer_pkey PRIMARY KEY (queue, owner, rank, job)
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+ALTER TABLE jobs.offer ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.offer FROM PUBLIC;
+
+-- Jobs that clients have claimed.
+CREATE TABLE jobs.job_lease (
+    job          bigint NOT NULL CONSTRAINT job_lease_pkey PRIMARY KEY,
+    claim        bigint NOT NULL,       -- a random number, which the client knows
+    owner        oid NOT NULL,          -- of the job, as is tenant
+    tenant       text NOT NULL,
+    client       oid NOT NULL,          -- the role that claimed
+    session      bigint NOT NULL,       -- and its session
+    claimed_at   timestamptz NOT NULL,
+    lease_until  timestamptz NOT NULL,
+    processed    bigint,
+    total        bigint,
+    percent      double precision,
+    message      text
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+ALTER TABLE jobs.job_lease ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.job_lease FROM PUBLIC;
+
+-- Who may claim the jobs of others.  The name is there because an OID can be used
+-- again for another role.
+CREATE TABLE jobs.claimer (
+    queue        text COLLATE "C" NOT NULL,
+    owner        oid NOT NULL,          -- 0: of everybody
+    client       oid NOT NULL,
+    client_name  text NOT NULL,
+    CONSTRAINT claimer_pkey PRIMARY KEY (queue, owner, client)
+);
+ALTER TABLE jobs.claimer ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.claimer FROM PUBLIC;
+
+CREATE FUNCTION jobs.submit(queue text, payload jsonb DEFAULT NULL, title text DEFAULT NULL,
+    priority integer DEFAULT 0, run_at timestamptz DEFAULT pg_catalog.now(), after bigint[] DEFAULT NULL,
+    timeout interval DEFAULT NULL, max_attempts integer DEFAULT 3, unique_key text DEFAULT NULL,
+    notify jsonb DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_submit_external' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.submit(text, jsonb, text, integer, timestamptz, bigint[], interval, integer, text, jsonb)
+    IS 'submits work that a client does, outside of the server, and returns the id of the job';
+
+CREATE FUNCTION jobs.claim(queue text, n integer DEFAULT 1, lease interval DEFAULT '1 minute',
+    OUT job bigint, OUT payload jsonb, OUT title text, OUT owner text, OUT tenant text, OUT attempt integer,
+    OUT claim bigint, OUT lease_until timestamptz) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'jobs_claim' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
+COMMENT ON FUNCTION jobs.claim(text, integer, interval) IS 'takes jobs of a queue for a client to do before the lease ends';
+
+CREATE FUNCTION jobs.finish(job bigint, result jsonb DEFAULT NULL, claim bigint DEFAULT NULL) RETURNS void
+AS 'MODULE_PATHNAME', 'jobs_finish' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.finish(bigint, jsonb, bigint) IS 'a client has done a job that it had claimed';
+
+CREATE FUNCTION jobs.fail(job bigint, message text, code text DEFAULT NULL, retry boolean DEFAULT true,
+    claim bigint DEFAULT NULL) RETURNS text
+AS 'MODULE_PATHNAME', 'jobs_fail' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.fail(bigint, text, text, boolean, bigint)
+    IS 'a client could not do a job that it had claimed; returns the job''s state, scheduled where it has another attempt';
+
+CREATE FUNCTION jobs.release(job bigint, claim bigint DEFAULT NULL) RETURNS void
+AS 'MODULE_PATHNAME', 'jobs_release' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.release(bigint, bigint) IS 'gives a claimed job back, as if it had not been claimed';
+
+CREATE FUNCTION jobs.extend_lease(job bigint, lease interval DEFAULT '1 minute', claim bigint DEFAULT NULL)
+    RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'jobs_extend_lease' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.extend_lease(bigint, interval, bigint) IS 'keeps a claimed job for longer; returns until when';
+
+CREATE FUNCTION jobs.report_progress_of(job bigint, processed bigint, total bigint DEFAULT NULL,
+    message text DEFAULT NULL, claim bigint DEFAULT NULL) RETURNS void
+AS 'MODULE_PATHNAME', 'jobs_report_progress_of' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.report_progress_of(bigint, bigint, bigint, text, bigint)
+    IS 'shows how far a claimed job is to everybody who may see it';
+
+CREATE FUNCTION jobs.grant_claim(queue text, client regrole, everybody boolean DEFAULT false) RETURNS boolean
+AS 'MODULE_PATHNAME', 'jobs_grant_claim' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.grant_claim(text, regrole, boolean)
+    IS 'lets another role claim the caller''s jobs of a queue, or for a superuser everybody''s; false if it already could';
+
+CREATE FUNCTION jobs.revoke_claim(queue text, client regrole, everybody boolean DEFAULT false) RETURNS boolean
+AS 'MODULE_PATHNAME', 'jobs_revoke_claim' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.revoke_claim(text, regrole, boolean) IS 'undoes jobs.grant_claim';
+
+-------------------------------------------------------------------------------
 -- Internal functions.  The views call them, so every role may; each shows its
 -- caller nothing that the views would not.
 -------------------------------------------------------------------------------
@@ -156,9 +250,9 @@ AS 'MODULE_PATHNAME', 'jobs_live_floor' LANGUAGE C STABLE PARALLEL RESTRICTED CO
 COMMENT ON FUNCTION jobs._live_floor() IS 'internal: no live job has an id below this';
 
 CREATE FUNCTION jobs._waiting(id bigint, state text, queue text, owner oid, tenant text, run_at timestamptz,
-    attempt integer, origin bigint, OUT shown_state text, OUT waiting_for text)
+    attempt integer, origin bigint, kind text, command text, OUT shown_state text, OUT waiting_for text)
 AS 'MODULE_PATHNAME', 'jobs_waiting' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
-COMMENT ON FUNCTION jobs._waiting(bigint, text, text, oid, text, timestamptz, integer, bigint)
+COMMENT ON FUNCTION jobs._waiting(bigint, text, text, oid, text, timestamptz, integer, bigint, text, text)
     IS 'internal: the state of a job that is not final as its reader sees it, and what it waits for';
 
 CREATE FUNCTION jobs._slots(OUT id bigint, OUT phase text, OUT processed bigint, OUT total bigint,
@@ -310,7 +404,8 @@ SELECT l.id, l.kind, l.title, pg_catalog.pg_get_userbyid(l.owner) AS owner, l.qu
        l.error_code, l.error_message, l.error_detail, l.error_hint, l.result, l.unique_key, l.tenant, l.command,
        l.options
   FROM jobs._live l,
-       LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin) w
+       LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin, l.kind,
+           l.command) w
 UNION ALL
 SELECT h.id, h.kind, h.title, pg_catalog.pg_get_userbyid(h.owner) AS owner, h.queue, h.priority,
        h.state, NULL::text, h.round, h.attempt, h.max_attempts, h.created_at, h.run_at,
@@ -331,7 +426,8 @@ SELECT l.id, l.kind, l.title, w.shown_state AS state, s.phase,
             THEN greatest(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) l.started_at, '0'::interval) END AS elapsed,
        w.waiting_for, s.pid, s.estimated AS total_is_estimate
   FROM jobs._live l
-       CROSS JOIN LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin) w
+       CROSS JOIN LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin, l.kind,
+           l.command) w
        LEFT JOIN jobs._slots() s ON s.id OPERATOR(pg_catalog.=) l.id AND l.state OPERATOR(pg_catalog.=) 'running'
 UNION ALL
 SELECT h.id, h.kind, h.title, h.state, NULL::text, h.processed, h.total,
@@ -354,7 +450,8 @@ SELECT id, title, state, headline, detail, percent, can_leave, actions
                 true AS can_leave,
                 jobs._actions(l.owner, l.tenant, l.kind, w.shown_state, false) AS actions
            FROM jobs._live l
-                CROSS JOIN LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin) w
+                CROSS JOIN LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin, l.kind,
+           l.command) w
                 LEFT JOIN jobs._slots() s ON s.id OPERATOR(pg_catalog.=) l.id AND l.state OPERATOR(pg_catalog.=) 'running'
                 CROSS JOIN LATERAL jobs._describe(l.kind, w.shown_state, coalesce(s.processed, l.processed),
                     coalesce(s.total, l.total), coalesce(s.succeeded, l.succeeded), coalesce(s.failed, l.failed),
@@ -386,6 +483,24 @@ SELECT f.job, f.filename, f.format, f.media_type, f.rows, f.bytes, f.sha256, f.c
  WHERE v.visible;
 COMMENT ON VIEW jobs.artifact IS 'the files that exports made';
 GRANT SELECT ON jobs.artifact TO PUBLIC;
+
+CREATE VIEW jobs.lease WITH (security_barrier) AS
+SELECT l.job, pg_catalog.pg_get_userbyid(l.client) AS client, l.claimed_at, l.lease_until
+  FROM jobs.job_lease l,
+       LATERAL (SELECT jobs._visible(l.owner, l.tenant) AS visible) v
+ WHERE v.visible;
+COMMENT ON VIEW jobs.lease IS 'the jobs that clients have claimed, and until when';
+GRANT SELECT ON jobs.lease TO PUBLIC;
+
+CREATE VIEW jobs.claim_grant WITH (security_barrier) AS
+SELECT c.queue, CASE WHEN c.owner OPERATOR(pg_catalog.<>) 0 THEN pg_catalog.pg_get_userbyid(c.owner) END AS owner,
+       c.client_name AS client
+  FROM jobs.claimer c,
+       LATERAL (SELECT c.owner OPERATOR(pg_catalog.=) 0 OR jobs._visible(c.owner, '')
+                       OR pg_catalog.pg_has_role(c.client, 'USAGE') AS visible) v
+ WHERE v.visible;
+COMMENT ON VIEW jobs.claim_grant IS 'which roles may claim the jobs of others; without an owner it is everybody''s';
+GRANT SELECT ON jobs.claim_grant TO PUBLIC;
 
 -- No function is anybody's by default; these are what the contract gives to every role.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA jobs FROM PUBLIC;

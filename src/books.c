@@ -15,6 +15,7 @@
 #include "held.h"
 #include "miscadmin.h"
 #include "notify.h"
+#include "outside/outside.h"
 #include "queue.h"
 #include "recent.h"
 #include "settle.h"
@@ -241,10 +242,17 @@ place(const Job *job)
 		return;
 	}
 	entry = jobs_queue_enter(job, &found);
-	if (announcing && entry->announced != job->state)
+	if (announcing && (entry->announced != job->state ||
+					   (job->outside && entry->announced_run != job->run_at)))
 	{
 		announce(job);
 		entry->announced = job->state;
+		entry->announced_run = job->run_at;
+	}
+	if (job->outside && job->state != JOB_WAITING)
+	{
+		jobs_outside_place(job, entry);
+		return;
 	}
 	if (in_a_slot(job->id, &slotno))
 	{
@@ -300,6 +308,26 @@ in_a_slot(JobId id, int *slotno)
 			return true;
 	}
 	return false;
+}
+
+/*
+ * Clients can claim again, from queues that were paused or everywhere: one message
+ * for each lane is enough to wake those who listen.
+ */
+void
+jobs_books_wake_clients(void)
+{
+	List	   *offered = jobs_queue_some_offered();
+	ListCell   *cell;
+
+	foreach(cell, offered)
+	{
+		JobsEntry  *entry = lfirst(cell);
+
+		entry->announced = JOBS_UNANNOUNCED;
+		jobs_books_note(entry->id);
+	}
+	list_free(offered);
 }
 
 static void

@@ -38,6 +38,9 @@ extern void jobs_books_ended(JobId id);
 /* Reads the paused queues anew. */
 extern void jobs_books_read_paused(void);
 
+/* Tells clients that jobs can be claimed that could not before. */
+extern void jobs_books_wake_clients(void);
+
 /* Looks at all that was noted, and at what held.h has due. */
 extern void jobs_books_look(void);
 

@@ -59,7 +59,8 @@ static void check_deadlock(JobId id);
  * jobs.cancel(job bigint): false if the job was already final.
  *
  * A running job is stopped at once, by a signal, not at this transaction's
- * commit: as with pg_cancel_backend there is no taking it back.
+ * commit: as with pg_cancel_backend there is no taking it back.  The client of
+ * one that runs outside of the server learns it when it next says something.
  */
 Datum
 jobs_cancel(PG_FUNCTION_ARGS)
@@ -77,9 +78,9 @@ jobs_cancel(PG_FUNCTION_ARGS)
 			(void) jobs_find_controlled(id, &own);
 		if (job_state_is_final(job->state))
 			PG_RETURN_BOOL(false);
-		if (job->state == JOB_RUNNING && cancel_running(id))
+		if (job->state == JOB_RUNNING && !job->outside && cancel_running(id))
 			PG_RETURN_BOOL(true);
-		if (job->state == JOB_RUNNING)
+		if (job->state == JOB_RUNNING && !job->outside)
 		{
 			/* Between its claim and its place in the slot, or just over. */
 			CHECK_FOR_INTERRUPTS();
@@ -149,7 +150,7 @@ cancel_running(JobId id)
 }
 
 /*
- * False where the job has begun or ended meanwhile.  In a subtransaction, because
+ * False where the job has begun here or ended meanwhile.  In a subtransaction, because
  * its worker needs the row, and our lock would last as long as the caller's
  * transaction.
  */
@@ -165,7 +166,7 @@ cancel_unbegun(JobId id)
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	job = jobs_store_lock(id, JOBS_WAIT_BLOCK, &held);
-	cancelled = job != NULL && job->state != JOB_RUNNING;
+	cancelled = job != NULL && (job->state != JOB_RUNNING || job->outside);
 	if (cancelled)
 	{
 		cancel_stored(job);

@@ -414,6 +414,7 @@ run_in_transaction(Job *job)
 		case JOB_IMPORT_PREVIEW:
 		case JOB_IMPORT:
 		case JOB_BULK:
+		case JOB_EXTERNAL:
 			elog(ERROR, "cannot run a job of kind \"%s\"", job_kind_names[job->kind]);
 	}
 

@@ -15,6 +15,7 @@
 #include "guc.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "outside/outside.h"
 #include "progress.h"
 #include "rights.h"
 #include "shmem.h"
@@ -22,13 +23,8 @@
 #include "utils/timestamp.h"
 #include "worker.h"
 
-/* A running job shows less than 100 percent, whatever it counts. */
-#define MAX_PERCENT		99.9
-
 /* A reader gives up on a torn record after so many looks. */
 #define MAX_LOOKS		1000
-
-#define SLOTS_COLUMNS	15
 
 /* The protocol of pg_stat_activity: odd while a change is under way. */
 #define BEGIN_CHANGE(p) \
@@ -41,7 +37,6 @@ PG_FUNCTION_INFO_V1(jobs_slots);
 
 static void set_percent(JobsProgress *progress);
 static void show_percent(JobsProgress *progress, double percent);
-static Datum *slot_values(const JobsProgress *progress, pid_t pid, Datum *values, bool *nulls);
 
 /* ------------------------------------------------------------------------
  * Writers
@@ -178,7 +173,7 @@ set_percent(JobsProgress *progress)
 static void
 show_percent(JobsProgress *progress, double percent)
 {
-	percent = Min(percent, MAX_PERCENT);
+	percent = Min(percent, JOBS_MAX_PERCENT);
 	if (percent > progress->percent)
 		progress->percent = percent;
 }
@@ -261,7 +256,7 @@ jobs_tenant_hash(const char *tenant)
 
 /*
  * jobs._slots(): live progress of the running jobs of this database that the
- * caller may see.
+ * caller may see, also of those that clients do.
  */
 Datum
 jobs_slots(PG_FUNCTION_ARGS)
@@ -270,6 +265,7 @@ jobs_slots(PG_FUNCTION_ARGS)
 	uint64		tenant = jobs_tenant_hash(jobs_tenant);
 
 	InitMaterializedSRF(fcinfo, 0);
+	jobs_outside_slots(rsinfo->setResult, rsinfo->setDesc);
 	if (jobs_shared == NULL)
 		return (Datum) 0;
 
@@ -281,8 +277,8 @@ jobs_slots(PG_FUNCTION_ARGS)
 		uint64		job_tenant;
 		JobId		job;
 		pid_t		pid;
-		Datum		values[SLOTS_COLUMNS];
-		bool		nulls[SLOTS_COLUMNS];
+		Datum		values[JOBS_SLOTS_COLUMNS];
+		bool		nulls[JOBS_SLOTS_COLUMNS];
 
 		if (slot->dboid != MyDatabaseId)
 			continue;
@@ -298,14 +294,14 @@ jobs_slots(PG_FUNCTION_ARGS)
 			continue;
 		if (!jobs_progress_read(slot, &copy) || copy.job != job)
 			continue;
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc,
-							 slot_values(&copy, pid, values, nulls), nulls);
+		jobs_progress_values(&copy, pid, values, nulls);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;
 }
 
-static Datum *
-slot_values(const JobsProgress *progress, pid_t pid, Datum *values, bool *nulls)
+void
+jobs_progress_values(const JobsProgress *progress, pid_t pid, Datum *values, bool *nulls)
 {
 	double		elapsed = (GetCurrentTimestamp() - progress->counted_at) / 1000000.0;
 	double		rate = -1;
@@ -319,7 +315,7 @@ slot_values(const JobsProgress *progress, pid_t pid, Datum *values, bool *nulls)
 #define COUNT(n, value) \
 	(nulls[n] = (value) < 0, values[n] = Int64GetDatum(value))
 
-	memset(nulls, false, SLOTS_COLUMNS * sizeof(bool));
+	memset(nulls, false, JOBS_SLOTS_COLUMNS * sizeof(bool));
 	values[0] = Int64GetDatum(progress->job);
 	values[1] = CStringGetTextDatum(progress->phase);
 	COUNT(2, progress->processed);
@@ -347,5 +343,4 @@ slot_values(const JobsProgress *progress, pid_t pid, Datum *values, bool *nulls)
 	nulls[13] = pid == 0;
 	values[14] = BoolGetDatum(progress->estimate);
 	nulls[14] = progress->total < 0;
-	return values;
 }

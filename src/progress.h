@@ -17,6 +17,11 @@
 #define JOBS_PHASE_LEN		32	/* bytes, with the NUL */
 #define JOBS_MESSAGE_LEN	256
 
+/* A running job shows less than 100 percent, whatever it counts. */
+#define JOBS_MAX_PERCENT	99.9
+
+#define JOBS_SLOTS_COLUMNS	15
+
 /* Shows the slot as running a job, or no job where it is 0. */
 extern void jobs_progress_job(JobId job, JobKind kind);
 

@@ -36,7 +36,10 @@ static const struct
 	{"paused", 4},
 	{"file", JOBS_FILE_NATTS},
 	{"chunk", JOBS_CHUNK_NATTS},
-	{"share_token", 3}
+	{"share_token", 3},
+	{"offer", 5},
+	{"job_lease", 12},
+	{"claimer", 4}
 };
 
 static void prepare_write(JobsRel *r);
@@ -179,6 +182,12 @@ void
 jobs_key_oid(ScanKey key, int attno, Oid value)
 {
 	init_key(key, attno, F_OIDEQ, ObjectIdGetDatum(value));
+}
+
+void
+jobs_key_oid_above(ScanKey key, int attno, Oid value)
+{
+	ScanKeyInit(key, attno, BTGreaterStrategyNumber, F_OIDGT, ObjectIdGetDatum(value));
 }
 
 void

@@ -3,7 +3,7 @@
  * rel.h
  *	  The tables of schema jobs, row by row, through the table access methods.
  *
- * Private to store.c and store_file.c.  Locks on tables for writing are kept to
+ * Private to the store's files.  Locks on tables for writing are kept to
  * the end of the transaction; those for reading are not, so that whoever waits
  * for a job is not in the way of DROP EXTENSION.  After each write, unless it says otherwise, the command
  * counter goes on, so the next look-up sees it.
@@ -32,9 +32,12 @@ typedef enum JobsRelName
 	REL_PAUSED,
 	REL_FILE,
 	REL_CHUNK,
-	REL_TOKEN
+	REL_TOKEN,
+	REL_OFFER,
+	REL_JOB_LEASE,
+	REL_CLAIMER
 } JobsRelName;
-#define JOBS_NUM_RELS	(REL_TOKEN + 1)
+#define JOBS_NUM_RELS	(REL_CLAIMER + 1)
 
 #define JOBS_LIVE_NATTS		36
 #define JOBS_FILE_NATTS		13
@@ -80,6 +83,7 @@ extern void jobs_rel_scan_end(JobsRelScan *s);
 extern void jobs_key_int8(ScanKey key, int attno, int64 value);
 extern void jobs_key_int8_range(ScanKey keys, int attno, int64 lo, int64 hi);
 extern void jobs_key_oid(ScanKey key, int attno, Oid value);
+extern void jobs_key_oid_above(ScanKey key, int attno, Oid value);	/* column > value */
 extern void jobs_key_text(ScanKey key, int attno, const char *value);
 extern void jobs_key_bytea(ScanKey key, int attno, const bytea *value);
 

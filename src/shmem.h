@@ -210,6 +210,9 @@ extern void jobs_wake_waiters(JobsDatabase *db, JobId job);
  */
 extern bool jobs_progress_read(JobsSlot *slot, JobsProgress *copy);
 
+/* It as a row of jobs._slots(), of JOBS_SLOTS_COLUMNS columns; pid is 0 for none. */
+extern void jobs_progress_values(const JobsProgress *progress, pid_t pid, Datum *values, bool *nulls);
+
 /* Hash of a tenant's name for JobsSlot.job_tenant. */
 extern uint64 jobs_tenant_hash(const char *tenant);
 

@@ -15,6 +15,7 @@
 #include "common/hashfn.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "outside/outside.h"
 #include "recent.h"
 #include "rel.h"
 #include "storage/lock.h"
@@ -172,6 +173,7 @@ row_to_job(TupleTableSlot *slot)
 	if (!slot->tts_isnull[A_NOTIFY])
 		job->notify = DatumGetJsonbPCopy(GET(A_NOTIFY));
 	job->origin = DatumGetInt64(GET(A_ORIGIN));
+	job->outside = jobs_is_outside(job->kind, GET(A_COMMAND));
 	return job;
 }
 
@@ -205,6 +207,7 @@ jobs_store_insert(Job *job)
 	job_to_row(job, values, nulls);
 	jobs_rel_insert(&live, values, nulls);
 	jobs_rel_close(&live);
+	jobs_outside_follow(job, JOB_NUM_STATES);
 }
 
 /* Whether the current transaction has written the row. */
@@ -343,6 +346,7 @@ report_row(TupleTableSlot *slot, JobsScanFn fn, void *arg)
 	job.created_at = GET_TIME(A_CREATED_AT);
 	job.run_at = GET_TIME(A_RUN_AT);
 	job.origin = DatumGetInt64(slot_getattr(slot, A_ORIGIN + 1, &slot->tts_isnull[A_ORIGIN]));
+	job.outside = jobs_is_outside(job.kind, GET(A_COMMAND));
 	fn(&job, arg);
 	pfree(job.tenant);
 	pfree(job.queue);
@@ -406,6 +410,7 @@ jobs_store_update(Job *job, JobState old)
 	job_to_row(job, values, nulls);
 	jobs_rel_update(&live, values, nulls);
 	jobs_rel_close(&live);
+	jobs_outside_follow(job, old);
 }
 
 static void
@@ -426,6 +431,7 @@ move(Job *job, JobState old, JobsRelName from, const char *index, JobsRelName to
 	job_to_row(job, values, nulls);
 	jobs_rel_insert(&r, values, nulls);
 	jobs_rel_close(&r);
+	jobs_outside_follow(job, old);
 }
 
 void

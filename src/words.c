@@ -73,6 +73,7 @@ static void describe(const Facts *f, StringInfo headline, StringInfo detail);
 static void describe_scheduled(const Facts *f, StringInfo headline, StringInfo detail);
 static void describe_queued(const Facts *f, StringInfo headline, StringInfo detail);
 static void describe_running(const Facts *f, StringInfo headline, StringInfo detail);
+static const char *noun_of(const Facts *f);
 static int64 two_digits(int64 n);
 static void describe_export(const Facts *f, StringInfo headline, StringInfo detail);
 static void describe_bulk(const Facts *f, StringInfo headline, StringInfo detail);
@@ -298,7 +299,7 @@ describe_queued(const Facts *f, StringInfo headline, StringInfo detail)
 static void
 describe_running(const Facts *f, StringInfo headline, StringInfo detail)
 {
-	const char *noun = strcmp(f->kind, "bulk") == 0 ? "item" : "row";
+	const char *noun = noun_of(f);
 
 	if (f->total > 0)
 	{
@@ -327,6 +328,13 @@ describe_running(const Facts *f, StringInfo headline, StringInfo detail)
 		separate(detail);
 		append_line(detail, f->message);
 	}
+}
+
+/* What a job of this kind counts; a client's may be anything. */
+static const char *
+noun_of(const Facts *f)
+{
+	return strcmp(f->kind, "bulk") == 0 || strcmp(f->kind, "external") == 0 ? "item" : "row";
 }
 
 /* An estimate says no more than it knows: 48,291 is about 48,000. */
@@ -419,7 +427,7 @@ describe_done(const Facts *f, StringInfo headline, StringInfo detail)
 
 	if (rows >= 0)
 	{
-		append_count(headline, rows, "row");
+		append_count(headline, rows, noun_of(f));
 		appendStringInfoString(headline, import ? " imported" : " processed");
 	}
 	else
