@@ -139,6 +139,60 @@ ALTER TABLE jobs.share_token ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON jobs.share_token FROM PUBLIC;
 
 -------------------------------------------------------------------------------
+-- Tables of bulk jobs, see src/bulk/ledger.h
+-------------------------------------------------------------------------------
+
+-- Items and their payloads, which never change.
+CREATE TABLE jobs.item_chunk (
+    job       bigint NOT NULL,
+    first_no  bigint NOT NULL,
+    n         integer NOT NULL,
+    payloads  bytea NOT NULL,           -- n values of jsonb, one after the other
+    CONSTRAINT item_chunk_pkey PRIMARY KEY (job, first_no)
+);
+ALTER TABLE jobs.item_chunk ALTER COLUMN payloads SET STORAGE MAIN;
+ALTER TABLE jobs.item_chunk ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.item_chunk FROM PUBLIC;
+
+-- What became of n items of a chunk in a round; rows are only added.
+CREATE TABLE jobs.outcome (
+    job          bigint NOT NULL,
+    first_no     bigint NOT NULL,
+    round        integer NOT NULL,
+    n            integer NOT NULL,
+    state        "char" NOT NULL,       -- s succeeded, f failed, k skipped
+    finished_at  timestamptz NOT NULL,
+    code         text,                  -- null, as the next three, where they succeeded
+    message      text,
+    detail       text,
+    hint         text,
+    results      bytea,                 -- as payloads; null: none has one
+    CONSTRAINT outcome_pkey PRIMARY KEY (job, first_no, round)
+) WITH (autovacuum_vacuum_insert_scale_factor = 0.1);
+ALTER TABLE jobs.outcome ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.outcome FROM PUBLIC;
+
+-- Failed items that a round made open again, or that were settled as skipped.
+CREATE TABLE jobs.item_rule (
+    job      bigint NOT NULL,
+    seq      integer NOT NULL,
+    round    integer NOT NULL,
+    skip     boolean NOT NULL,
+    reason   text,                      -- null: whatever their error was
+    made_at  timestamptz NOT NULL,
+    CONSTRAINT item_rule_pkey PRIMARY KEY (job, seq)
+);
+ALTER TABLE jobs.item_rule ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.item_rule FROM PUBLIC;
+
+-- Bulk jobs that have been deleted and whose rows go in batches.
+CREATE TABLE jobs.garbage (
+    job  bigint NOT NULL CONSTRAINT garbage_pkey PRIMARY KEY
+);
+ALTER TABLE jobs.garbage ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.garbage FROM PUBLIC;
+
+-------------------------------------------------------------------------------
 -- Internal functions.  The views call them, so every role may; each shows its
 -- caller nothing that the views would not.
 -------------------------------------------------------------------------------

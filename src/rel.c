@@ -36,7 +36,11 @@ static const struct
 	{"paused", 4},
 	{"file", JOBS_FILE_NATTS},
 	{"chunk", JOBS_CHUNK_NATTS},
-	{"share_token", 3}
+	{"share_token", 3},
+	{"item_chunk", JOBS_ITEM_CHUNK_NATTS},
+	{"outcome", JOBS_OUTCOME_NATTS},
+	{"item_rule", JOBS_ITEM_RULE_NATTS},
+	{"garbage", 1}
 };
 
 static void prepare_write(JobsRel *r);
@@ -143,6 +147,12 @@ bool
 jobs_rel_next(JobsRelScan *s)
 {
 	return index_getnext_slot(s->scan, ForwardScanDirection, s->r->slot);
+}
+
+bool
+jobs_rel_previous(JobsRelScan *s)
+{
+	return index_getnext_slot(s->scan, BackwardScanDirection, s->r->slot);
 }
 
 void

@@ -3,7 +3,7 @@
  * rel.h
  *	  The tables of schema jobs, row by row, through the table access methods.
  *
- * Private to store.c and store_file.c.  Locks on tables for writing are kept to
+ * Private to store.c, store_file.c and bulk/ledger.c.  Locks on tables for writing are kept to
  * the end of the transaction; those for reading are not, so that whoever waits
  * for a job is not in the way of DROP EXTENSION.  After each write, unless it says otherwise, the command
  * counter goes on, so the next look-up sees it.
@@ -32,13 +32,20 @@ typedef enum JobsRelName
 	REL_PAUSED,
 	REL_FILE,
 	REL_CHUNK,
-	REL_TOKEN
+	REL_TOKEN,
+	REL_ITEM_CHUNK,
+	REL_OUTCOME,
+	REL_ITEM_RULE,
+	REL_GARBAGE
 } JobsRelName;
-#define JOBS_NUM_RELS	(REL_TOKEN + 1)
+#define JOBS_NUM_RELS	(REL_GARBAGE + 1)
 
 #define JOBS_LIVE_NATTS		36
 #define JOBS_FILE_NATTS		13
 #define JOBS_CHUNK_NATTS	5
+#define JOBS_ITEM_CHUNK_NATTS	4
+#define JOBS_OUTCOME_NATTS	11
+#define JOBS_ITEM_RULE_NATTS	6
 #define JOBS_MAX_NATTS		JOBS_LIVE_NATTS
 
 #define JOBS_MAX_ROWS		16	/* that can be added at once */
@@ -74,6 +81,7 @@ typedef struct JobsRelScan
 extern void jobs_rel_scan(JobsRelScan *s, JobsRel *r, const char *index, ScanKey keys, int nkeys,
 						  Snapshot snapshot);
 extern bool jobs_rel_next(JobsRelScan *s);
+extern bool jobs_rel_previous(JobsRelScan *s);	/* in the other direction */
 extern void jobs_rel_scan_end(JobsRelScan *s);
 
 /* Key column attno = value, of the four types that keys have. */
