@@ -139,98 +139,58 @@ ALTER TABLE jobs.share_token ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON jobs.share_token FROM PUBLIC;
 
 -------------------------------------------------------------------------------
--- Work for clients outside of the server
+-- Tables of bulk jobs, see src/bulk/ledger.h
 -------------------------------------------------------------------------------
 
--- Queued jobs that clients can claim, in the order of the primary key.
-CREATE TABLE jobs.offer (
-    queue   text COLLATE "C" NOT NULL,
-    owner   oid NOT NULL,
-    rank    bigint NOT NULL,            -- minus the priority
-    job     bigint NOT NULL,
-    tenant  text NOT NULL,
-    CONSTRAINT offer_pkey PRIMARY KEY (queue, owner, rank, job)
-) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
-ALTER TABLE jobs.offer ENABLE ROW LEVEL SECURITY;
-REVOKE ALL ON jobs.offer FROM PUBLIC;
-
--- Jobs that clients have claimed.
-CREATE TABLE jobs.job_lease (
-    job          bigint NOT NULL CONSTRAINT job_lease_pkey PRIMARY KEY,
-    claim        bigint NOT NULL,       -- a random number, which the client knows
-    owner        oid NOT NULL,          -- of the job, as is tenant
-    tenant       text NOT NULL,
-    client       oid NOT NULL,          -- the role that claimed
-    session      bigint NOT NULL,       -- and its session
-    claimed_at   timestamptz NOT NULL,
-    lease_until  timestamptz NOT NULL,
-    processed    bigint,
-    total        bigint,
-    percent      double precision,
-    message      text
-) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
-ALTER TABLE jobs.job_lease ENABLE ROW LEVEL SECURITY;
-REVOKE ALL ON jobs.job_lease FROM PUBLIC;
-
--- Who may claim the jobs of others.  The name is there because an OID can be used
--- again for another role.
-CREATE TABLE jobs.claimer (
-    queue        text COLLATE "C" NOT NULL,
-    owner        oid NOT NULL,          -- 0: of everybody
-    client       oid NOT NULL,
-    client_name  text NOT NULL,
-    CONSTRAINT claimer_pkey PRIMARY KEY (queue, owner, client)
+-- Items and their payloads, which never change.
+CREATE TABLE jobs.item_chunk (
+    job       bigint NOT NULL,
+    first_no  bigint NOT NULL,
+    n         integer NOT NULL,
+    payloads  bytea NOT NULL,           -- n values of jsonb, one after the other
+    CONSTRAINT item_chunk_pkey PRIMARY KEY (job, first_no)
 );
-ALTER TABLE jobs.claimer ENABLE ROW LEVEL SECURITY;
-REVOKE ALL ON jobs.claimer FROM PUBLIC;
+ALTER TABLE jobs.item_chunk ALTER COLUMN payloads SET STORAGE MAIN;
+ALTER TABLE jobs.item_chunk ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.item_chunk FROM PUBLIC;
 
-CREATE FUNCTION jobs.submit(queue text, payload jsonb DEFAULT NULL, title text DEFAULT NULL,
-    priority integer DEFAULT 0, run_at timestamptz DEFAULT pg_catalog.now(), after bigint[] DEFAULT NULL,
-    timeout interval DEFAULT NULL, max_attempts integer DEFAULT 3, unique_key text DEFAULT NULL,
-    notify jsonb DEFAULT NULL) RETURNS bigint
-AS 'MODULE_PATHNAME', 'jobs_submit_external' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.submit(text, jsonb, text, integer, timestamptz, bigint[], interval, integer, text, jsonb)
-    IS 'submits work that a client does, outside of the server, and returns the id of the job';
+-- What became of n items of a chunk in a round; rows are only added.
+CREATE TABLE jobs.outcome (
+    job          bigint NOT NULL,
+    first_no     bigint NOT NULL,
+    round        integer NOT NULL,
+    n            integer NOT NULL,
+    state        "char" NOT NULL,       -- s succeeded, f failed, k skipped
+    finished_at  timestamptz NOT NULL,
+    code         text,                  -- null, as the next three, where they succeeded
+    message      text,
+    detail       text,
+    hint         text,
+    results      bytea,                 -- as payloads; null: none has one
+    CONSTRAINT outcome_pkey PRIMARY KEY (job, first_no, round)
+) WITH (autovacuum_vacuum_insert_scale_factor = 0.1);
+ALTER TABLE jobs.outcome ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.outcome FROM PUBLIC;
 
-CREATE FUNCTION jobs.claim(queue text, n integer DEFAULT 1, lease interval DEFAULT '1 minute',
-    OUT job bigint, OUT payload jsonb, OUT title text, OUT owner text, OUT tenant text, OUT attempt integer,
-    OUT claim bigint, OUT lease_until timestamptz) RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'jobs_claim' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
-COMMENT ON FUNCTION jobs.claim(text, integer, interval) IS 'takes jobs of a queue for a client to do before the lease ends';
+-- Failed items that a round made open again, or that were settled as skipped.
+CREATE TABLE jobs.item_rule (
+    job      bigint NOT NULL,
+    seq      integer NOT NULL,
+    round    integer NOT NULL,
+    skip     boolean NOT NULL,
+    reason   text,                      -- null: whatever their error was
+    made_at  timestamptz NOT NULL,
+    CONSTRAINT item_rule_pkey PRIMARY KEY (job, seq)
+);
+ALTER TABLE jobs.item_rule ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.item_rule FROM PUBLIC;
 
-CREATE FUNCTION jobs.finish(job bigint, result jsonb DEFAULT NULL, claim bigint DEFAULT NULL) RETURNS void
-AS 'MODULE_PATHNAME', 'jobs_finish' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.finish(bigint, jsonb, bigint) IS 'a client has done a job that it had claimed';
-
-CREATE FUNCTION jobs.fail(job bigint, message text, code text DEFAULT NULL, retry boolean DEFAULT true,
-    claim bigint DEFAULT NULL) RETURNS text
-AS 'MODULE_PATHNAME', 'jobs_fail' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.fail(bigint, text, text, boolean, bigint)
-    IS 'a client could not do a job that it had claimed; returns the job''s state, scheduled where it has another attempt';
-
-CREATE FUNCTION jobs.release(job bigint, claim bigint DEFAULT NULL) RETURNS void
-AS 'MODULE_PATHNAME', 'jobs_release' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.release(bigint, bigint) IS 'gives a claimed job back, as if it had not been claimed';
-
-CREATE FUNCTION jobs.extend_lease(job bigint, lease interval DEFAULT '1 minute', claim bigint DEFAULT NULL)
-    RETURNS timestamptz
-AS 'MODULE_PATHNAME', 'jobs_extend_lease' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.extend_lease(bigint, interval, bigint) IS 'keeps a claimed job for longer; returns until when';
-
-CREATE FUNCTION jobs.report_progress_of(job bigint, processed bigint, total bigint DEFAULT NULL,
-    message text DEFAULT NULL, claim bigint DEFAULT NULL) RETURNS void
-AS 'MODULE_PATHNAME', 'jobs_report_progress_of' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.report_progress_of(bigint, bigint, bigint, text, bigint)
-    IS 'shows how far a claimed job is to everybody who may see it';
-
-CREATE FUNCTION jobs.grant_claim(queue text, client regrole, everybody boolean DEFAULT false) RETURNS boolean
-AS 'MODULE_PATHNAME', 'jobs_grant_claim' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.grant_claim(text, regrole, boolean)
-    IS 'lets another role claim the caller''s jobs of a queue, or for a superuser everybody''s; false if it already could';
-
-CREATE FUNCTION jobs.revoke_claim(queue text, client regrole, everybody boolean DEFAULT false) RETURNS boolean
-AS 'MODULE_PATHNAME', 'jobs_revoke_claim' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.revoke_claim(text, regrole, boolean) IS 'undoes jobs.grant_claim';
+-- Bulk jobs that have been deleted and whose rows go in batches.
+CREATE TABLE jobs.garbage (
+    job  bigint NOT NULL CONSTRAINT garbage_pkey PRIMARY KEY
+);
+ALTER TABLE jobs.garbage ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.garbage FROM PUBLIC;
 
 -------------------------------------------------------------------------------
 -- Internal functions.  The views call them, so every role may; each shows its
@@ -330,6 +290,100 @@ COMMENT ON FUNCTION jobs.resume(text) IS 'undoes jobs.pause';
 CREATE FUNCTION jobs.report_progress(processed bigint, total bigint DEFAULT NULL, message text DEFAULT NULL) RETURNS void
 AS 'MODULE_PATHNAME', 'jobs_report_progress' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION jobs.report_progress(bigint, bigint, text) IS 'inside a job: shows at once how far it is to everybody who may see it';
+
+-------------------------------------------------------------------------------
+-- Work for clients outside of the server
+-------------------------------------------------------------------------------
+
+-- Queued jobs that clients can claim, in the order of the primary key.
+CREATE TABLE jobs.offer (
+    queue   text COLLATE "C" NOT NULL,
+    owner   oid NOT NULL,
+    rank    bigint NOT NULL,            -- minus the priority
+    job     bigint NOT NULL,
+    tenant  text NOT NULL,
+    CONSTRAINT offer_pkey PRIMARY KEY (queue, owner, rank, job)
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+ALTER TABLE jobs.offer ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.offer FROM PUBLIC;
+
+-- Jobs that clients have claimed.
+CREATE TABLE jobs.job_lease (
+    job          bigint NOT NULL CONSTRAINT job_lease_pkey PRIMARY KEY,
+    claim        bigint NOT NULL,       -- a random number, which the client knows
+    owner        oid NOT NULL,          -- of the job, as is tenant
+    tenant       text NOT NULL,
+    client       oid NOT NULL,          -- the role that claimed
+    session      bigint NOT NULL,       -- and its session
+    claimed_at   timestamptz NOT NULL,
+    lease_until  timestamptz NOT NULL,
+    processed    bigint,
+    total        bigint,
+    percent      double precision,
+    message      text
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+ALTER TABLE jobs.job_lease ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.job_lease FROM PUBLIC;
+
+-- Who may claim the jobs of others.  The name is there because an OID can be used
+-- again for another role.
+CREATE TABLE jobs.claimer (
+    queue        text COLLATE "C" NOT NULL,
+    owner        oid NOT NULL,          -- 0: of everybody
+    client       oid NOT NULL,
+    client_name  text NOT NULL,
+    CONSTRAINT claimer_pkey PRIMARY KEY (queue, owner, client)
+);
+ALTER TABLE jobs.claimer ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.claimer FROM PUBLIC;
+
+CREATE FUNCTION jobs.submit(queue text, payload jsonb DEFAULT NULL, title text DEFAULT NULL,
+    priority integer DEFAULT 0, run_at timestamptz DEFAULT pg_catalog.now(), after bigint[] DEFAULT NULL,
+    timeout interval DEFAULT NULL, max_attempts integer DEFAULT 3, unique_key text DEFAULT NULL,
+    notify jsonb DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_submit_external' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.submit(text, jsonb, text, integer, timestamptz, bigint[], interval, integer, text, jsonb)
+    IS 'submits work that a client does, outside of the server, and returns the id of the job';
+
+CREATE FUNCTION jobs.claim(queue text, n integer DEFAULT 1, lease interval DEFAULT '1 minute',
+    OUT job bigint, OUT payload jsonb, OUT title text, OUT owner text, OUT tenant text, OUT attempt integer,
+    OUT claim bigint, OUT lease_until timestamptz) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'jobs_claim' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
+COMMENT ON FUNCTION jobs.claim(text, integer, interval) IS 'takes jobs of a queue for a client to do before the lease ends';
+
+CREATE FUNCTION jobs.finish(job bigint, result jsonb DEFAULT NULL, claim bigint DEFAULT NULL) RETURNS void
+AS 'MODULE_PATHNAME', 'jobs_finish' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.finish(bigint, jsonb, bigint) IS 'a client has done a job that it had claimed';
+
+CREATE FUNCTION jobs.fail(job bigint, message text, code text DEFAULT NULL, retry boolean DEFAULT true,
+    claim bigint DEFAULT NULL) RETURNS text
+AS 'MODULE_PATHNAME', 'jobs_fail' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.fail(bigint, text, text, boolean, bigint)
+    IS 'a client could not do a job that it had claimed; returns the job''s state, scheduled where it has another attempt';
+
+CREATE FUNCTION jobs.release(job bigint, claim bigint DEFAULT NULL) RETURNS void
+AS 'MODULE_PATHNAME', 'jobs_release' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.release(bigint, bigint) IS 'gives a claimed job back, as if it had not been claimed';
+
+CREATE FUNCTION jobs.extend_lease(job bigint, lease interval DEFAULT '1 minute', claim bigint DEFAULT NULL)
+    RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'jobs_extend_lease' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.extend_lease(bigint, interval, bigint) IS 'keeps a claimed job for longer; returns until when';
+
+CREATE FUNCTION jobs.report_progress_of(job bigint, processed bigint, total bigint DEFAULT NULL,
+    message text DEFAULT NULL, claim bigint DEFAULT NULL) RETURNS void
+AS 'MODULE_PATHNAME', 'jobs_report_progress_of' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.report_progress_of(bigint, bigint, bigint, text, bigint)
+    IS 'shows how far a claimed job is to everybody who may see it';
+
+CREATE FUNCTION jobs.grant_claim(queue text, client regrole, everybody boolean DEFAULT false) RETURNS boolean
+AS 'MODULE_PATHNAME', 'jobs_grant_claim' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.grant_claim(text, regrole, boolean)
+    IS 'lets another role claim the caller''s jobs of a queue, or for a superuser everybody''s; false if it already could';
+
+CREATE FUNCTION jobs.revoke_claim(queue text, client regrole, everybody boolean DEFAULT false) RETURNS boolean
+AS 'MODULE_PATHNAME', 'jobs_revoke_claim' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.revoke_claim(text, regrole, boolean) IS 'undoes jobs.grant_claim';
 
 -------------------------------------------------------------------------------
 -- Artifacts

@@ -37,6 +37,10 @@ static const struct
 	{"file", JOBS_FILE_NATTS},
 	{"chunk", JOBS_CHUNK_NATTS},
 	{"share_token", 3},
+	{"item_chunk", JOBS_ITEM_CHUNK_NATTS},
+	{"outcome", JOBS_OUTCOME_NATTS},
+	{"item_rule", JOBS_ITEM_RULE_NATTS},
+	{"garbage", 1},
 	{"offer", 5},
 	{"job_lease", 12},
 	{"claimer", 4}
@@ -146,6 +150,12 @@ bool
 jobs_rel_next(JobsRelScan *s)
 {
 	return index_getnext_slot(s->scan, ForwardScanDirection, s->r->slot);
+}
+
+bool
+jobs_rel_previous(JobsRelScan *s)
+{
+	return index_getnext_slot(s->scan, BackwardScanDirection, s->r->slot);
 }
 
 void

@@ -33,6 +33,10 @@ typedef enum JobsRelName
 	REL_FILE,
 	REL_CHUNK,
 	REL_TOKEN,
+	REL_ITEM_CHUNK,
+	REL_OUTCOME,
+	REL_ITEM_RULE,
+	REL_GARBAGE,
 	REL_OFFER,
 	REL_JOB_LEASE,
 	REL_CLAIMER
@@ -42,6 +46,9 @@ typedef enum JobsRelName
 #define JOBS_LIVE_NATTS		36
 #define JOBS_FILE_NATTS		13
 #define JOBS_CHUNK_NATTS	5
+#define JOBS_ITEM_CHUNK_NATTS	4
+#define JOBS_OUTCOME_NATTS	11
+#define JOBS_ITEM_RULE_NATTS	6
 #define JOBS_MAX_NATTS		JOBS_LIVE_NATTS
 
 #define JOBS_MAX_ROWS		16	/* that can be added at once */
@@ -77,6 +84,7 @@ typedef struct JobsRelScan
 extern void jobs_rel_scan(JobsRelScan *s, JobsRel *r, const char *index, ScanKey keys, int nkeys,
 						  Snapshot snapshot);
 extern bool jobs_rel_next(JobsRelScan *s);
+extern bool jobs_rel_previous(JobsRelScan *s);	/* in the other direction */
 extern void jobs_rel_scan_end(JobsRelScan *s);
 
 /* Key column attno = value, of the four types that keys have. */
