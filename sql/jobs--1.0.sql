@@ -292,6 +292,59 @@ AS 'MODULE_PATHNAME', 'jobs_report_progress' LANGUAGE C VOLATILE PARALLEL RESTRI
 COMMENT ON FUNCTION jobs.report_progress(bigint, bigint, text) IS 'inside a job: shows at once how far it is to everybody who may see it';
 
 -------------------------------------------------------------------------------
+-- Bulk jobs
+-------------------------------------------------------------------------------
+
+CREATE FUNCTION jobs.bulk(command text, items jsonb, workers integer DEFAULT 1, stop_after integer DEFAULT 1000,
+    title text DEFAULT NULL, queue text DEFAULT 'default',
+    priority integer DEFAULT 0, run_at timestamptz DEFAULT pg_catalog.now(), after bigint[] DEFAULT NULL,
+    timeout interval DEFAULT NULL, max_attempts integer DEFAULT 1, unique_key text DEFAULT NULL,
+    notify jsonb DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_bulk' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.bulk(text, jsonb, integer, integer, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb)
+    IS 'runs a command for each item of a JSON array in the background and returns the id of the job';
+
+CREATE FUNCTION jobs.bulk_query(command text, items_query text, workers integer DEFAULT 1,
+    stop_after integer DEFAULT 1000,
+    title text DEFAULT NULL, queue text DEFAULT 'default',
+    priority integer DEFAULT 0, run_at timestamptz DEFAULT pg_catalog.now(), after bigint[] DEFAULT NULL,
+    timeout interval DEFAULT NULL, max_attempts integer DEFAULT 1, unique_key text DEFAULT NULL,
+    notify jsonb DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_bulk_query' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.bulk_query(text, text, integer, integer, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb)
+    IS 'runs a command for each row of a query in the background and returns the id of the job';
+
+CREATE FUNCTION jobs.retry_failed(job bigint, reason text DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_retry_failed' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.retry_failed(bigint, text)
+    IS 'queues the failed items of a bulk job again, all or those of one reason, and returns how many';
+
+CREATE FUNCTION jobs.skip_failed(job bigint, reason text DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_skip_failed' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.skip_failed(bigint, text)
+    IS 'settles the failed items of a bulk job as skipped, all or those of one reason, and returns how many';
+
+CREATE FUNCTION jobs.failures(job bigint, OUT reason text, OUT error_code text, OUT count bigint, OUT example jsonb)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'jobs_failures' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED ROWS 10;
+COMMENT ON FUNCTION jobs.failures(bigint) IS 'the failed items of a bulk job by reason, most first, each with an example';
+
+CREATE FUNCTION jobs.item_history(job bigint, item_no bigint DEFAULT NULL, OUT item_no bigint, OUT round integer,
+    OUT state text, OUT error_code text, OUT error_message text, OUT error_detail text, OUT error_hint text,
+    OUT result jsonb, OUT finished_at timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'jobs_item_history' LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION jobs.item_history(bigint, bigint)
+    IS 'what became of the items of a bulk job, or of one of them, in each round';
+
+CREATE FUNCTION jobs._items(job bigint, first_no bigint, OUT item_no bigint, OUT payload jsonb, OUT state text,
+    OUT round integer, OUT error_code text, OUT error_message text, OUT error_detail text, OUT error_hint text,
+    OUT result jsonb, OUT finished_at timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'jobs_items' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED ROWS 256;
+COMMENT ON FUNCTION jobs._items(bigint, bigint) IS 'internal: the items of one chunk, where the caller may see the job';
+
+-------------------------------------------------------------------------------
 -- Work for clients outside of the server
 -------------------------------------------------------------------------------
 
@@ -555,6 +608,17 @@ SELECT c.queue, CASE WHEN c.owner OPERATOR(pg_catalog.<>) 0 THEN pg_catalog.pg_g
  WHERE v.visible;
 COMMENT ON VIEW jobs.claim_grant IS 'which roles may claim the jobs of others; without an owner it is everybody''s';
 GRANT SELECT ON jobs.claim_grant TO PUBLIC;
+
+CREATE VIEW jobs.item WITH (security_barrier) AS
+SELECT c.job, i.item_no, i.payload, i.state, i.round, i.error_code, i.error_message, i.error_detail, i.error_hint,
+       i.result, i.finished_at
+  FROM (SELECT l.id FROM jobs._live l WHERE l.kind OPERATOR(pg_catalog.=) 'bulk'
+        UNION ALL
+        SELECT h.id FROM jobs._history h WHERE h.kind OPERATOR(pg_catalog.=) 'bulk') j
+       JOIN jobs.item_chunk c ON c.job OPERATOR(pg_catalog.=) j.id
+       CROSS JOIN LATERAL jobs._items(c.job, c.first_no) i;
+COMMENT ON VIEW jobs.item IS 'the items of bulk jobs and what became of them';
+GRANT SELECT ON jobs.item TO PUBLIC;
 
 -- No function is anybody's by default; these are what the contract gives to every role.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA jobs FROM PUBLIC;

@@ -10,6 +10,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "books.h"
+#include "bulk/ledger.h"
 #include "catalog/pg_subscription.h"
 #include "guc.h"
 #include "held.h"
@@ -29,6 +30,7 @@
 #define MAX_HELD_MS			1000	/* ... up to this */
 #define MAX_STARTS_FAILED	3	/* workers that died before a job began */
 #define RETAIN_BATCH		500
+#define PURGE_BATCH			5000	/* rows of bulk jobs that were deleted */
 #define RETAIN_PAUSE_US		20000
 #define SWEEP_US			USECS_PER_HOUR
 
@@ -345,6 +347,10 @@ announce(const Job *job)
 	{
 		event.processed = job->processed;
 		event.total = job->total;
+		event.succeeded = job->succeeded;
+		event.failed = job->failed;
+		event.skipped = job->skipped;
+		event.warnings = job->warnings;
 	}
 	jobs_notify_state(&event);
 }
@@ -551,6 +557,21 @@ settle_lost(JobId id, const JobsFailure *failure, bool requeue)
 	}
 	if (job != NULL && job->state == JOB_RUNNING)
 	{
+		if (job->kind == JOB_BULK)
+		{
+			int64		before = job->processed;
+
+			/* Their batches are finished first; the row's lock ends with our transaction. */
+			if (!jobs_ledger_exclude(id, false))
+			{
+				jobs_stop_helpers(MyDatabaseId, id);
+				jobs_held_lost(jobs_held_again(id), failure, requeue);
+				return;
+			}
+			jobs_ledger_count_job(job);
+			/* After a crash it goes on, unless it is this job that crashes the server. */
+			requeue |= failure->sqlstate == ERRCODE_CRASH_SHUTDOWN && job->processed > before;
+		}
 		if (requeue)
 		{
 			job->state = JOB_QUEUED;
@@ -605,6 +626,7 @@ jobs_books_retain(TimestampTz now)
 	/* Their jobs may have been kept for them. */
 	if (expired)
 		history_from = DT_NOBEGIN;
+	more |= jobs_ledger_purge(PURGE_BATCH);
 	next = jobs_store_next_expiry(files_from);
 	if (jobs_history_retention >= 0)
 	{

@@ -15,6 +15,8 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "bulk/bulk.h"
+#include "bulk/ledger.h"
 #include "commands/trigger.h"
 #include "export.h"
 #include "guc.h"
@@ -47,6 +49,10 @@ static MemoryContext job_context = NULL;
 /* The job at hand, while the owner's code runs. */
 static const Job *performing = NULL;
 
+/* The slot of the worker that this one helps, or -1; whether it can do with more help. */
+static int	helped_slot = -1;
+static bool help_is_wanted;
+
 /* The commit under way is that of a job's work and end. */
 static bool ending = false;
 
@@ -72,6 +78,10 @@ static void show_job(const Job *job);
 static ErrorData *run(Job *job);
 static int64 timeout_of(const Job *job);
 static void run_in_transaction(Job *job);
+static void run_bulk(Job *job);
+static void requeue(const Job *job, Job *end);
+static void help(Job *job);
+static void end_help(JobsSlot *leader, JobId id);
 static void begin_finish(void);
 static void at_commit(XactEvent event, void *arg);
 static void finish(const Job *job, Job *end);
@@ -270,6 +280,8 @@ claim_row(JobId id, bool *held)
 	job->state = JOB_RUNNING;
 	job->attempt++;
 	job->started_at = GetCurrentTimestamp();
+	if (job->kind == JOB_BULK)
+		jobs_ledger_count_job(job);
 	/* Those of an earlier attempt. */
 	job->error_code = job->error_message = job->error_detail = job->error_hint = NULL;
 	jobs_store_update(job, old);
@@ -351,7 +363,12 @@ run(Job *job)
 
 	PG_TRY();
 	{
-		run_in_transaction(job);
+		if (helped_slot >= 0)
+			help(job);
+		else if (job->kind == JOB_BULK)
+			run_bulk(job);
+		else
+			run_in_transaction(job);
 	}
 	PG_CATCH();
 	{
@@ -419,6 +436,7 @@ run_in_transaction(Job *job)
 	}
 
 	begin_finish();
+	end.state = JOB_SUCCEEDED;
 	finish(job, &end);
 	jobs_start_statement_timeout();
 	ending = true;
@@ -426,6 +444,68 @@ run_in_transaction(Job *job)
 	debug_query_string = NULL;
 	MemoryContextSwitchTo(job_context);
 	*job = end;
+}
+
+/*
+ * The items commit as they go.  The end waits for workers that help, and counts
+ * what they and this one have committed.
+ */
+static void
+run_bulk(Job *job)
+{
+	Job			end = *job;
+	JobsBulkEnd how;
+
+	jobs_start_job_timeout(timeout_of(job));
+	jobs_session_begin(job->owner, false);
+	jobs_session_enter(job);
+	jobs_session_commit(true);
+	MemoryContextSwitchTo(job_context);
+	debug_query_string = job->command;
+	how = jobs_bulk_run(&end);
+	MemoryContextSwitchTo(job_context);
+	debug_query_string = NULL;
+
+	jobs_session_begin(job->owner, false);
+	XactIsoLevel = XACT_READ_COMMITTED;
+	MemoryContextSwitchTo(job_context);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	(void) jobs_ledger_exclude(job->id, true);
+	jobs_ledger_count_job(&end);
+	PopActiveSnapshot();
+	if (how == BULK_PAUSED)
+		requeue(job, &end);
+	else
+	{
+		if (end.processed != end.total)
+			elog(ERROR, "bulk job %lld has items that were left open", (long long) job->id);
+		end.state = end.failed > 0 ? JOB_PARTIAL : JOB_SUCCEEDED;
+		finish(job, &end);
+	}
+	ending = true;
+	jobs_session_commit(jobs_worker_may_commit_async(jobs_my_slot->inbox_n > 0));
+	MemoryContextSwitchTo(job_context);
+	*job = end;
+}
+
+/* Its queue is paused: as if it had not begun, but for the items that are done. */
+static void
+requeue(const Job *job, Job *end)
+{
+	Job		   *row;
+	bool		held;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	row = jobs_store_lock(job->id, JOBS_WAIT_BLOCK, &held);
+	if (row == NULL || row->state != JOB_RUNNING || row->attempt != job->attempt)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("job %lld is no longer this worker's", (long long) job->id)));
+	end->state = JOB_QUEUED;
+	end->attempt--;
+	end->started_at = 0;
+	jobs_store_update(end, JOB_RUNNING);
+	PopActiveSnapshot();
 }
 
 /*
@@ -483,7 +563,6 @@ finish(const Job *job, Job *end)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("job %lld is no longer this worker's", (long long) job->id)));
-	end->state = JOB_SUCCEEDED;
 	end->finished_at = Max(GetCurrentTimestamp(), end->started_at);
 	end->error_code = end->error_message = end->error_detail = end->error_hint = NULL;
 	jobs_store_finish(end, JOB_RUNNING);
@@ -501,6 +580,11 @@ record_failure(Job *job, ErrorData *edata)
 	PG_TRY();
 	{
 		begin_books(job->owner, false);
+		if (job->kind == JOB_BULK)
+		{
+			jobs_stop_helpers(MyDatabaseId, job->id);
+			(void) jobs_ledger_exclude(job->id, true);
+		}
 		row = jobs_store_lock(job->id, JOBS_WAIT_BLOCK, &held);
 		if (row && row->state == JOB_RUNNING && row->attempt == job->attempt)
 			jobs_settle(row, &failure);
@@ -575,6 +659,7 @@ end_job(void)
 	SpinLockAcquire(&slot->mutex);
 	slot->job = 0;
 	slot->job_shown = false;
+	slot->helpers_wanted = 0;
 	cancel = slot->cancel;
 	SpinLockRelease(&slot->mutex);
 	if (cancel)
@@ -582,4 +667,80 @@ end_job(void)
 		pg_usleep(1000L);
 		QueryCancelPending = false;
 	}
+}
+
+/* ------------------------------------------------------------------------
+ * Another worker's job
+ * ------------------------------------------------------------------------
+ */
+
+void
+jobs_perform_help(JobId id, int slotno)
+{
+	ErrorContextCallback callback;
+	Job		   *volatile job = NULL;
+	bool		own;
+
+	MemoryContextReset(job_context);
+	MemoryContextSwitchTo(job_context);
+	PG_TRY();
+	{
+		begin_books(jobs_my_slot->owner, session_used);
+		session_used = true;
+		job = jobs_store_find(id, &own);
+		if (job && (job->state != JOB_RUNNING || job->owner != jobs_my_slot->owner || !belongs_here(job)))
+			job = NULL;
+		end_books();
+	}
+	PG_CATCH();
+	{
+		give_up(NULL);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(job_context);
+	helped_slot = slotno;
+	help_is_wanted = job != NULL ? false : true;
+	if (job)
+	{
+		callback.callback = job_error_context;
+		callback.arg = job;
+		callback.previous = error_context_stack;
+		error_context_stack = &callback;
+		performing = job;
+		(void) run(job);
+		performing = NULL;
+		error_context_stack = callback.previous;
+	}
+	helped_slot = -1;
+	end_help(&jobs_shared->slots[slotno], id);
+}
+
+static void
+help(Job *job)
+{
+	jobs_session_begin(job->owner, false);
+	jobs_session_enter(job);
+	jobs_session_commit(true);
+	MemoryContextSwitchTo(job_context);
+	debug_query_string = job->command;
+	help_is_wanted = jobs_bulk_help(job, helped_slot);
+	debug_query_string = NULL;
+	jobs_worker_flush(0);
+}
+
+/* Where there was nothing to do, or an error, nobody is to come again. */
+static void
+end_help(JobsSlot *leader, JobId id)
+{
+	if (!help_is_wanted)
+	{
+		SpinLockAcquire(&leader->mutex);
+		if (leader->job == id)
+			leader->helpers_wanted = -1;
+		SpinLockRelease(&leader->mutex);
+	}
+	SpinLockAcquire(&jobs_my_slot->mutex);
+	jobs_my_slot->helping = 0;
+	SpinLockRelease(&jobs_my_slot->mutex);
+	end_job();
 }

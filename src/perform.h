@@ -20,6 +20,12 @@ extern void jobs_perform_init(void);
  */
 extern void jobs_perform(JobId id);
 
+/*
+ * Helps the worker in another slot with the items of its job.  Raises nothing;
+ * what goes wrong is that worker's to find out.
+ */
+extern void jobs_perform_help(JobId id, int slotno);
+
 /* The job whose work this process is at, or NULL. */
 extern const Job *jobs_performing(void);
 

@@ -9,12 +9,14 @@
 
 #include <math.h>
 
+#include "bulk/ledger.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "guc.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "perform.h"
 #include "outside/outside.h"
 #include "progress.h"
 #include "rights.h"
@@ -37,6 +39,8 @@ PG_FUNCTION_INFO_V1(jobs_slots);
 
 static void set_percent(JobsProgress *progress);
 static void show_percent(JobsProgress *progress, double percent);
+static void read_items(JobsSlot *slot, JobsProgress *copy);
+static char *item_message(int64 processed, int64 total, char *message);
 
 /* ------------------------------------------------------------------------
  * Writers
@@ -78,6 +82,8 @@ jobs_progress_begin(const char *phase, int64 total)
 	progress->warnings = -1;
 	progress->percent = -1;
 	progress->counted_at = GetCurrentTimestamp();
+	progress->counted_from = 0;
+	progress->items = false;
 	END_CHANGE(progress);
 }
 
@@ -145,6 +151,26 @@ jobs_progress_part(double part, int64 processed, int64 bytes)
 }
 
 void
+jobs_progress_items(const Job *job)
+{
+	JobsProgress *progress;
+
+	if (jobs_my_slot == NULL)
+		return;
+	progress = &jobs_my_slot->progress;
+	pg_atomic_write_u64(&jobs_my_slot->items[ITEM_SUCCEEDED], job->succeeded);
+	pg_atomic_write_u64(&jobs_my_slot->items[ITEM_FAILED], job->failed);
+	pg_atomic_write_u64(&jobs_my_slot->items[ITEM_SKIPPED], job->skipped);
+	BEGIN_CHANGE(progress);
+	progress->total = job->total;
+	progress->estimate = false;
+	progress->counted_at = GetCurrentTimestamp();
+	progress->counted_from = job->processed;
+	progress->items = true;
+	END_CHANGE(progress);
+}
+
+void
 jobs_progress_message(const char *message)
 {
 	JobsProgress *progress;
@@ -204,18 +230,41 @@ jobs_report_progress(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("total must not be negative")));
 	}
-	if (jobs_my_slot == NULL || jobs_my_slot->job == 0)
+	if (jobs_performing() == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("there is no job in this session to report progress of"),
 				 errhint("Call jobs.report_progress inside the SQL that jobs.run executes.")));
 
+	if (jobs_performing()->kind == JOB_BULK)
+	{
+		jobs_progress_message(item_message(processed, total,
+										   PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2))));
+		PG_RETURN_VOID();
+	}
 	if (total >= 0 && total != jobs_my_slot->progress.total)
 		jobs_progress_total(total, false);
 	jobs_progress_done(processed, jobs_my_slot->progress.bytes);
 	if (!PG_ARGISNULL(2))
 		jobs_progress_message(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	PG_RETURN_VOID();
+}
+
+/* The counts of a bulk job are of its items; what one of them counts is for people. */
+static char *
+item_message(int64 processed, int64 total, char *message)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	if (message && message[0] != '\0')
+		appendStringInfo(&text, "%s (", message);
+	appendStringInfo(&text, INT64_FORMAT, processed);
+	if (total >= 0)
+		appendStringInfo(&text, " of " INT64_FORMAT, total);
+	if (message && message[0] != '\0')
+		appendStringInfoChar(&text, ')');
+	return text.data;
 }
 
 /* ------------------------------------------------------------------------
@@ -237,6 +286,8 @@ jobs_progress_read(JobsSlot *slot, JobsProgress *copy)
 		pg_read_barrier();
 		if (before == progress->changes && (before & 1) == 0)
 		{
+			if (copy->items)
+				read_items(slot, copy);
 			if (copy->total >= 0)
 				copy->total = Max(copy->total, copy->processed);
 			return copy->job != 0;
@@ -244,6 +295,17 @@ jobs_progress_read(JobsSlot *slot, JobsProgress *copy)
 		CHECK_FOR_INTERRUPTS();
 	}
 	return false;
+}
+
+/* What all workers of a bulk job have committed. */
+static void
+read_items(JobsSlot *slot, JobsProgress *copy)
+{
+	copy->succeeded = pg_atomic_read_u64(&slot->items[ITEM_SUCCEEDED]);
+	copy->failed = pg_atomic_read_u64(&slot->items[ITEM_FAILED]);
+	copy->skipped = pg_atomic_read_u64(&slot->items[ITEM_SKIPPED]);
+	copy->processed = copy->succeeded + copy->failed + copy->skipped;
+	set_percent(copy);
 }
 
 uint64
@@ -308,7 +370,7 @@ jobs_progress_values(const JobsProgress *progress, pid_t pid, Datum *values, boo
 	double		left = -1;
 
 	if (progress->processed > 0 && elapsed > 0.1)
-		rate = progress->processed / elapsed;
+		rate = (progress->processed - progress->counted_from) / elapsed;
 	if (rate > 0 && progress->total >= progress->processed)
 		left = (progress->total - progress->processed) / rate;
 

@@ -44,6 +44,9 @@ extern void jobs_progress_part(double part, int64 processed, int64 bytes);
 /* Rows and bytes done so far in this attempt; cheap enough for every row. */
 extern void jobs_progress_done(int64 processed, int64 bytes);
 
+/* A bulk job's items so far; from now on its counts are those of the slot's items. */
+extern void jobs_progress_items(const Job *job);
+
 /* A line for people, or NULL; cut at JOBS_MESSAGE_LEN at a character's end. */
 extern void jobs_progress_message(const char *message);
 

@@ -523,7 +523,7 @@ stop_stubborn(TimestampTz now)
 		if (slot->dboid != MyDatabaseId || slot->state != SLOT_ALIVE)
 			continue;
 		SpinLockAcquire(&slot->mutex);
-		if (slot->job != 0 && slot->cancel && !slot->finishing)
+		if ((slot->job != 0 || slot->helping != 0) && slot->cancel && !slot->finishing)
 		{
 			if (now - slot->cancel_at >= KILL_AFTER_CANCEL_US)
 			{

@@ -10,6 +10,7 @@
 #include "access/sysattr.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "bulk/ledger.h"
 #include "catalog/namespace.h"
 #include "commands/sequence.h"
 #include "common/hashfn.h"
@@ -48,7 +49,7 @@ static const int legal_next[JOB_NUM_STATES] = {
 	[JOB_RUNNING] = TO(JOB_QUEUED) | TO(JOB_SCHEDULED) | TO(JOB_SUCCEEDED) | TO(JOB_PARTIAL) |
 	TO(JOB_FAILED) | TO(JOB_CANCELLED),
 	[JOB_SUCCEEDED] = 0,
-	[JOB_PARTIAL] = TO(JOB_QUEUED),
+	[JOB_PARTIAL] = TO(JOB_QUEUED) | TO(JOB_SUCCEEDED),
 	[JOB_FAILED] = TO(JOB_QUEUED),
 	[JOB_CANCELLED] = TO(JOB_QUEUED)
 };
@@ -454,14 +455,39 @@ jobs_store_revive(Job *job, JobState old)
 }
 
 void
+jobs_store_update_final(Job *job, JobState old)
+{
+	JobsRel		history;
+	Datum		values[JOBS_LIVE_NATTS];
+	bool		nulls[JOBS_LIVE_NATTS];
+
+	Assert(job_state_is_final(job->state));
+	check_transition(job->id, old, job->state);
+	jobs_rel_open(&history, REL_HISTORY, RowExclusiveLock);
+	if (!jobs_rel_find(&history, "history_pkey", job->id))
+		elog(ERROR, "job %lld is not in jobs.history", (long long) job->id);
+	job_to_row(job, values, nulls);
+	jobs_rel_update(&history, values, nulls);
+	jobs_rel_close(&history);
+}
+
+void
 jobs_store_delete(JobId id)
 {
 	JobsRel		history;
 
+	bool		bulk = false;
+
 	jobs_rel_open(&history, REL_HISTORY, RowExclusiveLock);
 	if (jobs_rel_find(&history, "history_pkey", id))
+	{
+		slot_getsomeattrs(history.slot, A_KIND + 1);
+		bulk = job_kind_from_name(TextDatumGetCString(history.slot->tts_values[A_KIND])) == JOB_BULK;
 		jobs_rel_delete(&history);
+	}
 	jobs_rel_close(&history);
+	if (bulk)
+		jobs_ledger_remove(id);
 	jobs_store_remove_dependencies(id);
 	if (jobs_store_find_file(id))
 		jobs_store_remove_file(id);

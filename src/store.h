@@ -100,6 +100,9 @@ extern void jobs_store_finish(Job *job, JobState old);
 /* Moves a locked final job back to jobs.live. */
 extern void jobs_store_revive(Job *job, JobState old);
 
+/* Writes a locked final job's row anew. */
+extern void jobs_store_update_final(Job *job, JobState old);
+
 /* Removes a locked final job with its dependencies, artifact and tokens. */
 extern void jobs_store_delete(JobId id);
 

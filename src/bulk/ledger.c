@@ -59,7 +59,6 @@ struct JobsItemWriter
 	int			workers;
 	int64		expected;
 	int64		total;			/* in chunks that are stored */
-	JobsRel		rel;
 	MemoryContext context;		/* of the payloads of one chunk */
 	int			n;
 	Size		bytes;
@@ -160,7 +159,6 @@ jobs_items_begin(JobId job, int workers, int64 expected)
 	writer->workers = workers;
 	writer->expected = expected;
 	writer->context = AllocSetContextCreate(CurrentMemoryContext, "jobs items", ALLOCSET_DEFAULT_SIZES);
-	jobs_rel_open(&writer->rel, REL_ITEM_CHUNK, RowExclusiveLock);
 	return writer;
 }
 
@@ -204,6 +202,7 @@ static void
 store_chunk(JobsItemWriter *writer)
 {
 	MemoryContext old = MemoryContextSwitchTo(writer->context);
+	JobsRel		r;
 	Datum		values[CHUNK_COUNT];
 	Datum		compressed = (Datum) 0;
 
@@ -215,7 +214,9 @@ store_chunk(JobsItemWriter *writer)
 		compressed = toast_compress_datum(values[CHUNK_PAYLOADS], PAYLOAD_COMPRESSION);
 	if (DatumGetPointer(compressed) != NULL)
 		values[CHUNK_PAYLOADS] = compressed;
-	jobs_rel_insert_rows(&writer->rel, values, 1);
+	jobs_rel_open(&r, REL_ITEM_CHUNK, RowExclusiveLock);
+	jobs_rel_insert_rows(&r, values, 1);
+	jobs_rel_close(&r);
 	writer->total += writer->n;
 	writer->n = 0;
 	writer->bytes = 0;
@@ -230,7 +231,6 @@ jobs_items_end(JobsItemWriter *writer)
 
 	if (writer->n > 0)
 		store_chunk(writer);
-	jobs_rel_close(&writer->rel);
 	CommandCounterIncrement();
 	total = writer->total;
 	MemoryContextDelete(writer->context);
