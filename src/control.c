@@ -11,6 +11,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "bulk/ledger.h"
 #include "common/int.h"
 #include "fmgr.h"
 #include "guc.h"
@@ -184,6 +185,12 @@ cancel_stored(Job *job)
 {
 	JobState	old = job->state;
 
+	/* A bulk job keeps the items that clients have done, and those that just commit. */
+	if (old == JOB_RUNNING && job->kind == JOB_BULK)
+	{
+		(void) jobs_ledger_exclude(job->id, true);
+		jobs_ledger_count_job(job);
+	}
 	job->state = JOB_CANCELLED;
 	job->finished_at = GetCurrentTimestamp();
 	job->error_code = NULL;
