@@ -210,9 +210,9 @@ AS 'MODULE_PATHNAME', 'jobs_live_floor' LANGUAGE C STABLE PARALLEL RESTRICTED CO
 COMMENT ON FUNCTION jobs._live_floor() IS 'internal: no live job has an id below this';
 
 CREATE FUNCTION jobs._waiting(id bigint, state text, queue text, owner oid, tenant text, run_at timestamptz,
-    attempt integer, origin bigint, kind text, command text, OUT shown_state text, OUT waiting_for text)
+    attempt integer, origin bigint, kind text, command text, total bigint, OUT shown_state text, OUT waiting_for text)
 AS 'MODULE_PATHNAME', 'jobs_waiting' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
-COMMENT ON FUNCTION jobs._waiting(bigint, text, text, oid, text, timestamptz, integer, bigint, text, text)
+COMMENT ON FUNCTION jobs._waiting(bigint, text, text, oid, text, timestamptz, integer, bigint, text, text, bigint)
     IS 'internal: the state of a job that is not final as its reader sees it, and what it waits for';
 
 CREATE FUNCTION jobs._slots(OUT id bigint, OUT phase text, OUT processed bigint, OUT total bigint,
@@ -348,13 +348,15 @@ COMMENT ON FUNCTION jobs._items(bigint, bigint) IS 'internal: the items of one c
 -- Work for clients outside of the server
 -------------------------------------------------------------------------------
 
--- Queued jobs that clients can claim, in the order of the primary key.
+-- Queued jobs that clients can claim, in the order of the primary key; also bulk
+-- jobs that are running, whose items they can.
 CREATE TABLE jobs.offer (
     queue   text COLLATE "C" NOT NULL,
     owner   oid NOT NULL,
     rank    bigint NOT NULL,            -- minus the priority
     job     bigint NOT NULL,
     tenant  text NOT NULL,
+    items   boolean NOT NULL,
     CONSTRAINT offer_pkey PRIMARY KEY (queue, owner, rank, job)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 ALTER TABLE jobs.offer ENABLE ROW LEVEL SECURITY;
@@ -377,6 +379,24 @@ CREATE TABLE jobs.job_lease (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 ALTER TABLE jobs.job_lease ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON jobs.job_lease FROM PUBLIC;
+
+-- Items of a bulk job that clients have claimed: n of one chunk, those of them that
+-- have no outcome yet.  One whose time is over stays until they are claimed again.
+CREATE TABLE jobs.item_lease (
+    job          bigint NOT NULL,
+    first_no     bigint NOT NULL,
+    n            integer NOT NULL,
+    claim        bigint NOT NULL,       -- these as in jobs.job_lease
+    owner        oid NOT NULL,
+    tenant       text NOT NULL,
+    client       oid NOT NULL,
+    session      bigint NOT NULL,
+    claimed_at   timestamptz NOT NULL,
+    lease_until  timestamptz NOT NULL,
+    CONSTRAINT item_lease_pkey PRIMARY KEY (job, first_no)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+ALTER TABLE jobs.item_lease ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.item_lease FROM PUBLIC;
 
 -- Who may claim the jobs of others.  The name is there because an OID can be used
 -- again for another role.
@@ -416,18 +436,39 @@ COMMENT ON FUNCTION jobs.fail(bigint, text, text, boolean, bigint)
 
 CREATE FUNCTION jobs.release(job bigint, claim bigint DEFAULT NULL) RETURNS void
 AS 'MODULE_PATHNAME', 'jobs_release' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.release(bigint, bigint) IS 'gives a claimed job back, as if it had not been claimed';
+COMMENT ON FUNCTION jobs.release(bigint, bigint) IS 'gives a claimed job, or what is left of a claim''s items, back as if it had not been claimed';
 
 CREATE FUNCTION jobs.extend_lease(job bigint, lease interval DEFAULT '1 minute', claim bigint DEFAULT NULL)
     RETURNS timestamptz
 AS 'MODULE_PATHNAME', 'jobs_extend_lease' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.extend_lease(bigint, interval, bigint) IS 'keeps a claimed job for longer; returns until when';
+COMMENT ON FUNCTION jobs.extend_lease(bigint, interval, bigint) IS 'keeps a claimed job, or a claim''s items, for longer; returns until when';
 
 CREATE FUNCTION jobs.report_progress_of(job bigint, processed bigint, total bigint DEFAULT NULL,
     message text DEFAULT NULL, claim bigint DEFAULT NULL) RETURNS void
 AS 'MODULE_PATHNAME', 'jobs_report_progress_of' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION jobs.report_progress_of(bigint, bigint, bigint, text, bigint)
     IS 'shows how far a claimed job is to everybody who may see it';
+
+CREATE FUNCTION jobs.claimable(queue text, OUT job bigint, OUT title text, OUT owner text, OUT tenant text)
+    RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'jobs_claimable' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
+COMMENT ON FUNCTION jobs.claimable(text) IS 'the bulk jobs of a queue whose items the caller can claim';
+
+CREATE FUNCTION jobs.claim_items(job bigint, n integer DEFAULT 1, lease interval DEFAULT '1 minute',
+    OUT item_no bigint, OUT payload jsonb, OUT lease_until timestamptz, OUT claim bigint) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'jobs_claim_items' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
+COMMENT ON FUNCTION jobs.claim_items(bigint, integer, interval) IS 'takes items of a bulk job for a client to do before the lease ends';
+
+CREATE FUNCTION jobs.finish_items(job bigint, items bigint[], results jsonb DEFAULT NULL, claim bigint DEFAULT NULL)
+    RETURNS void
+AS 'MODULE_PATHNAME', 'jobs_finish_items' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.finish_items(bigint, bigint[], jsonb, bigint) IS 'a client has done items that it had claimed';
+
+CREATE FUNCTION jobs.fail_item(job bigint, item_no bigint, message text, code text DEFAULT NULL,
+    claim bigint DEFAULT NULL) RETURNS void
+AS 'MODULE_PATHNAME', 'jobs_fail_item' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.fail_item(bigint, bigint, text, text, bigint)
+    IS 'a client could not do an item that it had claimed, or with the code JB001 it was not to be done';
 
 CREATE FUNCTION jobs.grant_claim(queue text, client regrole, everybody boolean DEFAULT false) RETURNS boolean
 AS 'MODULE_PATHNAME', 'jobs_grant_claim' LANGUAGE C VOLATILE PARALLEL UNSAFE;
@@ -512,7 +553,7 @@ SELECT l.id, l.kind, l.title, pg_catalog.pg_get_userbyid(l.owner) AS owner, l.qu
        l.options
   FROM jobs._live l,
        LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin, l.kind,
-           l.command) w
+           l.command, coalesce(l.total, -1)) w
 UNION ALL
 SELECT h.id, h.kind, h.title, pg_catalog.pg_get_userbyid(h.owner) AS owner, h.queue, h.priority,
        h.state, NULL::text, h.round, h.attempt, h.max_attempts, h.created_at, h.run_at,
@@ -534,7 +575,7 @@ SELECT l.id, l.kind, l.title, w.shown_state AS state, s.phase,
        w.waiting_for, s.pid, s.estimated AS total_is_estimate
   FROM jobs._live l
        CROSS JOIN LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin, l.kind,
-           l.command) w
+           l.command, coalesce(l.total, -1)) w
        LEFT JOIN jobs._slots() s ON s.id OPERATOR(pg_catalog.=) l.id AND l.state OPERATOR(pg_catalog.=) 'running'
 UNION ALL
 SELECT h.id, h.kind, h.title, h.state, NULL::text, h.processed, h.total,
@@ -558,7 +599,7 @@ SELECT id, title, state, headline, detail, percent, can_leave, actions
                 jobs._actions(l.owner, l.tenant, l.kind, w.shown_state, false) AS actions
            FROM jobs._live l
                 CROSS JOIN LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin, l.kind,
-           l.command) w
+           l.command, coalesce(l.total, -1)) w
                 LEFT JOIN jobs._slots() s ON s.id OPERATOR(pg_catalog.=) l.id AND l.state OPERATOR(pg_catalog.=) 'running'
                 CROSS JOIN LATERAL jobs._describe(l.kind, w.shown_state, coalesce(s.processed, l.processed),
                     coalesce(s.total, l.total), coalesce(s.succeeded, l.succeeded), coalesce(s.failed, l.failed),
@@ -591,12 +632,26 @@ SELECT f.job, f.filename, f.format, f.media_type, f.rows, f.bytes, f.sha256, f.c
 COMMENT ON VIEW jobs.artifact IS 'the files that exports made';
 GRANT SELECT ON jobs.artifact TO PUBLIC;
 
-CREATE VIEW jobs.lease WITH (security_barrier) AS
-SELECT l.job, pg_catalog.pg_get_userbyid(l.client) AS client, l.claimed_at, l.lease_until
-  FROM jobs.job_lease l,
-       LATERAL (SELECT jobs._visible(l.owner, l.tenant) AS visible) v
+CREATE VIEW jobs._job_lease WITH (security_barrier) AS
+SELECT l.* FROM jobs.job_lease l, LATERAL (SELECT jobs._visible(l.owner, l.tenant) AS visible) v
  WHERE v.visible;
-COMMENT ON VIEW jobs.lease IS 'the jobs that clients have claimed, and until when';
+COMMENT ON VIEW jobs._job_lease IS 'internal: the claimed jobs that the reader may see';
+REVOKE ALL ON jobs._job_lease FROM PUBLIC;
+
+CREATE VIEW jobs._item_lease WITH (security_barrier) AS
+SELECT l.* FROM jobs.item_lease l, LATERAL (SELECT jobs._visible(l.owner, l.tenant) AS visible) v
+ WHERE v.visible;
+COMMENT ON VIEW jobs._item_lease IS 'internal: the claimed items of jobs that the reader may see';
+REVOKE ALL ON jobs._item_lease FROM PUBLIC;
+
+CREATE VIEW jobs.lease WITH (security_barrier) AS
+SELECT j.job, NULL::bigint AS first_item, NULL::integer AS items, pg_catalog.pg_get_userbyid(j.client) AS client,
+       j.claimed_at, j.lease_until
+  FROM jobs._job_lease j
+UNION ALL
+SELECT i.job, i.first_no, i.n, pg_catalog.pg_get_userbyid(i.client), i.claimed_at, i.lease_until
+  FROM jobs._item_lease i;
+COMMENT ON VIEW jobs.lease IS 'the jobs and items that clients have claimed, and until when';
 GRANT SELECT ON jobs.lease TO PUBLIC;
 
 CREATE VIEW jobs.claim_grant WITH (security_barrier) AS

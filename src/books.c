@@ -52,7 +52,6 @@ static List *add_id(List *list, JobId id);
 static void place_row(const Job *job, void *arg);
 static void place(const Job *job);
 static bool in_a_slot(JobId id, int *slotno);
-static void announce(const Job *job);
 static void gone(JobId id);
 static bool waits_no_more(JobId id, JobId ended);
 static int	compare_ids(const ListCell *a, const ListCell *b);
@@ -247,7 +246,7 @@ place(const Job *job)
 	if (announcing && (entry->announced != job->state ||
 					   (job->outside && entry->announced_run != job->run_at)))
 	{
-		announce(job);
+		jobs_books_announce(job);
 		entry->announced = job->state;
 		entry->announced_run = job->run_at;
 	}
@@ -332,8 +331,8 @@ jobs_books_wake_clients(void)
 	list_free(offered);
 }
 
-static void
-announce(const Job *job)
+void
+jobs_books_announce(const Job *job)
 {
 	JobsEvent	event = {
 		.kind = JOBS_EVENT_STATE,
@@ -368,7 +367,9 @@ look_one(JobId id)
 		return;
 	}
 	if (job != NULL && (entry == NULL || entry->announced != job->state))
-		announce(job);
+		jobs_books_announce(job);
+	if (entry && entry->outside)
+		jobs_tally_end(id);
 	if (entry)
 		jobs_queue_forget(entry);
 	if (jobs_queue_num_waiting() > 0)

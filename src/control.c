@@ -11,6 +11,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "bulk/ledger.h"
 #include "common/int.h"
 #include "control.h"
 #include "fmgr.h"
@@ -185,6 +186,12 @@ cancel_stored(Job *job)
 {
 	JobState	old = job->state;
 
+	/* A bulk job keeps the items that clients have done, and those that just commit. */
+	if (old == JOB_RUNNING && job->kind == JOB_BULK)
+	{
+		(void) jobs_ledger_exclude(job->id, true);
+		jobs_ledger_count_job(job);
+	}
 	job->state = JOB_CANCELLED;
 	job->finished_at = GetCurrentTimestamp();
 	job->error_code = NULL;

@@ -62,6 +62,10 @@ typedef struct JobsEntry
 	bool		outside;		/* clients do it, and said last ... */
 	int64		told_processed; /* ... how far it is */
 	int64		told_total;
+	/* of a bulk job that clients do, since it began at began_at */
+	TimestampTz began_at;
+	int64		done_upto;		/* all items before have an outcome */
+	TimestampTz told_lapsed;	/* leases that ended by then were told of */
 	pairingheap_node node;
 } JobsEntry;
 

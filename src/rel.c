@@ -41,9 +41,10 @@ static const struct
 	{"outcome", JOBS_OUTCOME_NATTS},
 	{"item_rule", JOBS_ITEM_RULE_NATTS},
 	{"garbage", 1},
-	{"offer", 5},
+	{"offer", 6},
 	{"job_lease", 12},
-	{"claimer", 4}
+	{"claimer", 4},
+	{"item_lease", 10}
 };
 
 static void prepare_write(JobsRel *r);

@@ -133,6 +133,7 @@ jobs_database(Oid dboid, bool create)
 		found->recent_known = false;
 		found->recent_filled = false;
 		memset(found->touched, 0, sizeof(found->touched));
+		memset(found->tallies, 0, sizeof(found->tallies));
 		found->first_live = 0;
 		found->cooling = false;
 		found->wants_slot = false;

@@ -52,6 +52,21 @@ typedef struct JobsRecent
 	JobId		first;
 } JobsRecent;
 
+/* Of a bulk job that clients do, see outside/outside.h. */
+#define JOBS_TALLIES		32
+typedef struct JobsTally
+{
+	JobId		job;			/* 0: free */
+	int32		round;
+	Oid			owner;
+	uint64		tenant;			/* hash of it, 0: none */
+	TimestampTz began_at;
+	int64		total;
+	int64		succeeded;
+	int64		failed;
+	int64		skipped;
+} JobsTally;
+
 typedef struct JobsDatabase
 {
 	Oid			dboid;			/* InvalidOid: the entry is free */
@@ -73,6 +88,7 @@ typedef struct JobsDatabase
 	bool		recent_filled;	/* ... and what was before has been read */
 	JobsRecent	touched[JOBS_TOUCHED_SECONDS];
 	JobId		first_live;		/* that the scheduler knows; 0: it does not know yet */
+	JobsTally	tallies[JOBS_TALLIES];
 	/* flags, each written by one process */
 	bool		leave;			/* the scheduler shall leave */
 	bool		cooling;		/* scheduler will look by itself soon */

@@ -174,7 +174,7 @@ row_to_job(TupleTableSlot *slot)
 	if (!slot->tts_isnull[A_NOTIFY])
 		job->notify = DatumGetJsonbPCopy(GET(A_NOTIFY));
 	job->origin = DatumGetInt64(GET(A_ORIGIN));
-	job->outside = jobs_is_outside(job->kind, GET(A_COMMAND));
+	job->outside = jobs_is_outside(job->kind, GET(A_COMMAND), job->total);
 	return job;
 }
 
@@ -347,7 +347,7 @@ report_row(TupleTableSlot *slot, JobsScanFn fn, void *arg)
 	job.created_at = GET_TIME(A_CREATED_AT);
 	job.run_at = GET_TIME(A_RUN_AT);
 	job.origin = DatumGetInt64(slot_getattr(slot, A_ORIGIN + 1, &slot->tts_isnull[A_ORIGIN]));
-	job.outside = jobs_is_outside(job.kind, GET(A_COMMAND));
+	job.outside = jobs_is_outside(job.kind, GET(A_COMMAND), GET_COUNT(A_TOTAL));
 	fn(&job, arg);
 	pfree(job.tenant);
 	pfree(job.queue);

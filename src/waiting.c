@@ -58,7 +58,7 @@ static char *queued_for(Outlook *look, const Job *job, bool *turn);
 static char *awaited_titles(JobId id);
 
 /*
- * jobs._waiting(id, state, queue, owner, tenant, run_at, attempt, origin, kind, command):
+ * jobs._waiting(id, state, queue, owner, tenant, run_at, attempt, origin, kind, command, total):
  * shown_state, waiting_for
  */
 Datum
@@ -81,7 +81,7 @@ jobs_waiting(PG_FUNCTION_ARGS)
 	Datum		values[2];
 	bool		nulls[2];
 
-	job.outside = jobs_is_outside(job.kind, PG_GETARG_DATUM(9));
+	job.outside = jobs_is_outside(job.kind, PG_GETARG_DATUM(9), PG_GETARG_INT64(10));
 	if (jobs_may_see(job.owner, job.tenant))
 		state = shown_state(&job, look, &waiting_for);
 	nulls[0] = false;
@@ -222,7 +222,7 @@ queued_for(Outlook *look, const Job *job, bool *turn)
 		}
 	}
 	if (job->outside)
-		return pstrdup("a client to claim it");
+		return pstrdup(job->kind == JOB_BULK ? "a client to claim its items" : "a client to claim it");
 	running = running_of(look, job->owner);
 	if (running->limit > 0 && running->njobs >= running->limit)
 	{

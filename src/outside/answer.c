@@ -27,11 +27,10 @@ PG_FUNCTION_INFO_V1(jobs_release);
 PG_FUNCTION_INFO_V1(jobs_extend_lease);
 PG_FUNCTION_INFO_V1(jobs_report_progress_of);
 
-static JobId job_arg(FunctionCallInfo fcinfo, const char *function);
+static Job *any_job_arg(FunctionCallInfo fcinfo, const char *function);
 static Job *lock_claimed(FunctionCallInfo fcinfo, const char *function, int claim_arg, JobsLease **lease);
 static JobsLease *lock_lease(FunctionCallInfo fcinfo, Job *job, int claim_arg);
 static void check_lease(const Job *job, const JobsLease *lease, bool numbered, int64 claim);
-static char *what_happened(const Job *job);
 static int64 count_arg(FunctionCallInfo fcinfo, int n, const char *name);
 
 /* ------------------------------------------------------------------------
@@ -39,22 +38,23 @@ static int64 count_arg(FunctionCallInfo fcinfo, int n, const char *name);
  * ------------------------------------------------------------------------
  */
 
-static JobId
-job_arg(FunctionCallInfo fcinfo, const char *function)
+/* A job that may be done as a whole or item by item. */
+static Job *
+any_job_arg(FunctionCallInfo fcinfo, const char *function)
 {
 	jobs_check_can_claim(function);
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("job must not be null")));
-	return PG_GETARG_INT64(0);
+	return jobs_find_claimable(PG_GETARG_INT64(0));
 }
 
 /* The job and its lease, both locked, which are the caller's. */
 static Job *
 lock_claimed(FunctionCallInfo fcinfo, const char *function, int claim_arg, JobsLease **lease)
 {
-	Job		   *found = jobs_find_claimable(job_arg(fcinfo, function));
+	Job		   *found = jobs_claimable_arg(fcinfo, function, JOB_EXTERNAL);
 	bool		held;
 	Job		   *job = jobs_store_lock(found->id, JOBS_WAIT_BLOCK, &held);
 
@@ -91,7 +91,7 @@ check_lease(const Job *job, const JobsLease *lease, bool numbered, int64 claim)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("job %lld is no longer claimed by this client", (long long) job->id),
-				 errdetail("%s", what_happened(job)),
+				 errdetail("%s", jobs_what_happened(job)),
 				 errhint("Stop working on it; nothing of it is wanted any more.")));
 	if (lease->until <= GetCurrentTimestamp())
 		ereport(ERROR,
@@ -101,8 +101,8 @@ check_lease(const Job *job, const JobsLease *lease, bool numbered, int64 claim)
 				 errhint("Ask for a longer lease, or keep it with jobs.extend_lease.")));
 }
 
-static char *
-what_happened(const Job *job)
+char *
+jobs_what_happened(const Job *job)
 {
 	switch (job->state)
 	{
@@ -174,7 +174,7 @@ jobs_failure_message(FunctionCallInfo fcinfo, int n)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("message must not be empty"),
 				 errhint("It is what people read of why the work failed.")));
-	return message;
+	return pnstrdup(message, pg_mbcliplen(message, strlen(message), JOBS_CLIENT_TEXT));
 }
 
 int
@@ -202,8 +202,14 @@ Datum
 jobs_release(PG_FUNCTION_ARGS)
 {
 	JobsLease  *lease;
-	Job		   *job = lock_claimed(fcinfo, "jobs.release()", 1, &lease);
+	Job		   *job = any_job_arg(fcinfo, "jobs.release()");
 
+	if (job->kind == JOB_BULK)
+	{
+		(void) jobs_keep_items(job, !PG_ARGISNULL(1), PG_ARGISNULL(1) ? 0 : PG_GETARG_INT64(1), 0);
+		PG_RETURN_VOID();
+	}
+	job = lock_claimed(fcinfo, "jobs.release()", 1, &lease);
 	job->state = JOB_QUEUED;
 	job->attempt--;
 	job->started_at = 0;
@@ -227,10 +233,13 @@ jobs_release(PG_FUNCTION_ARGS)
 Datum
 jobs_extend_lease(PG_FUNCTION_ARGS)
 {
-	Job		   *job = jobs_find_claimable(job_arg(fcinfo, "jobs.extend_lease()"));
+	Job		   *job = any_job_arg(fcinfo, "jobs.extend_lease()");
 	int64		usecs = jobs_lease_usecs(fcinfo, 1);
-	JobsLease  *lease = lock_lease(fcinfo, job, 2);
+	JobsLease  *lease;
 
+	if (job->kind == JOB_BULK)
+		PG_RETURN_TIMESTAMPTZ(jobs_keep_items(job, !PG_ARGISNULL(2), PG_ARGISNULL(2) ? 0 : PG_GETARG_INT64(2), usecs));
+	lease = lock_lease(fcinfo, job, 2);
 	lease->until = Max(lease->until, jobs_lease_end(job, usecs));
 	jobs_store_update_lease(lease);
 	PG_RETURN_TIMESTAMPTZ(lease->until);
@@ -242,7 +251,7 @@ jobs_extend_lease(PG_FUNCTION_ARGS)
 Datum
 jobs_report_progress_of(PG_FUNCTION_ARGS)
 {
-	Job		   *job = jobs_find_claimable(job_arg(fcinfo, "jobs.report_progress_of()"));
+	Job		   *job = jobs_claimable_arg(fcinfo, "jobs.report_progress_of()", JOB_EXTERNAL);
 	int64		processed;
 	int64		total = PG_ARGISNULL(2) ? -1 : count_arg(fcinfo, 2, "total");
 	JobsLease  *lease;

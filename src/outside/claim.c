@@ -45,7 +45,7 @@ typedef struct Claim
 
 static void claim_fairly(Claim *claim);
 static void claim_of(Claim *claim, Oid owner, int wanted);
-static bool claim_offer(JobId id, const char *tenant, void *arg);
+static bool claim_offer(JobId id, const char *tenant, bool items, void *arg);
 static bool is_paused(const Claim *claim, const char *tenant);
 static Job *claim_row(Claim *claim, JobId id);
 static JobsLease *new_lease(const Claim *claim, const Job *job);
@@ -180,12 +180,12 @@ claim_of(Claim *claim, Oid owner, int wanted)
 
 /* Whether another one is wanted. */
 static bool
-claim_offer(JobId id, const char *tenant, void *arg)
+claim_offer(JobId id, const char *tenant, bool items, void *arg)
 {
 	Claim	   *claim = arg;
 	Job		   *job = NULL;
 
-	if (jobs_may_claim(claim->owner, tenant, claim->grants) && !is_paused(claim, tenant))
+	if (!items && jobs_may_claim(claim->owner, tenant, claim->grants) && !is_paused(claim, tenant))
 		job = claim_row(claim, id);
 	if (job)
 	{

@@ -141,7 +141,31 @@ jobs_find_claimable(JobId id)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("job %lld is not done by clients", (long long) id),
-			 errhint("The server does it by itself; clients do jobs of jobs.submit.")));
+			 errhint("The server does it by itself; clients do jobs of jobs.submit, and items of bulk jobs without a command.")));
+}
+
+Job *
+jobs_claimable_arg(FunctionCallInfo fcinfo, const char *function, JobKind kind)
+{
+	Job		   *job;
+
+	jobs_check_can_claim(function);
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("job must not be null")));
+	job = jobs_find_claimable(PG_GETARG_INT64(0));
+	if (job->kind == JOB_BULK && kind != JOB_BULK)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("job %lld is done item by item", (long long) job->id),
+				 errhint("Use jobs.claim_items, jobs.finish_items and jobs.fail_item.")));
+	if (job->kind != JOB_BULK && kind == JOB_BULK)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("job %lld has no items", (long long) job->id),
+				 errhint("Use jobs.claim, jobs.finish and jobs.fail.")));
+	return job;
 }
 
 void

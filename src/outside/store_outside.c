@@ -20,7 +20,7 @@
 /* Columns of jobs.offer; the first four are the primary key. */
 enum
 {
-	O_QUEUE, O_OWNER, O_RANK, O_JOB, O_TENANT, O_COUNT
+	O_QUEUE, O_OWNER, O_RANK, O_JOB, O_TENANT, O_ITEMS, O_COUNT
 };
 
 /* Columns of jobs.job_lease. */
@@ -28,6 +28,12 @@ enum
 {
 	L_JOB, L_CLAIM, L_OWNER, L_TENANT, L_CLIENT, L_SESSION, L_CLAIMED_AT, L_UNTIL,
 	L_PROCESSED, L_TOTAL, L_PERCENT, L_MESSAGE, L_COUNT
+};
+
+/* Columns of jobs.item_lease; the first two are the primary key. */
+enum
+{
+	I_JOB, I_FIRST_NO, I_N, I_CLAIM, I_OWNER, I_TENANT, I_CLIENT, I_SESSION, I_CLAIMED_AT, I_UNTIL, I_COUNT
 };
 
 /* Columns of jobs.claimer; the first three are the primary key. */
@@ -39,8 +45,13 @@ enum
 #define GET(a)			(slot->tts_values[a])
 #define GET_COUNT(a)	(slot->tts_isnull[a] ? -1 : DatumGetInt64(GET(a)))
 
+static bool has_offer(const Job *job, JobState state);
 static void add_offer(const Job *job);
 static void remove_lease(JobId job);
+static JobsItemLease *row_to_item_lease(TupleTableSlot *slot);
+static bool find_item_lease(JobsRel *r, JobId job, int64 item_no);
+static void item_lease_to_row(const JobsItemLease *lease, Datum *values, bool *nulls);
+static void remove_item_leases(JobId job);
 static void lease_to_row(const JobsLease *lease, Datum *values, bool *nulls);
 static JobsLease *row_to_lease(TupleTableSlot *slot);
 static bool find_claimer(JobsRel *r, const JobsClaimer *claimer);
@@ -51,21 +62,34 @@ static bool find_claimer(JobsRel *r, const JobsClaimer *claimer);
  */
 
 bool
-jobs_is_outside(JobKind kind, Datum command)
+jobs_is_outside(JobKind kind, Datum command, int64 total)
 {
-	return kind == JOB_EXTERNAL;
+	return kind == JOB_EXTERNAL ||
+		(kind == JOB_BULK && total >= 0 && toast_raw_datum_size(command) == VARHDRSZ);
 }
 
+static bool
+has_offer(const Job *job, JobState state)
+{
+	return state == JOB_QUEUED || (state == JOB_RUNNING && job->kind == JOB_BULK);
+}
+
+/* The worker that has found out a bulk job's items does not know that it has become one. */
 void
 jobs_outside_follow(const Job *job, JobState old)
 {
-	if (!job->outside || old == job->state)
+	bool		bulk = job->kind == JOB_BULK && job->total >= 0 && job->command[0] == '\0';
+	bool		begins = bulk && old == JOB_RUNNING && job->state == JOB_QUEUED;
+
+	if ((job->kind != JOB_EXTERNAL && !bulk) || old == job->state)
 		return;
-	if (old == JOB_QUEUED)
+	if (has_offer(job, old) && (begins || !has_offer(job, job->state)))
 		jobs_store_remove_offer(job->queue, job->owner, job->priority, job->id);
+	if (old == JOB_RUNNING && bulk)
+		remove_item_leases(job->id);
 	else if (old == JOB_RUNNING)
 		remove_lease(job->id);
-	if (job->state == JOB_QUEUED)
+	if (has_offer(job, job->state) && (begins || !has_offer(job, old)))
 		add_offer(job);
 }
 
@@ -89,6 +113,7 @@ add_offer(const Job *job)
 	values[O_RANK] = Int64GetDatum(RANK(job->priority));
 	values[O_JOB] = Int64GetDatum(job->id);
 	values[O_TENANT] = CStringGetTextDatum(job->tenant);
+	values[O_ITEMS] = BoolGetDatum(job->kind == JOB_BULK);
 	jobs_rel_open(&offer, REL_OFFER, RowExclusiveLock);
 	jobs_rel_insert(&offer, values, nulls);
 	jobs_rel_close(&offer);
@@ -166,7 +191,7 @@ jobs_store_offers(const char *queue, Oid owner, JobsOfferFn fn, void *arg)
 		CHECK_FOR_INTERRUPTS();
 		slot_getallattrs(slot);
 		tenant = TextDatumGetCString(GET(O_TENANT));
-		more = fn(DatumGetInt64(GET(O_JOB)), tenant, arg);
+		more = fn(DatumGetInt64(GET(O_JOB)), tenant, DatumGetBool(GET(O_ITEMS)), arg);
 		pfree(tenant);
 	}
 	jobs_rel_scan_end(&scan);
@@ -304,6 +329,161 @@ jobs_store_leases(void)
 	UnregisterSnapshot(snapshot);
 	jobs_rel_close(&r);
 	return list;
+}
+
+/* ------------------------------------------------------------------------
+ * Leases of items
+ * ------------------------------------------------------------------------
+ */
+
+static void
+item_lease_to_row(const JobsItemLease *lease, Datum *values, bool *nulls)
+{
+	memset(nulls, false, I_COUNT * sizeof(bool));
+	values[I_JOB] = Int64GetDatum(lease->job);
+	values[I_FIRST_NO] = Int64GetDatum(lease->first_no);
+	values[I_N] = Int32GetDatum(lease->n);
+	values[I_CLAIM] = Int64GetDatum(lease->claim);
+	values[I_OWNER] = ObjectIdGetDatum(lease->owner);
+	values[I_TENANT] = CStringGetTextDatum(lease->tenant);
+	values[I_CLIENT] = ObjectIdGetDatum(lease->client);
+	values[I_SESSION] = Int64GetDatum(lease->session);
+	values[I_CLAIMED_AT] = TimestampTzGetDatum(lease->claimed_at);
+	values[I_UNTIL] = TimestampTzGetDatum(lease->until);
+}
+
+static JobsItemLease *
+row_to_item_lease(TupleTableSlot *slot)
+{
+	JobsItemLease *lease = palloc(sizeof(JobsItemLease));
+
+	slot_getallattrs(slot);
+	lease->job = DatumGetInt64(GET(I_JOB));
+	lease->first_no = DatumGetInt64(GET(I_FIRST_NO));
+	lease->n = DatumGetInt32(GET(I_N));
+	lease->claim = DatumGetInt64(GET(I_CLAIM));
+	lease->owner = DatumGetObjectId(GET(I_OWNER));
+	lease->tenant = TextDatumGetCString(GET(I_TENANT));
+	lease->client = DatumGetObjectId(GET(I_CLIENT));
+	lease->session = DatumGetInt64(GET(I_SESSION));
+	lease->claimed_at = DatumGetTimestampTz(GET(I_CLAIMED_AT));
+	lease->until = DatumGetTimestampTz(GET(I_UNTIL));
+	return lease;
+}
+
+List *
+jobs_store_item_leases(JobId job, int64 lo, int64 hi)
+{
+	JobsRel		r;
+	JobsRelScan scan;
+	ScanKeyData keys[3];
+	List	   *list = NIL;
+
+	jobs_rel_open(&r, REL_ITEM_LEASE, AccessShareLock);
+	jobs_key_int8(&keys[0], 1, job);
+	jobs_key_int8_range(&keys[1], 2, lo, hi);
+	jobs_rel_scan(&scan, &r, "item_lease_pkey", keys, 3, jobs_rel_snapshot());
+	while (jobs_rel_next(&scan))
+		list = lappend(list, row_to_item_lease(r.slot));
+	jobs_rel_scan_end(&scan);
+	jobs_rel_close(&r);
+	return list;
+}
+
+/* The one that has an item, into r->slot. */
+static bool
+find_item_lease(JobsRel *r, JobId job, int64 item_no)
+{
+	JobsRelScan scan;
+	ScanKeyData keys[3];
+	bool		found;
+
+	jobs_key_int8(&keys[0], 1, job);
+	jobs_key_int8_range(&keys[1], 2, item_no - JOBS_CHUNK_ITEMS + 1, item_no);
+	jobs_rel_scan(&scan, r, "item_lease_pkey", keys, 3, jobs_rel_snapshot());
+	found = jobs_rel_previous(&scan);
+	if (found)
+	{
+		slot_getallattrs(r->slot);
+		found = DatumGetInt64(r->slot->tts_values[I_FIRST_NO]) + DatumGetInt32(r->slot->tts_values[I_N]) > item_no;
+		ExecMaterializeSlot(r->slot);
+	}
+	jobs_rel_scan_end(&scan);
+	return found;
+}
+
+JobsItemLease *
+jobs_store_lock_item_lease(JobId job, int64 item_no, JobsWaitPolicy policy, bool *held)
+{
+	JobsRel		r;
+	JobsItemLease *lease = NULL;
+
+	*held = false;
+	jobs_rel_open(&r, REL_ITEM_LEASE, RowExclusiveLock);
+	if (find_item_lease(&r, job, item_no) && jobs_rel_lock(&r, policy, held))
+		lease = row_to_item_lease(r.slot);
+	jobs_rel_close(&r);
+	return lease;
+}
+
+void
+jobs_store_add_item_lease(const JobsItemLease *lease)
+{
+	JobsRel		r;
+	Datum		values[I_COUNT];
+	bool		nulls[I_COUNT];
+
+	jobs_rel_open(&r, REL_ITEM_LEASE, RowExclusiveLock);
+	item_lease_to_row(lease, values, nulls);
+	jobs_rel_insert(&r, values, nulls);
+	jobs_rel_close(&r);
+}
+
+void
+jobs_store_set_item_lease(const JobsItemLease *lease)
+{
+	JobsRel		r;
+	Datum		values[I_COUNT];
+	bool		nulls[I_COUNT];
+
+	jobs_rel_open(&r, REL_ITEM_LEASE, RowExclusiveLock);
+	if (find_item_lease(&r, lease->job, lease->first_no))
+	{
+		item_lease_to_row(lease, values, nulls);
+		jobs_rel_update(&r, values, nulls);
+	}
+	jobs_rel_close(&r);
+}
+
+void
+jobs_store_remove_item_lease(const JobsItemLease *lease)
+{
+	JobsRel		r;
+
+	jobs_rel_open(&r, REL_ITEM_LEASE, RowExclusiveLock);
+	if (find_item_lease(&r, lease->job, lease->first_no))
+		jobs_rel_delete(&r);
+	jobs_rel_close(&r);
+}
+
+/* Whoever ends the job keeps others from its items by jobs_ledger_exclude. */
+static void
+remove_item_leases(JobId job)
+{
+	JobsRel		r;
+	JobsRelScan scan;
+	ScanKeyData key;
+
+	jobs_rel_open(&r, REL_ITEM_LEASE, RowExclusiveLock);
+	jobs_key_int8(&key, 1, job);
+	jobs_rel_scan(&scan, &r, "item_lease_pkey", &key, 1, jobs_rel_snapshot());
+	while (jobs_rel_next(&scan))
+	{
+		if (jobs_rel_lock(&r, JOBS_WAIT_BLOCK, NULL))
+			jobs_rel_delete(&r);
+	}
+	jobs_rel_scan_end(&scan);
+	jobs_rel_close(&r);
 }
 
 /* ------------------------------------------------------------------------
