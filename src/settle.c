@@ -31,7 +31,7 @@ jobs_settle(Job *job, const JobsFailure *failure)
 {
 	JobState	old = job->state;
 
-	if (job->kind == JOB_BULK && !job->outside)
+	if (job->kind == JOB_BULK)
 		jobs_ledger_count_job(job);
 	else
 		job->processed = job->total = job->succeeded = job->failed = job->skipped = job->warnings = -1;

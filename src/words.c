@@ -79,6 +79,7 @@ static void describe_export(const Facts *f, StringInfo headline, StringInfo deta
 static void describe_bulk(const Facts *f, StringInfo headline, StringInfo detail);
 static void describe_done(const Facts *f, StringInfo headline, StringInfo detail);
 static void describe_stopped(const Facts *f, const char *word, StringInfo headline, StringInfo detail);
+static bool append_items_done(const Facts *f, StringInfo buf);
 static void separate(StringInfo buf);
 static void append_number(StringInfo buf, int64 n);
 static void append_count(StringInfo buf, int64 n, const char *noun);
@@ -291,8 +292,21 @@ describe_queued(const Facts *f, StringInfo headline, StringInfo detail)
 		appendStringInfo(detail, "Last attempt failed%s", DASH);
 		append_line(detail, f->error_message);
 	}
-	else
+	else if (!append_items_done(f, detail))
 		appendStringInfoString(detail, f->waiting_for ? "Not started yet" : "Starting");
+}
+
+/* "29 of 50 items done", of a bulk job that has begun and was stopped. */
+static bool
+append_items_done(const Facts *f, StringInfo buf)
+{
+	if (strcmp(f->kind, "bulk") != 0 || f->processed <= 0 || f->total <= 0)
+		return false;
+	append_number(buf, f->processed);
+	appendStringInfoString(buf, " of ");
+	append_count(buf, f->total, "item");
+	appendStringInfoString(buf, " done");
+	return true;
 }
 
 /* "Processing 48,291 rows" or "about" so many, "67% · Started 2 min ago · message" */
@@ -317,6 +331,12 @@ describe_running(const Facts *f, StringInfo headline, StringInfo detail)
 	/* Cut down, so that it does not say 100 % too early; false for NaN. */
 	if (f->percent >= 0)
 		appendStringInfo(detail, "%d%%", (int) floor(Min(f->percent, 100)));
+	if (f->failed > 0)
+	{
+		separate(detail);
+		append_number(detail, f->failed);
+		appendStringInfoString(detail, " failed");
+	}
 	if (f->started_at != 0)
 	{
 		separate(detail);
@@ -450,6 +470,8 @@ describe_stopped(const Facts *f, const char *word, StringInfo headline, StringIn
 		appendStringInfoString(headline, DASH);
 		append_line(headline, f->error_message);
 	}
+	if (append_items_done(f, detail))
+		separate(detail);
 	if (f->finished_at != 0)
 		append_ago(detail, f->finished_at, f->now);
 }

@@ -64,6 +64,7 @@ jobs_bulk_check_command(const char *command)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	statement = parse_command(command);
 	query = parse_analyze_fixedparams(statement, command, &type, 1, NULL);
+	check_columns(query);
 	(void) find_facts((Node *) query, &facts);
 	if (!facts.payload)
 		ereport(ERROR,
@@ -76,7 +77,6 @@ jobs_bulk_check_command(const char *command)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a bulk job cannot use the temporary table \"%s\"", get_rel_name(facts.temporary)),
 				 errhint("It runs in sessions of its own.  Use a permanent table, or an unlogged one.")));
-	check_columns(query);
 	if (query->commandType == CMD_UTILITY)
 		check_call(castNode(CallStmt, query->utilityStmt));
 	else

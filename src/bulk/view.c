@@ -38,14 +38,14 @@ typedef struct Reason
 } Reason;
 
 static Job *visible_job(JobId id);
+static Job *required_job(JobId id);
 static void put_text(Datum *values, bool *nulls, int n, const char *text);
 static void put_jsonb(Datum *values, bool *nulls, int n, const Jsonb *value);
 static Jsonb *result_of(const JobsItem *item, int64 item_no);
 static HTAB *gather_reasons(JobsLedger *ledger);
 static void add_failure(HTAB *reasons, JobsItems *items, int i);
 static int	compare_reasons(const ListCell *a, const ListCell *b);
-static void put_outcome(ReturnSetInfo *rsinfo, const JobsOutcome *outcome, int64 only);
-static void put_skips(ReturnSetInfo *rsinfo, JobsLedger *ledger, JobsItems *items, int64 only);
+static void put_item(ReturnSetInfo *rsinfo, JobsItems *items, int i);
 static void put_history(ReturnSetInfo *rsinfo, int64 item_no, int32 round, JobsItemState state,
 						const JobsOutcome *outcome, Jsonb *result, TimestampTz at);
 
@@ -58,6 +58,23 @@ visible_job(JobId id)
 
 	if (job == NULL || job->kind != JOB_BULK || !jobs_may_see(job->owner, job->tenant))
 		return NULL;
+	return job;
+}
+
+/* For functions that are about one job. */
+static Job *
+required_job(JobId id)
+{
+	bool		own;
+	Job		   *job = jobs_store_find(id, &own);
+
+	if (job == NULL || !jobs_may_see(job->owner, job->tenant))
+		jobs_no_such_job(id);
+	if (job->kind != JOB_BULK)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("job %lld is not a bulk job", (long long) id),
+				 errhint("Only bulk jobs have items.")));
 	return job;
 }
 
@@ -138,15 +155,13 @@ Datum
 jobs_failures(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Job		   *job = visible_job(PG_GETARG_INT64(0));
+	Job		   *job = required_job(PG_GETARG_INT64(0));
 	JobsLedger *ledger;
 	HASH_SEQ_STATUS status;
 	Reason	   *reason;
 	List	   *sorted = NIL;
 	ListCell   *cell;
 
-	if (job == NULL)
-		jobs_no_such_job(PG_GETARG_INT64(0));
 	InitMaterializedSRF(fcinfo, 0);
 	ledger = jobs_ledger_open(job->id, job->round, GetActiveSnapshot(), false);
 	hash_seq_init(&status, gather_reasons(ledger));
@@ -268,18 +283,16 @@ jobs_item_history(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	if (PG_ARGISNULL(0))
 		return (Datum) 0;
-	job = visible_job(PG_GETARG_INT64(0));
-	if (job == NULL)
-		jobs_no_such_job(PG_GETARG_INT64(0));
+	job = required_job(PG_GETARG_INT64(0));
 	ledger = jobs_ledger_open(job->id, job->round, GetActiveSnapshot(), true);
 	while ((items = jobs_ledger_read(ledger, next)) != NULL)
 	{
-		ListCell   *cell;
-
 		CHECK_FOR_INTERRUPTS();
-		foreach(cell, items->outcomes)
-			put_outcome(rsinfo, lfirst(cell), only);
-		put_skips(rsinfo, ledger, items, only);
+		for (int i = 0; i < items->n; i++)
+		{
+			if (only == 0 || items->first_no + i == only)
+				put_item(rsinfo, items, i);
+		}
 		next = items->first_no + items->n;
 		if (only > 0)
 			break;
@@ -288,31 +301,25 @@ jobs_item_history(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* Its outcomes, and that it was settled as skipped where the last is that it failed. */
 static void
-put_outcome(ReturnSetInfo *rsinfo, const JobsOutcome *outcome, int64 only)
+put_item(ReturnSetInfo *rsinfo, JobsItems *items, int i)
 {
-	for (int i = 0; i < outcome->n; i++)
-	{
-		if (only > 0 && outcome->first_no + i != only)
-			continue;
-		put_history(rsinfo, outcome->first_no + i, outcome->round, outcome->state, outcome,
-					outcome->results ? outcome->results[i] : NULL, outcome->finished_at);
-	}
-}
+	const JobsItem *item = &items->item[i];
+	int64		item_no = items->first_no + i;
+	ListCell   *cell;
 
-/* Items that were settled as skipped, whose last outcome is that they failed. */
-static void
-put_skips(ReturnSetInfo *rsinfo, JobsLedger *ledger, JobsItems *items, int64 only)
-{
-	for (int i = 0; i < items->n; i++)
+	foreach(cell, items->outcomes)
 	{
-		const JobsItem *item = &items->item[i];
+		const JobsOutcome *outcome = lfirst(cell);
 
-		if (item->state == ITEM_SKIPPED && item->outcome->state == ITEM_FAILED &&
-			(only == 0 || items->first_no + i == only))
-			put_history(rsinfo, items->first_no + i, item->round, ITEM_SKIPPED, item->outcome, NULL,
-						item->finished_at);
+		if (item_no >= outcome->first_no && item_no < outcome->first_no + outcome->n)
+			put_history(rsinfo, item_no, outcome->round, outcome->state, outcome,
+						outcome->results ? outcome->results[item_no - outcome->first_no] : NULL,
+						outcome->finished_at);
 	}
+	if (item->state == ITEM_SKIPPED && item->outcome->state == ITEM_FAILED)
+		put_history(rsinfo, item_no, item->round, ITEM_SKIPPED, item->outcome, NULL, item->finished_at);
 }
 
 static void
