@@ -44,6 +44,7 @@
 #include "worker.h"
 
 #define BATCH_US		200000
+#define FIRST_BATCH_US	20000	/* so that helpers, if there shall be, come soon */
 #define SLOW_ITEM_US	20000	/* an item as slow as this ends its batch */
 #define BATCH_BYTES		(8 * 1024 * 1024)	/* of results that a batch keeps in memory */
 #define BATCH_ITEMS		(1 << 20)
@@ -78,6 +79,7 @@ typedef struct Run
 	MemoryContext batch_context;
 	int64		cursor;			/* where to look for open items */
 	int64		wait_for;		/* chunk that another worker had, 0: none */
+	int64		batch_us;		/* time of a batch */
 	int64		batch_limit;	/* items, where some defer errors */
 	int64		careful_until;	/* items up to there are batches of their own */
 	int64		guilty_no;		/* an item that is known to fail ... */
@@ -148,6 +150,7 @@ init_run(Run *run, Job *job, JobsSlot *leader)
 	MemoryContextSwitchTo(run->context);
 	run->command = jobs_command_begin(job->command);
 	run->cursor = 1;
+	run->batch_us = FIRST_BATCH_US;
 	run->batch_limit = BATCH_ITEMS;
 }
 
@@ -591,7 +594,7 @@ run_item(Run *run)
 	}
 	record(run, &verdict);
 	now = GetCurrentTimestamp();
-	if (now - run->began >= BATCH_US || now - before >= SLOW_ITEM_US || run->bytes >= BATCH_BYTES ||
+	if (now - run->began >= run->batch_us || now - before >= SLOW_ITEM_US || run->bytes >= BATCH_BYTES ||
 		run->nitems >= run->batch_limit || run->item_no <= run->careful_until)
 		run->full = true;
 }
@@ -725,6 +728,7 @@ end_batch(Run *run)
 		pg_atomic_fetch_add_u64(&run->leader->items[i], run->counts[i]);
 	if (run->nitems > 0)
 		run->batch_limit = Min(run->batch_limit * 2, BATCH_ITEMS);
+	run->batch_us = BATCH_US;
 	pgstat_report_stat(false);
 }
 
