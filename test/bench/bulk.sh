@@ -1,16 +1,18 @@
 # bulk.sh
 #	  Measurements of bulk jobs, sourced by run.sh.
 
-# Prints the median of three running times, in milliseconds, of bulk jobs whose
-# items come from a query: number of items, more arguments of jobs.bulk_query.
+# Prints the median of three running times, in milliseconds, of bulk jobs: number
+# of items, more arguments of jobs.bulk.
 bulk_times()
 {
 	local i job
 
+	sql -c "TRUNCATE bench.items" -c "INSERT INTO bench.items
+		SELECT jsonb_agg(to_jsonb(q)) FROM (SELECT n FROM generate_series(1, $1) AS n) q"
 	for i in 1 2 3; do
 		sql -c 'TRUNCATE bench.sink'
-		job=$(sql -c "SELECT jobs.bulk_query(\$\$INSERT INTO bench.sink VALUES ((\$1->>'n')::integer, 'x')\$\$,
-			'SELECT n FROM generate_series(1, $1) AS n'${2:+, $2})")
+		job=$(sql -c "SELECT jobs.bulk(\$\$INSERT INTO bench.sink VALUES ((\$1->>'n')::integer, 'x')\$\$,
+			items${2:+, $2}) FROM bench.items")
 		[ "$(sql -c "SELECT jobs.wait($job)")" = succeeded ] || die "A bulk job of the bench has not succeeded."
 		sql -c "SELECT 1000 * extract(epoch FROM finished_at - started_at) FROM jobs.job WHERE id = $job"
 	done | median
@@ -57,7 +59,7 @@ measure_bulk()
 	n=$(scaled 200000 1000)
 	million=$(scaled 1000000 5000)
 	few=$(scaled 20000 500)
-	sql -c 'CREATE TABLE IF NOT EXISTS bench.sink (n integer, x text)'
+	sql -c 'CREATE TABLE bench.sink (n integer, x text)' -c 'CREATE TABLE bench.items (items jsonb)'
 
 	ours=$(bulk_times "$n")
 	loop=$(bulk_loop_times "$n")
@@ -85,8 +87,6 @@ measure_bulk()
 	bulk_call "retry_failed" 1000 "SELECT jobs.retry_failed($job)"
 	sql -c "SELECT jobs.wait($job)" >/dev/null
 	bulk_call "delete" 100 "SELECT jobs.delete($job)"
-	sql -c 'ALTER TABLE bench.sink DROP CONSTRAINT tenth' -c 'CREATE TABLE bench.items AS
-		SELECT jsonb_agg(to_jsonb(q)) AS items FROM (SELECT n FROM generate_series(1, '"$million"') AS n) q'
 	bulk_call "submitting an array of $(number "$million") items" 1000 \
 		"SELECT jobs.bulk('SELECT \$1', items, run_at => 'tomorrow') FROM bench.items"
 }
