@@ -78,13 +78,9 @@ static void show_job(const Job *job);
 static ErrorData *run(Job *job);
 static int64 timeout_of(const Job *job);
 static void run_in_transaction(Job *job);
-static void run_bulk(Job *job);
-static void requeue(const Job *job, Job *end);
-static void help(Job *job);
 static void end_help(JobsSlot *leader, JobId id);
 static void begin_finish(void);
 static void at_commit(XactEvent event, void *arg);
-static void finish(const Job *job, Job *end);
 static void record_failure(Job *job, ErrorData *edata);
 static void describe_failure(ErrorData *edata, JobsFailure *failure);
 pg_noreturn static void give_up(const JobsFailure *failure);
@@ -364,11 +360,15 @@ run(Job *job)
 	PG_TRY();
 	{
 		if (helped_slot >= 0)
-			help(job);
-		else if (job->kind == JOB_BULK)
-			run_bulk(job);
+			help_is_wanted = jobs_bulk_help(job, helped_slot);
 		else
-			run_in_transaction(job);
+		{
+			jobs_start_job_timeout(timeout_of(job));
+			if (job->kind == JOB_BULK)
+				jobs_bulk_perform(job);
+			else
+				run_in_transaction(job);
+		}
 	}
 	PG_CATCH();
 	{
@@ -407,7 +407,6 @@ run_in_transaction(Job *job)
 {
 	Job			end = *job;
 
-	jobs_start_job_timeout(timeout_of(job));
 	jobs_session_begin(job->owner, false);
 	if (job->kind == JOB_EXPORT)
 	{
@@ -437,75 +436,12 @@ run_in_transaction(Job *job)
 
 	begin_finish();
 	end.state = JOB_SUCCEEDED;
-	finish(job, &end);
+	jobs_perform_finish(job, &end);
 	jobs_start_statement_timeout();
-	ending = true;
-	jobs_session_commit(jobs_worker_may_commit_async(jobs_my_slot->inbox_n > 0));
+	jobs_perform_commit();
 	debug_query_string = NULL;
 	MemoryContextSwitchTo(job_context);
 	*job = end;
-}
-
-/*
- * The items commit as they go.  The end waits for workers that help, and counts
- * what they and this one have committed.
- */
-static void
-run_bulk(Job *job)
-{
-	Job			end = *job;
-	JobsBulkEnd how;
-
-	jobs_start_job_timeout(timeout_of(job));
-	jobs_session_begin(job->owner, false);
-	jobs_session_enter(job);
-	jobs_session_commit(true);
-	MemoryContextSwitchTo(job_context);
-	debug_query_string = job->command;
-	how = jobs_bulk_run(&end);
-	MemoryContextSwitchTo(job_context);
-	debug_query_string = NULL;
-
-	jobs_session_begin(job->owner, false);
-	XactIsoLevel = XACT_READ_COMMITTED;
-	MemoryContextSwitchTo(job_context);
-	PushActiveSnapshot(GetTransactionSnapshot());
-	(void) jobs_ledger_exclude(job->id, true);
-	jobs_ledger_count_job(&end);
-	PopActiveSnapshot();
-	if (how == BULK_PAUSED)
-		requeue(job, &end);
-	else
-	{
-		if (end.processed != end.total)
-			elog(ERROR, "bulk job %lld has items that were left open", (long long) job->id);
-		end.state = end.failed > 0 ? JOB_PARTIAL : JOB_SUCCEEDED;
-		finish(job, &end);
-	}
-	ending = true;
-	jobs_session_commit(jobs_worker_may_commit_async(jobs_my_slot->inbox_n > 0));
-	MemoryContextSwitchTo(job_context);
-	*job = end;
-}
-
-/* Its queue is paused: as if it had not begun, but for the items that are done. */
-static void
-requeue(const Job *job, Job *end)
-{
-	Job		   *row;
-	bool		held;
-
-	PushActiveSnapshot(GetTransactionSnapshot());
-	row = jobs_store_lock(job->id, JOBS_WAIT_BLOCK, &held);
-	if (row == NULL || row->state != JOB_RUNNING || row->attempt != job->attempt)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("job %lld is no longer this worker's", (long long) job->id)));
-	end->state = JOB_QUEUED;
-	end->attempt--;
-	end->started_at = 0;
-	jobs_store_update(end, JOB_RUNNING);
-	PopActiveSnapshot();
 }
 
 /*
@@ -550,19 +486,31 @@ at_commit(XactEvent event, void *arg)
 				 errmsg("canceling statement due to user request")));
 }
 
-/* In the transaction of the work: one commit for both. */
-static void
-finish(const Job *job, Job *end)
+void
+jobs_perform_commit(void)
+{
+	ending = true;
+	jobs_session_commit(jobs_worker_may_commit_async(jobs_my_slot->inbox_n > 0));
+}
+
+void
+jobs_perform_check(const Job *job)
 {
 	bool		held;
-	Job		   *row;
+	Job		   *row = jobs_store_lock(job->id, JOBS_WAIT_BLOCK, &held);
 
-	PushActiveSnapshot(GetTransactionSnapshot());
-	row = jobs_store_lock(job->id, JOBS_WAIT_BLOCK, &held);
 	if (row == NULL || row->state != JOB_RUNNING || row->attempt != job->attempt)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("job %lld is no longer this worker's", (long long) job->id)));
+}
+
+/* In the transaction of the work: one commit for both. */
+void
+jobs_perform_finish(const Job *job, Job *end)
+{
+	PushActiveSnapshot(GetTransactionSnapshot());
+	jobs_perform_check(job);
 	end->finished_at = Max(GetCurrentTimestamp(), end->started_at);
 	end->error_code = end->error_message = end->error_detail = end->error_hint = NULL;
 	jobs_store_finish(end, JOB_RUNNING);
@@ -713,19 +661,6 @@ jobs_perform_help(JobId id, int slotno)
 	}
 	helped_slot = -1;
 	end_help(&jobs_shared->slots[slotno], id);
-}
-
-static void
-help(Job *job)
-{
-	jobs_session_begin(job->owner, false);
-	jobs_session_enter(job);
-	jobs_session_commit(true);
-	MemoryContextSwitchTo(job_context);
-	debug_query_string = job->command;
-	help_is_wanted = jobs_bulk_help(job, helped_slot);
-	debug_query_string = NULL;
-	jobs_worker_flush(0);
 }
 
 /* Where there was nothing to do, or an error, nobody is to come again. */

@@ -17,17 +17,13 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/xact.h"
 #include "bulk/bulk.h"
-#include "bulk/command.h"
 #include "bulk/items.h"
 #include "bulk/ledger.h"
 #include "commands/trigger.h"
 #include "common/hashfn.h"
-#include "executor/executor.h"
 #include "executor/spi.h"
-#include "funcapi.h"
 #include "guc.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -36,7 +32,7 @@
 #include "session.h"
 #include "storage/lock.h"
 #include "store.h"
-#include "tcop/dest.h"
+#include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -75,6 +71,7 @@ typedef struct Run
 	bool		helper;			/* that is another one */
 	JobsCommand *command;
 	int64		stop_after;		/* -1: never */
+	int64		workers;
 	MemoryContext context;		/* of the run, and of one batch */
 	MemoryContext batch_context;
 	int64		cursor;			/* where to look for open items */
@@ -110,7 +107,6 @@ typedef struct Run
 } Run;
 
 static void init_run(Run *run, Job *job, JobsSlot *leader);
-static void find_items(Job *job);
 static void run_items(Run *run);
 static ErrorData *try_batch(Run *run);
 static bool recover(Run *run, ErrorData *error);
@@ -145,6 +141,7 @@ init_run(Run *run, Job *job, JobsSlot *leader)
 	run->leader = leader;
 	run->helper = leader != jobs_my_slot;
 	run->stop_after = jobs_bulk_option(job, "stop_after");
+	run->workers = jobs_bulk_option(job, "workers");
 	run->context = AllocSetContextCreate(CurrentMemoryContext, "jobs bulk", ALLOCSET_DEFAULT_SIZES);
 	run->batch_context = AllocSetContextCreate(run->context, "jobs batch", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(run->context);
@@ -154,14 +151,11 @@ init_run(Run *run, Job *job, JobsSlot *leader)
 	run->batch_limit = BATCH_ITEMS;
 }
 
-JobsBulkEnd
+bool
 jobs_bulk_run(Job *job)
 {
 	Run			run;
 
-	if (job->total < 0)
-		find_items(job);
-	jobs_progress_items(job);
 	init_run(&run, job, jobs_my_slot);
 	PG_TRY();
 	{
@@ -172,7 +166,7 @@ jobs_bulk_run(Job *job)
 		jobs_command_free(run.command);
 	}
 	PG_END_TRY();
-	return run.ending == PAUSED ? BULK_PAUSED : BULK_DONE;
+	return run.ending != PAUSED;
 }
 
 /* The job is another worker's; whatever happens here is no end of it. */
@@ -181,6 +175,7 @@ jobs_bulk_help(Job *job, int slotno)
 {
 	Run			run;
 
+	jobs_bulk_enter(job);
 	init_run(&run, job, &jobs_shared->slots[slotno]);
 	PG_TRY();
 	{
@@ -191,6 +186,8 @@ jobs_bulk_help(Job *job, int slotno)
 		jobs_command_free(run.command);
 	}
 	PG_END_TRY();
+	debug_query_string = NULL;
+	jobs_worker_flush(0);
 	return run.ending == LEAVE;
 }
 
@@ -221,107 +218,14 @@ run_items(Run *run)
 static void
 want_helpers(Run *run)
 {
-	int64		workers = jobs_bulk_option(run->job, "workers");
 	JobsSlot   *slot = jobs_my_slot;
 
-	if (workers <= 1 || slot->helpers_wanted != 0)
+	if (run->workers <= 1 || slot->helpers_wanted != 0)
 		return;
 	SpinLockAcquire(&slot->mutex);
-	slot->helpers_wanted = workers - 1;
+	slot->helpers_wanted = run->workers - 1;
 	SpinLockRelease(&slot->mutex);
 	jobs_worker_wake_scheduler();
-}
-
-/* ------------------------------------------------------------------------
- * The items of a query
- * ------------------------------------------------------------------------
- */
-
-typedef struct ItemReceiver
-{
-	DestReceiver dest;
-	JobsItemWriter *writer;
-	FmgrInfo	to_jsonb;
-	TupleDesc	desc;
-	MemoryContext context;
-	int64		n;
-} ItemReceiver;
-
-static void
-item_startup(DestReceiver *self, int operation, TupleDesc desc)
-{
-	ItemReceiver *receiver = (ItemReceiver *) self;
-
-	receiver->desc = BlessTupleDesc(CreateTupleDescCopy(desc));
-	jobs_to_jsonb_prepare(&receiver->to_jsonb, receiver->desc->tdtypeid);
-}
-
-static bool
-item_receive(TupleTableSlot *slot, DestReceiver *self)
-{
-	ItemReceiver *receiver = (ItemReceiver *) self;
-	MemoryContext old = MemoryContextSwitchTo(receiver->context);
-	bool		free_tuple;
-	HeapTuple	tuple = ExecFetchSlotHeapTuple(slot, false, &free_tuple);
-	Datum		row = heap_copy_tuple_as_datum(tuple, receiver->desc);
-
-	jobs_items_add(receiver->writer, jobs_to_jsonb(&receiver->to_jsonb, receiver->desc->tdtypeid, row));
-	jobs_progress_done(++receiver->n, -1);
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(receiver->context);
-	CHECK_FOR_INTERRUPTS();
-	return true;
-}
-
-static void
-item_nothing(DestReceiver *self)
-{
-}
-
-/* All of them, or none: one transaction, on one snapshot. */
-static void
-find_items(Job *job)
-{
-	ItemReceiver receiver = {0};
-	char	   *query = jobs_bulk_items_query(job);
-	QueryDesc  *desc;
-	Job		   *row;
-	bool		held;
-
-	if (query == NULL)
-		elog(ERROR, "bulk job %lld has no items", (long long) job->id);
-	jobs_progress_phase("finding items");
-	jobs_session_begin(job->owner, false);
-	XactReadOnly = true;
-	XactIsoLevel = XACT_REPEATABLE_READ;
-	jobs_start_statement_timeout();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	receiver.dest.receiveSlot = item_receive;
-	receiver.dest.rStartup = item_startup;
-	receiver.dest.rShutdown = item_nothing;
-	receiver.dest.rDestroy = item_nothing;
-	receiver.dest.mydest = DestNone;
-	receiver.context = AllocSetContextCreate(CurrentMemoryContext, "jobs item", ALLOCSET_DEFAULT_SIZES);
-	receiver.writer = jobs_items_begin(job->id, jobs_bulk_option(job, "workers"), -1);
-	desc = CreateQueryDesc(jobs_bulk_plan_items(query), query, GetActiveSnapshot(), InvalidSnapshot,
-						   &receiver.dest, NULL, NULL, 0);
-	ExecutorStart(desc, 0);
-	jobs_ExecutorRun(desc, ForwardScanDirection, 0);
-	ExecutorFinish(desc);
-	ExecutorEnd(desc);
-	FreeQueryDesc(desc);
-	jobs_stop_statement_timeout();
-	job->total = jobs_items_end(receiver.writer);
-	job->processed = job->succeeded = job->failed = job->skipped = 0;
-	row = jobs_store_lock(job->id, JOBS_WAIT_BLOCK, &held);
-	if (row == NULL || row->state != JOB_RUNNING || row->attempt != job->attempt)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("job %lld is no longer this worker's", (long long) job->id)));
-	jobs_store_update(job, JOB_RUNNING);
-	PopActiveSnapshot();
-	jobs_session_commit(false);
-	jobs_progress_phase("running");
 }
 
 /* ------------------------------------------------------------------------

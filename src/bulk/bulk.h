@@ -21,24 +21,24 @@ extern int64 jobs_bulk_option(const Job *job, const char *name);
 /* The items_query of a job, or NULL. */
 extern char *jobs_bulk_items_query(const Job *job);
 
-typedef enum JobsBulkEnd
-{
-	BULK_DONE,					/* no item is open */
-	BULK_PAUSED					/* its queue is paused; the others go on when it is resumed */
-} JobsBulkEnd;
-
 /*
- * Runs the items of a job that this worker has claimed, in transactions of its
- * own; none is open before or after.  What an item raises is that item's.  An
- * error of the job's own, a cancel or a timeout is raised once what was finished
- * before it is committed.
+ * Performs a job that this worker has claimed, in transactions of its own; none is
+ * open before or after.  What an item raises is that item's.  An error of the
+ * job's own, a cancel or a timeout is raised once what was finished before it is
+ * committed.  The job's state is then final, or queued where its queue was paused.
  */
-extern JobsBulkEnd jobs_bulk_run(Job *job);
+extern void jobs_bulk_perform(Job *job);
 
 /*
  * Helps another worker with the items of its job, until there are no more, or
  * this one is wanted elsewhere.  Returns whether there may be more.
  */
 extern bool jobs_bulk_help(Job *job, int slotno);
+
+/* The settings of the job's submission hold in this session from now on. */
+extern void jobs_bulk_enter(const Job *job);
+
+/* Runs open items until there are none, or the queue is paused: then false. */
+extern bool jobs_bulk_run(Job *job);
 
 #endif							/* JOBS_BULK_H */

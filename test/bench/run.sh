@@ -17,9 +17,10 @@
 
 . "$(dirname "${BASH_SOURCE[0]}")/../setup.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/measure.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/bulk.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/outside.sh"
 
-NAMES='latency cold throughput cancel terminate crash progress export gzip xlsx small idle history outside peers'
+NAMES='latency cold throughput cancel terminate crash progress export gzip xlsx small idle history bulk outside peers'
 SCALE=${BENCH_SCALE:-1}
 IDLE_SECONDS=${IDLE_SECONDS:-90}
 SETTINGS=(
