@@ -109,13 +109,13 @@ jobs_what_happened(const Job *job)
 		case JOB_RUNNING:
 			return "Another client has claimed it.";
 		case JOB_CANCELLED:
-			return "It was cancelled.";
+			return "The job was cancelled.";
 		case JOB_SUCCEEDED:
 		case JOB_PARTIAL:
 		case JOB_FAILED:
-			return psprintf("It has already %s.", job->state == JOB_FAILED ? "failed" : "succeeded");
+			return psprintf("The job has already %s.", job->state == JOB_PARTIAL ? "ended" : job_state_names[job->state]);
 		default:
-			return psprintf("It was given back and is %s.", job_state_names[jobs_shown_state_now(job)]);
+			return psprintf("The job was given back and is %s.", job_state_names[jobs_shown_state_now(job)]);
 	}
 }
 

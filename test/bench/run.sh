@@ -18,8 +18,9 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../setup.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/measure.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/bulk.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/outside.sh"
 
-NAMES='latency cold throughput cancel terminate crash progress export gzip xlsx small idle history bulk peers'
+NAMES='latency cold throughput cancel terminate crash progress export gzip xlsx small idle history bulk outside peers'
 SCALE=${BENCH_SCALE:-1}
 IDLE_SECONDS=${IDLE_SECONDS:-90}
 SETTINGS=(
