@@ -188,6 +188,17 @@ SELECT jobs.delete(:job);
 SELECT count(*) FROM jobs.item WHERE job = :job;
 SELECT test_poll(format('NOT EXISTS (SELECT FROM jobs.garbage) AND NOT EXISTS (SELECT FROM jobs.item_chunk WHERE job = %s)', :job));
 
+-- nor of one whose time is over
+SELECT jobs.bulk('SELECT $1', (SELECT jsonb_agg(i) FROM generate_series(1, 1000) i)) AS job \gset
+SELECT jobs.wait(:job, '1 min');
+SELECT count(*) FROM jobs.item_chunk WHERE job = :job;
+ALTER SYSTEM SET jobs.history_retention = 0;
+SELECT pg_reload_conf();
+SELECT test_poll(format('NOT EXISTS (SELECT FROM jobs.item_chunk WHERE job = %s) AND NOT EXISTS (SELECT FROM jobs.outcome WHERE job = %s)', :job, :job));
+SELECT count(*) FROM jobs.job WHERE id = :job;
+ALTER SYSTEM RESET jobs.history_retention;
+SELECT pg_reload_conf();
+
 DROP VIEW ended;
 DROP TABLE done, here;
 DROP FUNCTION work, waits, dawdles, who, counts;
