@@ -147,6 +147,18 @@ SELECT * FROM ended;
 SELECT count(*), count(DISTINCT n) FROM done;
 SELECT test_poll($$NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid IN (75, 76))$$);
 
+-- items of several workers that are in each other's way
+TRUNCATE done;
+CREATE FUNCTION counts(n integer) RETURNS void LANGUAGE sql AS 'INSERT INTO done SELECT n FROM (SELECT count(*) FROM done) x';
+SET jobs.capture_settings = 'search_path, default_transaction_isolation';
+SET default_transaction_isolation = 'serializable';
+SELECT jobs.bulk('SELECT counts($1::integer)', (SELECT jsonb_agg(i ORDER BY i) FROM generate_series(1, 1000) i), workers => 3, stop_after => NULL) AS job \gset
+RESET default_transaction_isolation;
+RESET jobs.capture_settings;
+SELECT jobs.wait(:job, '1 min') IN ('succeeded', 'partial') AS ended;
+SELECT processed, total, succeeded > 0 AS some, succeeded = (SELECT count(*) FROM done) AS exact, error_message FROM jobs.job WHERE id = :job;
+SELECT error_code FROM jobs.failures(:job) WHERE error_code <> '40001';
+
 -- jobs of other kinds have no items; of others one sees nothing
 SELECT jobs.run('SELECT 1') AS run \gset
 SELECT jobs.wait(:run, '1 min');
@@ -176,7 +188,18 @@ SELECT jobs.delete(:job);
 SELECT count(*) FROM jobs.item WHERE job = :job;
 SELECT test_poll(format('NOT EXISTS (SELECT FROM jobs.garbage) AND NOT EXISTS (SELECT FROM jobs.item_chunk WHERE job = %s)', :job));
 
+-- nor of one whose time is over
+SELECT jobs.bulk('SELECT $1', (SELECT jsonb_agg(i) FROM generate_series(1, 1000) i)) AS job \gset
+SELECT jobs.wait(:job, '1 min');
+SELECT count(*) FROM jobs.item_chunk WHERE job = :job;
+ALTER SYSTEM SET jobs.history_retention = 0;
+SELECT pg_reload_conf();
+SELECT test_poll(format('NOT EXISTS (SELECT FROM jobs.item_chunk WHERE job = %s) AND NOT EXISTS (SELECT FROM jobs.outcome WHERE job = %s)', :job, :job));
+SELECT count(*) FROM jobs.job WHERE id = :job;
+ALTER SYSTEM RESET jobs.history_retention;
+SELECT pg_reload_conf();
+
 DROP VIEW ended;
 DROP TABLE done, here;
-DROP FUNCTION work, waits, dawdles, who;
+DROP FUNCTION work, waits, dawdles, who, counts;
 DROP ROLE regress_jobs_bulk;

@@ -627,7 +627,6 @@ jobs_books_retain(TimestampTz now)
 	/* Their jobs may have been kept for them. */
 	if (expired)
 		history_from = DT_NOBEGIN;
-	more |= jobs_ledger_purge(PURGE_BATCH);
 	next = jobs_store_next_expiry(files_from);
 	if (jobs_history_retention >= 0)
 	{
@@ -639,6 +638,8 @@ jobs_books_retain(TimestampTz now)
 		if (oldest != DT_NOEND)
 			next = Min(next, oldest + keep);
 	}
+	/* After what was deleted just now. */
+	more |= jobs_ledger_purge(PURGE_BATCH);
 	commit();
 	/* What another transaction holds is left for later. */
 	return more ? now + RETAIN_PAUSE_US : Max(next, now + USECS_PER_SEC);

@@ -44,7 +44,7 @@
 #define SLOW_ITEM_US	20000	/* an item as slow as this ends its batch */
 #define BATCH_BYTES		(8 * 1024 * 1024)	/* of results that a batch keeps in memory */
 #define BATCH_ITEMS		(1 << 20)
-#define MAX_TRIES		3		/* of an item that others were in the way of */
+#define MAX_TRIES		5		/* of an item that others were in the way of */
 
 StaticAssertDecl(ITEM_NUM_STATES == JOBS_ITEM_STATES, "JOBS_ITEM_STATES is wrong");
 
@@ -118,7 +118,8 @@ static bool next_item(Run *run);
 static bool take_chunk(Run *run);
 static bool take_this_chunk(Run *run, int64 first_no, bool wait);
 static void run_item(Run *run);
-static bool run_again(Run *run, const JobsVerdict *verdict);
+static bool is_transient(int sqlstate);
+static bool try_again(Run *run);
 static void record(Run *run, const JobsVerdict *verdict);
 static bool same_text(const char *a, const char *b);
 static void count_equal(Run *run, const JobsVerdict *verdict);
@@ -262,16 +263,20 @@ try_batch(Run *run)
 static bool
 recover(Run *run, ErrorData *error)
 {
+	bool		transient = is_transient(error->sqlerrcode);
+
 	if (jobs_stops_job(error) || run->nitems == 0)
 		return false;
-	if (run->phase == PHASE_DEFERRED)
+	if (run->phase == PHASE_DEFERRED && !transient)
 	{
 		run->guilty_no = run->item_no;
 		run->batch_limit = Max(run->nitems / 2, 1);
 	}
-	else if (run->phase == PHASE_COMMIT && run->nitems > 1)
+	else if (run->nitems > 1 && (run->phase == PHASE_COMMIT || transient))
 		run->careful_until = run->item_no;
-	else if (run->phase == PHASE_COMMIT && run->guilty_no != run->item_no)
+	else if (transient && try_again(run))
+		pg_usleep(1000L << run->tries);
+	else if ((run->phase == PHASE_COMMIT || transient) && run->guilty_no != run->item_no)
 		run->guilty_no = run->item_no;
 	else
 		return false;
@@ -488,7 +493,7 @@ run_item(Run *run)
 			run->nitems--;
 		}
 	}
-	if (verdict.stop || run_again(run, &verdict))
+	if (verdict.stop || (is_transient(verdict.sqlstate) && try_again(run)))
 	{
 		/* In the batch's memory, which stays until the next one. */
 		run->stop = verdict.stop;
@@ -508,11 +513,14 @@ run_item(Run *run)
  * first of a batch: it may succeed when others are out of the way.
  */
 static bool
-run_again(Run *run, const JobsVerdict *verdict)
+is_transient(int sqlstate)
 {
-	if (verdict->sqlstate != ERRCODE_T_R_DEADLOCK_DETECTED &&
-		verdict->sqlstate != ERRCODE_T_R_SERIALIZATION_FAILURE)
-		return false;
+	return sqlstate == ERRCODE_T_R_DEADLOCK_DETECTED || sqlstate == ERRCODE_T_R_SERIALIZATION_FAILURE;
+}
+
+static bool
+try_again(Run *run)
+{
 	if (run->tried_no != run->item_no)
 		run->tries = 0;
 	run->tried_no = run->item_no;

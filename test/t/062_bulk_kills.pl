@@ -82,6 +82,19 @@ for (my $round = 1; $kills > 0; $round++)
 	}
 	check($job, $key, "round $round: $workers workers, " . (join(' ', @did) || 'nothing'));
 }
+# By themselves, and without another attempt.
+foreach my $how ('fast', 'immediate', 'kill')
+{
+	my $key = $node->sql(q{SELECT nextval('job')});
+	my $job = $node->sql("SELECT jobs.bulk_query(\$\$SELECT act($key, (\$1->>'n')::integer)\$\$,
+		'SELECT n FROM generate_series(1, $nitems) n ORDER BY n', workers => 2)");
+
+	$node->poll("EXISTS (SELECT FROM jobs.progress WHERE id = $job AND succeeded >= 100)");
+	$faults{$how}->($job);
+	$node->poll("state <> 'running' AND state <> 'queued' FROM jobs.job WHERE id = $job");
+	check($job, $key, "$how: goes on by itself");
+	is($node->job($job, 'attempt'), 1, "$how: that was no other attempt");
+}
 note(join ', ', map { "$_ $done{$_}" } sort keys %done);
 $node->log_ok;
 $node->stop;
