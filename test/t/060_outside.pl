@@ -194,6 +194,21 @@ SKIP:
 }
 SKIP:
 {
+	skip 'psycopg2 is missing (Debian: python3-psycopg2)', 4 unless has('/usr/bin/python3', '-c', 'import psycopg2');
+	my $output = '';
+	local %ENV = (%ENV, %env);
+	my $example = IPC::Run::start([ '/usr/bin/python3', "$top/examples/worker/items.py", 'mail' ], '<', \undef, '>&', \$output);
+
+	ok($node->poll(q{EXISTS (SELECT FROM pg_stat_activity WHERE query ~ 'FROM jobs.claimable' AND state = 'idle')}), 'items.py waits');
+	my $id = $node->sql(q{SELECT jobs.bulk(NULL, '[{"to": "alice@acme.com"}, {"to": "bob@"}, {"to": "carol@acme.com"}]', queue => 'mail')});
+	is($node->wait_job($id), 'partial', 'items.py does items') or diag $output;
+	is($node->sql("SELECT string_agg(state, ' ' ORDER BY item_no) FROM jobs.item WHERE job = $id"),
+		'succeeded failed succeeded', 'each for itself');
+	is($node->sql("SELECT reason, count FROM jobs.failures($id)"), 'invalid email address|1', 'with the reason');
+	$example->kill_kill;
+}
+SKIP:
+{
 	skip 'Node or its module pg is missing (Debian: node-pg; else JOBS_NODE_MODULES)', 6
 	  unless has('node', '-e', 'require("pg")');
 	try_example('node', "$top/examples/worker/worker.js");
