@@ -139,6 +139,60 @@ ALTER TABLE jobs.share_token ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON jobs.share_token FROM PUBLIC;
 
 -------------------------------------------------------------------------------
+-- Tables of bulk jobs, see src/bulk/ledger.h
+-------------------------------------------------------------------------------
+
+-- Items and their payloads, which never change.
+CREATE TABLE jobs.item_chunk (
+    job       bigint NOT NULL,
+    first_no  bigint NOT NULL,
+    n         integer NOT NULL,
+    payloads  bytea NOT NULL,           -- n values of jsonb, one after the other
+    CONSTRAINT item_chunk_pkey PRIMARY KEY (job, first_no)
+);
+ALTER TABLE jobs.item_chunk ALTER COLUMN payloads SET STORAGE MAIN;
+ALTER TABLE jobs.item_chunk ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.item_chunk FROM PUBLIC;
+
+-- What became of n items of a chunk in a round; rows are only added.
+CREATE TABLE jobs.outcome (
+    job          bigint NOT NULL,
+    first_no     bigint NOT NULL,
+    round        integer NOT NULL,
+    n            integer NOT NULL,
+    state        "char" NOT NULL,       -- s succeeded, f failed, k skipped
+    finished_at  timestamptz NOT NULL,
+    code         text,                  -- null, as the next three, where they succeeded
+    message      text,
+    detail       text,
+    hint         text,
+    results      bytea,                 -- as payloads; null: none has one
+    CONSTRAINT outcome_pkey PRIMARY KEY (job, first_no, round)
+) WITH (autovacuum_vacuum_insert_scale_factor = 0.1);
+ALTER TABLE jobs.outcome ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.outcome FROM PUBLIC;
+
+-- Failed items that a round made open again, or that were settled as skipped.
+CREATE TABLE jobs.item_rule (
+    job      bigint NOT NULL,
+    seq      integer NOT NULL,
+    round    integer NOT NULL,
+    skip     boolean NOT NULL,
+    reason   text,                      -- null: whatever their error was
+    made_at  timestamptz NOT NULL,
+    CONSTRAINT item_rule_pkey PRIMARY KEY (job, seq)
+);
+ALTER TABLE jobs.item_rule ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.item_rule FROM PUBLIC;
+
+-- Bulk jobs that have been deleted and whose rows go in batches.
+CREATE TABLE jobs.garbage (
+    job  bigint NOT NULL CONSTRAINT garbage_pkey PRIMARY KEY
+);
+ALTER TABLE jobs.garbage ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.garbage FROM PUBLIC;
+
+-------------------------------------------------------------------------------
 -- Internal functions.  The views call them, so every role may; each shows its
 -- caller nothing that the views would not.
 -------------------------------------------------------------------------------
@@ -156,9 +210,9 @@ AS 'MODULE_PATHNAME', 'jobs_live_floor' LANGUAGE C STABLE PARALLEL RESTRICTED CO
 COMMENT ON FUNCTION jobs._live_floor() IS 'internal: no live job has an id below this';
 
 CREATE FUNCTION jobs._waiting(id bigint, state text, queue text, owner oid, tenant text, run_at timestamptz,
-    attempt integer, origin bigint, OUT shown_state text, OUT waiting_for text)
+    attempt integer, origin bigint, kind text, command text, total bigint, OUT shown_state text, OUT waiting_for text)
 AS 'MODULE_PATHNAME', 'jobs_waiting' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
-COMMENT ON FUNCTION jobs._waiting(bigint, text, text, oid, text, timestamptz, integer, bigint)
+COMMENT ON FUNCTION jobs._waiting(bigint, text, text, oid, text, timestamptz, integer, bigint, text, text, bigint)
     IS 'internal: the state of a job that is not final as its reader sees it, and what it waits for';
 
 CREATE FUNCTION jobs._slots(OUT id bigint, OUT phase text, OUT processed bigint, OUT total bigint,
@@ -238,6 +292,194 @@ AS 'MODULE_PATHNAME', 'jobs_report_progress' LANGUAGE C VOLATILE PARALLEL RESTRI
 COMMENT ON FUNCTION jobs.report_progress(bigint, bigint, text) IS 'inside a job: shows at once how far it is to everybody who may see it';
 
 -------------------------------------------------------------------------------
+-- Bulk jobs
+-------------------------------------------------------------------------------
+
+CREATE FUNCTION jobs.bulk(command text, items jsonb, workers integer DEFAULT 1, stop_after integer DEFAULT 1000,
+    title text DEFAULT NULL, queue text DEFAULT 'default',
+    priority integer DEFAULT 0, run_at timestamptz DEFAULT pg_catalog.now(), after bigint[] DEFAULT NULL,
+    timeout interval DEFAULT NULL, max_attempts integer DEFAULT 1, unique_key text DEFAULT NULL,
+    notify jsonb DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_bulk' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.bulk(text, jsonb, integer, integer, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb)
+    IS 'runs a command for each item of a JSON array in the background and returns the id of the job';
+
+CREATE FUNCTION jobs.bulk_query(command text, items_query text, workers integer DEFAULT 1,
+    stop_after integer DEFAULT 1000,
+    title text DEFAULT NULL, queue text DEFAULT 'default',
+    priority integer DEFAULT 0, run_at timestamptz DEFAULT pg_catalog.now(), after bigint[] DEFAULT NULL,
+    timeout interval DEFAULT NULL, max_attempts integer DEFAULT 1, unique_key text DEFAULT NULL,
+    notify jsonb DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_bulk_query' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.bulk_query(text, text, integer, integer, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb)
+    IS 'runs a command for each row of a query in the background and returns the id of the job';
+
+CREATE FUNCTION jobs.retry_failed(job bigint, reason text DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_retry_failed' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.retry_failed(bigint, text)
+    IS 'queues the failed items of a bulk job again, all or those of one reason, and returns how many';
+
+CREATE FUNCTION jobs.skip_failed(job bigint, reason text DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_skip_failed' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.skip_failed(bigint, text)
+    IS 'settles the failed items of a bulk job as skipped, all or those of one reason, and returns how many';
+
+CREATE FUNCTION jobs.failures(job bigint, OUT reason text, OUT error_code text, OUT count bigint, OUT example jsonb)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'jobs_failures' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED ROWS 10;
+COMMENT ON FUNCTION jobs.failures(bigint) IS 'the failed items of a bulk job by reason, most first, each with an example';
+
+CREATE FUNCTION jobs.item_history(job bigint, item_no bigint DEFAULT NULL, OUT item_no bigint, OUT round integer,
+    OUT state text, OUT error_code text, OUT error_message text, OUT error_detail text, OUT error_hint text,
+    OUT result jsonb, OUT finished_at timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'jobs_item_history' LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION jobs.item_history(bigint, bigint)
+    IS 'what became of the items of a bulk job, or of one of them, in each round';
+
+CREATE FUNCTION jobs._items(job bigint, first_no bigint, OUT item_no bigint, OUT payload jsonb, OUT state text,
+    OUT round integer, OUT error_code text, OUT error_message text, OUT error_detail text, OUT error_hint text,
+    OUT result jsonb, OUT finished_at timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'jobs_items' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED ROWS 256;
+COMMENT ON FUNCTION jobs._items(bigint, bigint) IS 'internal: the items of one chunk, where the caller may see the job';
+
+-------------------------------------------------------------------------------
+-- Work for clients outside of the server
+-------------------------------------------------------------------------------
+
+-- Queued jobs that clients can claim, in the order of the primary key; also bulk
+-- jobs that are running, whose items they can.
+CREATE TABLE jobs.offer (
+    queue   text COLLATE "C" NOT NULL,
+    owner   oid NOT NULL,
+    rank    bigint NOT NULL,            -- minus the priority
+    job     bigint NOT NULL,
+    tenant  text NOT NULL,
+    items   boolean NOT NULL,
+    CONSTRAINT offer_pkey PRIMARY KEY (queue, owner, rank, job)
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+ALTER TABLE jobs.offer ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.offer FROM PUBLIC;
+
+-- Jobs that clients have claimed.
+CREATE TABLE jobs.job_lease (
+    job          bigint NOT NULL CONSTRAINT job_lease_pkey PRIMARY KEY,
+    claim        bigint NOT NULL,       -- a random number, which the client knows
+    owner        oid NOT NULL,          -- of the job, as is tenant
+    tenant       text NOT NULL,
+    client       oid NOT NULL,          -- the role that claimed
+    session      bigint NOT NULL,       -- and its session
+    claimed_at   timestamptz NOT NULL,
+    lease_until  timestamptz NOT NULL,
+    processed    bigint,
+    total        bigint,
+    percent      double precision,
+    message      text
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+ALTER TABLE jobs.job_lease ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.job_lease FROM PUBLIC;
+
+-- Items of a bulk job that clients have claimed: n of one chunk, those of them that
+-- have no outcome yet.  One whose time is over stays until they are claimed again.
+CREATE TABLE jobs.item_lease (
+    job          bigint NOT NULL,
+    first_no     bigint NOT NULL,
+    n            integer NOT NULL,
+    claim        bigint NOT NULL,       -- these as in jobs.job_lease
+    owner        oid NOT NULL,
+    tenant       text NOT NULL,
+    client       oid NOT NULL,
+    session      bigint NOT NULL,
+    claimed_at   timestamptz NOT NULL,
+    lease_until  timestamptz NOT NULL,
+    CONSTRAINT item_lease_pkey PRIMARY KEY (job, first_no)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+ALTER TABLE jobs.item_lease ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.item_lease FROM PUBLIC;
+
+-- Who may claim the jobs of others.  The name is there because an OID can be used
+-- again for another role.
+CREATE TABLE jobs.claimer (
+    queue        text COLLATE "C" NOT NULL,
+    owner        oid NOT NULL,          -- 0: of everybody
+    client       oid NOT NULL,
+    client_name  text NOT NULL,
+    CONSTRAINT claimer_pkey PRIMARY KEY (queue, owner, client)
+);
+ALTER TABLE jobs.claimer ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.claimer FROM PUBLIC;
+
+CREATE FUNCTION jobs.submit(queue text, payload jsonb DEFAULT NULL, title text DEFAULT NULL,
+    priority integer DEFAULT 0, run_at timestamptz DEFAULT pg_catalog.now(), after bigint[] DEFAULT NULL,
+    timeout interval DEFAULT NULL, max_attempts integer DEFAULT 3, unique_key text DEFAULT NULL,
+    notify jsonb DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_submit_external' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.submit(text, jsonb, text, integer, timestamptz, bigint[], interval, integer, text, jsonb)
+    IS 'submits work that a client does, outside of the server, and returns the id of the job';
+
+CREATE FUNCTION jobs.claim(queue text, n integer DEFAULT 1, lease interval DEFAULT '1 minute',
+    OUT job bigint, OUT payload jsonb, OUT title text, OUT owner text, OUT tenant text, OUT attempt integer,
+    OUT claim bigint, OUT lease_until timestamptz) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'jobs_claim' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
+COMMENT ON FUNCTION jobs.claim(text, integer, interval) IS 'takes jobs of a queue for a client to do before the lease ends';
+
+CREATE FUNCTION jobs.finish(job bigint, result jsonb DEFAULT NULL, claim bigint DEFAULT NULL) RETURNS void
+AS 'MODULE_PATHNAME', 'jobs_finish' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.finish(bigint, jsonb, bigint) IS 'a client has done a job that it had claimed';
+
+CREATE FUNCTION jobs.fail(job bigint, message text, code text DEFAULT NULL, retry boolean DEFAULT true,
+    claim bigint DEFAULT NULL) RETURNS text
+AS 'MODULE_PATHNAME', 'jobs_fail' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.fail(bigint, text, text, boolean, bigint)
+    IS 'a client could not do a job that it had claimed; returns the job''s state, scheduled where it has another attempt';
+
+CREATE FUNCTION jobs.release(job bigint, claim bigint DEFAULT NULL) RETURNS void
+AS 'MODULE_PATHNAME', 'jobs_release' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.release(bigint, bigint) IS 'gives a claimed job, or what is left of a claim''s items, back as if it had not been claimed';
+
+CREATE FUNCTION jobs.extend_lease(job bigint, lease interval DEFAULT '1 minute', claim bigint DEFAULT NULL)
+    RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'jobs_extend_lease' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.extend_lease(bigint, interval, bigint) IS 'keeps a claimed job, or a claim''s items, for longer; returns until when';
+
+CREATE FUNCTION jobs.report_progress_of(job bigint, processed bigint, total bigint DEFAULT NULL,
+    message text DEFAULT NULL, claim bigint DEFAULT NULL) RETURNS void
+AS 'MODULE_PATHNAME', 'jobs_report_progress_of' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.report_progress_of(bigint, bigint, bigint, text, bigint)
+    IS 'shows how far a claimed job is to everybody who may see it';
+
+CREATE FUNCTION jobs.claimable(queue text, OUT job bigint, OUT title text, OUT owner text, OUT tenant text)
+    RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'jobs_claimable' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
+COMMENT ON FUNCTION jobs.claimable(text) IS 'the bulk jobs of a queue whose items the caller can claim';
+
+CREATE FUNCTION jobs.claim_items(job bigint, n integer DEFAULT 1, lease interval DEFAULT '1 minute',
+    OUT item_no bigint, OUT payload jsonb, OUT lease_until timestamptz, OUT claim bigint) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'jobs_claim_items' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
+COMMENT ON FUNCTION jobs.claim_items(bigint, integer, interval) IS 'takes items of a bulk job for a client to do before the lease ends';
+
+CREATE FUNCTION jobs.finish_items(job bigint, items bigint[], results jsonb DEFAULT NULL, claim bigint DEFAULT NULL)
+    RETURNS void
+AS 'MODULE_PATHNAME', 'jobs_finish_items' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.finish_items(bigint, bigint[], jsonb, bigint) IS 'a client has done items that it had claimed';
+
+CREATE FUNCTION jobs.fail_item(job bigint, item_no bigint, message text, code text DEFAULT NULL,
+    claim bigint DEFAULT NULL) RETURNS void
+AS 'MODULE_PATHNAME', 'jobs_fail_item' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.fail_item(bigint, bigint, text, text, bigint)
+    IS 'a client could not do an item that it had claimed, or with the code JB001 it was not to be done';
+
+CREATE FUNCTION jobs.grant_claim(queue text, client regrole, everybody boolean DEFAULT false) RETURNS boolean
+AS 'MODULE_PATHNAME', 'jobs_grant_claim' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.grant_claim(text, regrole, boolean)
+    IS 'lets another role claim the caller''s jobs of a queue, or for a superuser everybody''s; false if it already could';
+
+CREATE FUNCTION jobs.revoke_claim(queue text, client regrole, everybody boolean DEFAULT false) RETURNS boolean
+AS 'MODULE_PATHNAME', 'jobs_revoke_claim' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.revoke_claim(text, regrole, boolean) IS 'undoes jobs.grant_claim';
+
+-------------------------------------------------------------------------------
 -- Artifacts
 -------------------------------------------------------------------------------
 
@@ -310,7 +552,8 @@ SELECT l.id, l.kind, l.title, pg_catalog.pg_get_userbyid(l.owner) AS owner, l.qu
        l.error_code, l.error_message, l.error_detail, l.error_hint, l.result, l.unique_key, l.tenant, l.command,
        l.options
   FROM jobs._live l,
-       LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin) w
+       LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin, l.kind,
+           l.command, coalesce(l.total, -1)) w
 UNION ALL
 SELECT h.id, h.kind, h.title, pg_catalog.pg_get_userbyid(h.owner) AS owner, h.queue, h.priority,
        h.state, NULL::text, h.round, h.attempt, h.max_attempts, h.created_at, h.run_at,
@@ -331,7 +574,8 @@ SELECT l.id, l.kind, l.title, w.shown_state AS state, s.phase,
             THEN greatest(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) l.started_at, '0'::interval) END AS elapsed,
        w.waiting_for, s.pid, s.estimated AS total_is_estimate
   FROM jobs._live l
-       CROSS JOIN LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin) w
+       CROSS JOIN LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin, l.kind,
+           l.command, coalesce(l.total, -1)) w
        LEFT JOIN jobs._slots() s ON s.id OPERATOR(pg_catalog.=) l.id AND l.state OPERATOR(pg_catalog.=) 'running'
 UNION ALL
 SELECT h.id, h.kind, h.title, h.state, NULL::text, h.processed, h.total,
@@ -354,7 +598,8 @@ SELECT id, title, state, headline, detail, percent, can_leave, actions
                 true AS can_leave,
                 jobs._actions(l.owner, l.tenant, l.kind, w.shown_state, false) AS actions
            FROM jobs._live l
-                CROSS JOIN LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin) w
+                CROSS JOIN LATERAL jobs._waiting(l.id, l.state, l.queue, l.owner, l.tenant, l.run_at, l.attempt, l.origin, l.kind,
+           l.command, coalesce(l.total, -1)) w
                 LEFT JOIN jobs._slots() s ON s.id OPERATOR(pg_catalog.=) l.id AND l.state OPERATOR(pg_catalog.=) 'running'
                 CROSS JOIN LATERAL jobs._describe(l.kind, w.shown_state, coalesce(s.processed, l.processed),
                     coalesce(s.total, l.total), coalesce(s.succeeded, l.succeeded), coalesce(s.failed, l.failed),
@@ -386,6 +631,49 @@ SELECT f.job, f.filename, f.format, f.media_type, f.rows, f.bytes, f.sha256, f.c
  WHERE v.visible;
 COMMENT ON VIEW jobs.artifact IS 'the files that exports made';
 GRANT SELECT ON jobs.artifact TO PUBLIC;
+
+CREATE VIEW jobs._job_lease WITH (security_barrier) AS
+SELECT l.* FROM jobs.job_lease l, LATERAL (SELECT jobs._visible(l.owner, l.tenant) AS visible) v
+ WHERE v.visible;
+COMMENT ON VIEW jobs._job_lease IS 'internal: the claimed jobs that the reader may see';
+REVOKE ALL ON jobs._job_lease FROM PUBLIC;
+
+CREATE VIEW jobs._item_lease WITH (security_barrier) AS
+SELECT l.* FROM jobs.item_lease l, LATERAL (SELECT jobs._visible(l.owner, l.tenant) AS visible) v
+ WHERE v.visible;
+COMMENT ON VIEW jobs._item_lease IS 'internal: the claimed items of jobs that the reader may see';
+REVOKE ALL ON jobs._item_lease FROM PUBLIC;
+
+CREATE VIEW jobs.lease WITH (security_barrier) AS
+SELECT j.job, NULL::bigint AS first_item, NULL::integer AS items, pg_catalog.pg_get_userbyid(j.client) AS client,
+       j.claimed_at, j.lease_until
+  FROM jobs._job_lease j
+UNION ALL
+SELECT i.job, i.first_no, i.n, pg_catalog.pg_get_userbyid(i.client), i.claimed_at, i.lease_until
+  FROM jobs._item_lease i;
+COMMENT ON VIEW jobs.lease IS 'the jobs and items that clients have claimed, and until when';
+GRANT SELECT ON jobs.lease TO PUBLIC;
+
+CREATE VIEW jobs.claim_grant WITH (security_barrier) AS
+SELECT c.queue, CASE WHEN c.owner OPERATOR(pg_catalog.<>) 0 THEN pg_catalog.pg_get_userbyid(c.owner) END AS owner,
+       c.client_name AS client
+  FROM jobs.claimer c,
+       LATERAL (SELECT c.owner OPERATOR(pg_catalog.=) 0 OR jobs._visible(c.owner, '')
+                       OR pg_catalog.pg_has_role(c.client, 'USAGE') AS visible) v
+ WHERE v.visible;
+COMMENT ON VIEW jobs.claim_grant IS 'which roles may claim the jobs of others; without an owner it is everybody''s';
+GRANT SELECT ON jobs.claim_grant TO PUBLIC;
+
+CREATE VIEW jobs.item WITH (security_barrier) AS
+SELECT c.job, i.item_no, i.payload, i.state, i.round, i.error_code, i.error_message, i.error_detail, i.error_hint,
+       i.result, i.finished_at
+  FROM (SELECT l.id FROM jobs._live l WHERE l.kind OPERATOR(pg_catalog.=) 'bulk'
+        UNION ALL
+        SELECT h.id FROM jobs._history h WHERE h.kind OPERATOR(pg_catalog.=) 'bulk') j
+       JOIN jobs.item_chunk c ON c.job OPERATOR(pg_catalog.=) j.id
+       CROSS JOIN LATERAL jobs._items(c.job, c.first_no) i;
+COMMENT ON VIEW jobs.item IS 'the items of bulk jobs and what became of them';
+GRANT SELECT ON jobs.item TO PUBLIC;
 
 -- No function is anybody's by default; these are what the contract gives to every role.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA jobs FROM PUBLIC;

@@ -250,9 +250,9 @@ SELECT sec.holds('P18', 'views', (SELECT count(*) FROM jobs.job WHERE id IN (SEL
 
 -- The functions of the views, called with whatever one likes.
 SELECT sec.holds('P18', 'jobs._waiting tells nothing of others'' jobs', w.shown_state = 'waiting' AND w.waiting_for IS NULL)
-  FROM jobs._waiting((SELECT id FROM sec.bobs WHERE title = 'secret waiting'), 'waiting', 'default', 'regress_jobs_mallory'::regrole, '', now(), 0, 0) w;
+  FROM jobs._waiting((SELECT id FROM sec.bobs WHERE title = 'secret waiting'), 'waiting', 'default', 'regress_jobs_mallory'::regrole, '', now(), 0, 0, 'run', 'SELECT 1', -1) w;
 SELECT sec.holds('P18', 'jobs._waiting tells nothing of others'' queues', w.waiting_for IS NULL)
-  FROM pg_control_system() c, jobs._waiting(0, 'queued', 'bobs', 'regress_jobs_bob'::regrole, '', now(), 0, c.system_identifier) w;
+  FROM pg_control_system() c, jobs._waiting(0, 'queued', 'bobs', 'regress_jobs_bob'::regrole, '', now(), 0, c.system_identifier, 'run', 'SELECT 1', -1) w;
 SELECT sec.holds('P18', 'jobs._slots shows own jobs only', NOT EXISTS (SELECT FROM jobs._slots() WHERE id IN (SELECT id FROM sec.bobs)));
 SELECT sec.holds('P18', 'jobs._actions', jobs._actions('regress_jobs_bob'::regrole, '', 'export', 'succeeded', true) = '{}');
 SELECT sec.holds('P18', 'jobs._visible', NOT jobs._visible('regress_jobs_bob'::regrole, '') AND NOT jobs._visible(10, '') AND NOT jobs._visible(0, ''));
@@ -327,7 +327,7 @@ SELECT p.proname, format('jobs.%I(%s)', p.proname, string_agg(
        unnest(p.proargtypes::oid[]) WITH ORDINALITY a(type, n)
  WHERE p.pronamespace = 'jobs'::regnamespace GROUP BY p.oid, p.proname, w1.value, w2.value;
 SELECT 'P23 ' || proname || ': ' || string_agg(DISTINCT fuzz(call), ' ') FROM fuzzing GROUP BY proname ORDER BY proname COLLATE "C";
-SELECT sec.try('P23', 'jobs._waiting with a state that is none', $$SELECT jobs._waiting(1, 'asleep', '', 'regress_jobs_mallory'::regrole, '', now(), 0, 0)$$);
+SELECT sec.try('P23', 'jobs._waiting with a state that is none', $$SELECT jobs._waiting(1, 'asleep', '', 'regress_jobs_mallory'::regrole, '', now(), 0, 0, 'run', '', -1)$$);
 SELECT jobs._actions('regress_jobs_mallory'::regrole, '', '', 'asleep', true);
 SELECT jobs._describe('x', 'asleep', 1, 1, 1, 1, 1, 1, 1, 1, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 1, 1, NULL, NULL);
 -- The same for the third and later arguments of those that submit.

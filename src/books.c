@@ -10,11 +10,13 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "books.h"
+#include "bulk/ledger.h"
 #include "catalog/pg_subscription.h"
 #include "guc.h"
 #include "held.h"
 #include "miscadmin.h"
 #include "notify.h"
+#include "outside/outside.h"
 #include "queue.h"
 #include "recent.h"
 #include "settle.h"
@@ -28,6 +30,7 @@
 #define MAX_HELD_MS			1000	/* ... up to this */
 #define MAX_STARTS_FAILED	3	/* workers that died before a job began */
 #define RETAIN_BATCH		500
+#define PURGE_BATCH			5000	/* rows of bulk jobs that were deleted */
 #define RETAIN_PAUSE_US		20000
 #define SWEEP_US			USECS_PER_HOUR
 
@@ -49,7 +52,6 @@ static List *add_id(List *list, JobId id);
 static void place_row(const Job *job, void *arg);
 static void place(const Job *job);
 static bool in_a_slot(JobId id, int *slotno);
-static void announce(const Job *job);
 static void gone(JobId id);
 static bool waits_no_more(JobId id, JobId ended);
 static int	compare_ids(const ListCell *a, const ListCell *b);
@@ -241,10 +243,17 @@ place(const Job *job)
 		return;
 	}
 	entry = jobs_queue_enter(job, &found);
-	if (announcing && entry->announced != job->state)
+	if (announcing && (entry->announced != job->state ||
+					   (job->outside && entry->announced_run != job->run_at)))
 	{
-		announce(job);
+		jobs_books_announce(job);
 		entry->announced = job->state;
+		entry->announced_run = job->run_at;
+	}
+	if (job->outside && job->state != JOB_WAITING)
+	{
+		jobs_outside_place(job, entry);
+		return;
 	}
 	if (in_a_slot(job->id, &slotno))
 	{
@@ -302,8 +311,28 @@ in_a_slot(JobId id, int *slotno)
 	return false;
 }
 
-static void
-announce(const Job *job)
+/*
+ * Clients can claim again, from queues that were paused or everywhere: one message
+ * for each lane is enough to wake those who listen.
+ */
+void
+jobs_books_wake_clients(void)
+{
+	List	   *offered = jobs_queue_some_offered();
+	ListCell   *cell;
+
+	foreach(cell, offered)
+	{
+		JobsEntry  *entry = lfirst(cell);
+
+		entry->announced = JOBS_UNANNOUNCED;
+		jobs_books_note(entry->id);
+	}
+	list_free(offered);
+}
+
+void
+jobs_books_announce(const Job *job)
 {
 	JobsEvent	event = {
 		.kind = JOBS_EVENT_STATE,
@@ -317,6 +346,10 @@ announce(const Job *job)
 	{
 		event.processed = job->processed;
 		event.total = job->total;
+		event.succeeded = job->succeeded;
+		event.failed = job->failed;
+		event.skipped = job->skipped;
+		event.warnings = job->warnings;
 	}
 	jobs_notify_state(&event);
 }
@@ -334,7 +367,9 @@ look_one(JobId id)
 		return;
 	}
 	if (job != NULL && (entry == NULL || entry->announced != job->state))
-		announce(job);
+		jobs_books_announce(job);
+	if (entry && entry->outside)
+		jobs_tally_end(id);
 	if (entry)
 		jobs_queue_forget(entry);
 	if (jobs_queue_num_waiting() > 0)
@@ -523,6 +558,21 @@ settle_lost(JobId id, const JobsFailure *failure, bool requeue)
 	}
 	if (job != NULL && job->state == JOB_RUNNING)
 	{
+		if (job->kind == JOB_BULK)
+		{
+			int64		before = job->processed;
+
+			/* Their batches are finished first; the row's lock ends with our transaction. */
+			if (!jobs_ledger_exclude(id, false))
+			{
+				jobs_stop_helpers(MyDatabaseId, id);
+				jobs_held_lost(jobs_held_again(id), failure, requeue);
+				return;
+			}
+			jobs_ledger_count_job(job);
+			/* After a crash it goes on, unless it is this job that crashes the server. */
+			requeue |= failure->sqlstate == ERRCODE_CRASH_SHUTDOWN && job->processed > before;
+		}
 		if (requeue)
 		{
 			job->state = JOB_QUEUED;
@@ -588,6 +638,8 @@ jobs_books_retain(TimestampTz now)
 		if (oldest != DT_NOEND)
 			next = Min(next, oldest + keep);
 	}
+	/* After what was deleted just now. */
+	more |= jobs_ledger_purge(PURGE_BATCH);
 	commit();
 	/* What another transaction holds is left for later. */
 	return more ? now + RETAIN_PAUSE_US : Max(next, now + USECS_PER_SEC);

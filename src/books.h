@@ -38,6 +38,12 @@ extern void jobs_books_ended(JobId id);
 /* Reads the paused queues anew. */
 extern void jobs_books_read_paused(void);
 
+/* NOTIFY tells of the state of a job. */
+extern void jobs_books_announce(const Job *job);
+
+/* Tells clients that jobs can be claimed that could not before. */
+extern void jobs_books_wake_clients(void);
+
 /* Looks at all that was noted, and at what held.h has due. */
 extern void jobs_books_look(void);
 

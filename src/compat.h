@@ -65,10 +65,12 @@
 #define jobs_extension_ownercheck(ext, role) object_ownercheck(ExtensionRelationId, ext, role)
 #define jobs_foreign_server_aclcheck(server, role, mode) \
 	object_aclcheck(ForeignServerRelationId, server, role, mode)
+#define jobs_proc_aclcheck(proc, role, mode) object_aclcheck(ProcedureRelationId, proc, role, mode)
 #else
 #define jobs_database_ownercheck(db, role) pg_database_ownercheck(db, role)
 #define jobs_extension_ownercheck(ext, role) pg_extension_ownercheck(ext, role)
 #define jobs_foreign_server_aclcheck(server, role, mode) pg_foreign_server_aclcheck(server, role, mode)
+#define jobs_proc_aclcheck(proc, role, mode) pg_proc_aclcheck(proc, role, mode)
 #endif
 
 /*

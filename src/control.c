@@ -11,7 +11,9 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "bulk/ledger.h"
 #include "common/int.h"
+#include "control.h"
 #include "fmgr.h"
 #include "guc.h"
 #include "miscadmin.h"
@@ -44,9 +46,7 @@ PG_FUNCTION_INFO_V1(jobs_resume);
 /* A lock on a row, a look at shared memory, another look at the row ... */
 #define CANCEL_TRIES	100
 
-static JobId job_arg(FunctionCallInfo fcinfo, const char *function);
 static void check_can_control(const char *function);
-static Job *lock_controlled_final(JobId id, const char *what, const char *hint);
 static bool cancel_running(JobId id);
 static bool cancel_unbegun(JobId id);
 static void cancel_stored(Job *job);
@@ -59,12 +59,13 @@ static void check_deadlock(JobId id);
  * jobs.cancel(job bigint): false if the job was already final.
  *
  * A running job is stopped at once, by a signal, not at this transaction's
- * commit: as with pg_cancel_backend there is no taking it back.
+ * commit: as with pg_cancel_backend there is no taking it back.  The client of
+ * one that runs outside of the server learns it when it next says something.
  */
 Datum
 jobs_cancel(PG_FUNCTION_ARGS)
 {
-	JobId		id = job_arg(fcinfo, "jobs.cancel()");
+	JobId		id = jobs_job_arg(fcinfo, "jobs.cancel()");
 	bool		own;
 
 	for (int i = 0; i < CANCEL_TRIES; i++)
@@ -77,9 +78,9 @@ jobs_cancel(PG_FUNCTION_ARGS)
 			(void) jobs_find_controlled(id, &own);
 		if (job_state_is_final(job->state))
 			PG_RETURN_BOOL(false);
-		if (job->state == JOB_RUNNING && cancel_running(id))
+		if (job->state == JOB_RUNNING && !job->outside && cancel_running(id))
 			PG_RETURN_BOOL(true);
-		if (job->state == JOB_RUNNING)
+		if (job->state == JOB_RUNNING && !job->outside)
 		{
 			/* Between its claim and its place in the slot, or just over. */
 			CHECK_FOR_INTERRUPTS();
@@ -97,8 +98,8 @@ jobs_cancel(PG_FUNCTION_ARGS)
 			 errhint("Try again; it is changing its state.")));
 }
 
-static JobId
-job_arg(FunctionCallInfo fcinfo, const char *function)
+JobId
+jobs_job_arg(FunctionCallInfo fcinfo, const char *function)
 {
 	check_can_control(function);
 	if (PG_ARGISNULL(0))
@@ -144,12 +145,14 @@ cancel_running(JobId id)
 	}
 	SpinLockRelease(&slot->mutex);
 	if (stopped)
+		jobs_stop_helpers(MyDatabaseId, id);
+	if (stopped)
 		jobs_wake_scheduler(jobs_database(MyDatabaseId, true));
 	return stopped;
 }
 
 /*
- * False where the job has begun or ended meanwhile.  In a subtransaction, because
+ * False where the job has begun here or ended meanwhile.  In a subtransaction, because
  * its worker needs the row, and our lock would last as long as the caller's
  * transaction.
  */
@@ -165,7 +168,7 @@ cancel_unbegun(JobId id)
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	job = jobs_store_lock(id, JOBS_WAIT_BLOCK, &held);
-	cancelled = job != NULL && job->state != JOB_RUNNING;
+	cancelled = job != NULL && (job->state != JOB_RUNNING || job->outside);
 	if (cancelled)
 	{
 		cancel_stored(job);
@@ -183,6 +186,12 @@ cancel_stored(Job *job)
 {
 	JobState	old = job->state;
 
+	/* A bulk job keeps the items that clients have done, and those that just commit. */
+	if (old == JOB_RUNNING && job->kind == JOB_BULK)
+	{
+		(void) jobs_ledger_exclude(job->id, true);
+		jobs_ledger_count_job(job);
+	}
 	job->state = JOB_CANCELLED;
 	job->finished_at = GetCurrentTimestamp();
 	job->error_code = NULL;
@@ -199,25 +208,38 @@ cancel_stored(Job *job)
 Datum
 jobs_retry(PG_FUNCTION_ARGS)
 {
-	JobId		id = job_arg(fcinfo, "jobs.retry()");
+	JobId		id = jobs_job_arg(fcinfo, "jobs.retry()");
 	Job		   *job;
-	JobState	old;
 
 	jobs_require_preload();
-	job = lock_controlled_final(id, "retried",
+	job = jobs_lock_controlled_final(id, "retried",
 								"Wait until it has ended, or cancel it.");
 	if (job->state == JOB_SUCCEEDED || job->state == JOB_PARTIAL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("job %lld has %s and cannot be retried", (long long) id, job_state_names[job->state]),
+				 job->kind == JOB_BULK && job->failed > 0 ?
+				 errhint("Call jobs.retry_failed for its failed items.") :
 				 errhint("Submit it again as a new job.")));
+	jobs_requeue(job);
+	PG_RETURN_BOOL(true);
+}
+
+/*
+ * Takes a final job back to the queue, for jobs.retry and jobs.retry_failed.
+ */
+void
+jobs_requeue(Job *job)
+{
+	JobState	old;
+
 	if (job->unique_key)
 	{
 		jobs_store_lock_key(job->owner, job->tenant, job->unique_key);
 		if (jobs_store_find_key(job->owner, job->tenant, job->unique_key))
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("job %lld cannot be retried while another job has its unique_key", (long long) id),
+					 errmsg("job %lld cannot be retried while another job has its unique_key", (long long) job->id),
 					 errhint("Wait for the other job, or cancel it.")));
 	}
 	old = job->state;
@@ -225,15 +247,16 @@ jobs_retry(PG_FUNCTION_ARGS)
 	job->attempt = 0;
 	job->run_at = GetCurrentTimestamp();
 	job->started_at = job->finished_at = 0;
-	job->processed = job->total = job->succeeded = job->failed = job->skipped = job->warnings = -1;
+	/* The items of a bulk job that are done stay done. */
+	if (job->kind != JOB_BULK)
+		job->processed = job->total = job->succeeded = job->failed = job->skipped = job->warnings = -1;
 	job->error_code = job->error_message = job->error_detail = job->error_hint = NULL;
 	job->result = NULL;
 	/* Also where the row came here with a copy or an upgrade of its server. */
 	job->origin = jobs_origin();
-	jobs_store_remove_dependencies(id);
+	jobs_store_remove_dependencies(job->id);
 	jobs_store_revive(job, old);
-	jobs_note_job(id);
-	PG_RETURN_BOOL(true);
+	jobs_note_job(job->id);
 }
 
 /*
@@ -242,16 +265,17 @@ jobs_retry(PG_FUNCTION_ARGS)
 Datum
 jobs_delete(PG_FUNCTION_ARGS)
 {
-	JobId		id = job_arg(fcinfo, "jobs.delete()");
+	JobId		id = jobs_job_arg(fcinfo, "jobs.delete()");
 
-	(void) lock_controlled_final(id, "deleted", "Cancel it first.");
+	(void) jobs_lock_controlled_final(id, "deleted", "Cancel it first.");
 	jobs_store_delete(id);
+	jobs_note_job(id);
 	PG_RETURN_BOOL(true);
 }
 
 /* Where another session has retried or deleted it meanwhile, we look again. */
-static Job *
-lock_controlled_final(JobId id, const char *what, const char *hint)
+Job *
+jobs_lock_controlled_final(JobId id, const char *what, const char *hint)
 {
 	for (;;)
 	{
@@ -357,7 +381,7 @@ jobs_wait(PG_FUNCTION_ARGS)
 	if (job_state_is_final(job->state) || RecoveryInProgress())
 		PG_RETURN_TEXT_P(cstring_to_text(job_state_names[jobs_shown_state_now(job)]));
 	jobs_require_preload();
-	if (jobs_my_slot != NULL && jobs_my_slot->job == id)
+	if (jobs_my_slot != NULL && (jobs_my_slot->job == id || jobs_my_slot->helping == id))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("job %lld cannot wait for itself", (long long) id),

@@ -34,6 +34,7 @@ typedef struct SlotView
 	Oid			owner;
 	Oid			connect_as;
 	bool		busy;			/* has work, or is about to begin */
+	bool		helping;		/* with another's job, until there is something of its own */
 	bool		slow;			/* its job runs for long */
 	int			inbox_n;
 } SlotView;
@@ -65,7 +66,10 @@ static bool lane_fits(const JobsLane *lane, const SlotView *view);
 static JobsEntry *best_entry(Oid owner, const SlotView *view);
 static int	share(const Party *party);
 static bool deal(int slotno, JobsEntry *entry);
-static void deal_to_idle(void);
+static void deal_to_idle(bool helping);
+static void deal_help(TimestampTz now);
+static bool send_helper(int leader, JobId job, TimestampTz now);
+static bool may_help(Oid owner);
 static void deal_ahead(void);
 static void start_workers(TimestampTz now);
 static Party *neediest(void);
@@ -96,10 +100,12 @@ jobs_dispatch(JobsDatabase *database, TimestampTz now)
 	if (!dlist_is_empty(&jobs_lanes))
 	{
 		find_parties();
-		deal_to_idle();
+		deal_to_idle(false);
+		deal_to_idle(true);
 		start_workers(now);
 		deal_ahead();
 	}
+	deal_help(now);
 	return next_look;
 }
 
@@ -128,6 +134,7 @@ view_slots(TimestampTz now)
 		view->owner = slot->owner;
 		view->connect_as = slot->connect_as;
 		view->busy = slot->job != 0 || slot->inbox_n > 0 || slot->state == SLOT_STARTING;
+		view->helping = slot->helping != 0;
 		view->slow = slot->job != 0 && now - slot->job_started > SLOW_JOB_US;
 		view->inbox_n = slot->inbox_n;
 		SpinLockRelease(&slot->mutex);
@@ -310,12 +317,13 @@ deal_some(Party *party, int slotno, int n)
 	return dealt;
 }
 
+/* To those that have nothing to do, or to those that only help. */
 static void
-deal_to_idle(void)
+deal_to_idle(bool helping)
 {
 	for (int i = 0; i < jobs_shared->nslots; i++)
 	{
-		Party	   *party = views[i].ours && !views[i].busy ? party_of(views[i].owner, false) : NULL;
+		Party	   *party = views[i].ours && !views[i].busy && views[i].helping == helping ? party_of(views[i].owner, false) : NULL;
 
 		if (party == NULL || party->nready == 0 || party->nworking >= party->limit)
 			continue;
@@ -503,4 +511,83 @@ resolve_role(JobsEntry *entry, Oid *connect_as)
 	if (failure.message && !held)
 		jobs_push_event(db, false, id, id);
 	return job != NULL;
+}
+
+/* ------------------------------------------------------------------------
+ * Helpers
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * Bulk jobs whose worker could do with others beside it get what nobody else
+ * wants, one worker at a time.  A helper that is wanted for a job or by another owner
+ * is gone after its batch.
+ */
+static void
+deal_help(TimestampTz now)
+{
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+		JobId		job;
+		int			wanted;
+
+		if (!views[i].ours || !views[i].busy)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		job = slot->cancel || slot->finishing ? 0 : slot->job;
+		wanted = slot->helpers_wanted;
+		SpinLockRelease(&slot->mutex);
+		for (int j = 0; j < jobs_shared->nslots && job != 0; j++)
+			wanted -= jobs_shared->slots[j].dboid == db->dboid && jobs_shared->slots[j].helping == job;
+		while (job != 0 && wanted-- > 0 && may_help(views[i].owner) && send_helper(i, job, now))
+			;
+	}
+}
+
+/* The limit of the owner holds for helpers too. */
+static bool
+may_help(Oid owner)
+{
+	int			limit = jobs_role_limit(owner);
+	int			n = 0;
+
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+
+		if (slot->state != SLOT_FREE && slot->owner == owner && !slot->idle)
+			n++;
+	}
+	return limit == 0 || n < limit;
+}
+
+/* One that has nothing to do, or a new one; false where there is none. */
+static bool
+send_helper(int leader, JobId job, TimestampTz now)
+{
+	SlotView   *view = &views[leader];
+	int			slotno;
+
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		if (views[i].ours && !views[i].busy && !views[i].helping && views[i].owner == view->owner &&
+			views[i].connect_as == view->connect_as && jobs_slot_help(i, job, leader))
+		{
+			views[i].helping = true;
+			jobs_slot_wake(i);
+			return true;
+		}
+	}
+	if (db->wants_slot)
+		return false;
+	slotno = jobs_slot_take(db->dboid, view->owner, view->connect_as, now);
+	if (slotno < 0)
+		return false;
+	views[slotno] = (SlotView) {.ours = true, .owner = view->owner, .connect_as = view->connect_as, .helping = true};
+	if (jobs_slot_help(slotno, job, leader) && jobs_slot_start(slotno))
+		return true;
+	jobs_free_slot(slotno);
+	views[slotno].ours = false;
+	return false;
 }

@@ -152,7 +152,7 @@ jobs_export_check(const char *query, const char *format_name, Jsonb *options)
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	analyzed = jobs_query_analyze(query, &facts);
+	analyzed = jobs_query_analyze(query, "an export", &facts);
 	if (OidIsValid(facts.temporary))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -284,7 +284,7 @@ static void
 execute(const Job *job, const Request *request, Output *output)
 {
 	JobsQueryFacts facts;
-	Query	   *query = jobs_query_analyze(job->command, &facts);
+	Query	   *query = jobs_query_analyze(job->command, "an export", &facts);
 	JobsFormatFile file = {.title = job->title, .filename = request->filename, .rows = -1};
 	TupleDesc	columns;
 	int			level = NewGUCNestLevel();

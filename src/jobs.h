@@ -37,9 +37,10 @@ typedef enum JobKind
 	JOB_EXPORT,
 	JOB_IMPORT_PREVIEW,
 	JOB_IMPORT,
-	JOB_BULK
+	JOB_BULK,
+	JOB_EXTERNAL				/* done by a client, outside the server */
 } JobKind;
-#define JOB_NUM_KINDS	(JOB_BULK + 1)
+#define JOB_NUM_KINDS	(JOB_EXTERNAL + 1)
 
 /* The order is that of a job's life; the final states come last. */
 typedef enum JobState
@@ -99,6 +100,7 @@ typedef struct Job
 	ArrayType  *settings;		/* text[] of name=value */
 	Jsonb	   *notify;
 	int64		origin;			/* jobs_origin() at submission */
+	bool		outside;		/* not a column: clients do it, see outside/outside.h */
 } Job;
 
 /* Words used in the tables, the views and the notifications. */

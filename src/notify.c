@@ -34,14 +34,23 @@ typedef struct Sent
 	double		percent;
 } Sent;
 
+/* The progress of a job that a client does. */
+typedef struct Outside
+{
+	JobsEvent	event;
+	double		percent;
+} Outside;
+
 static MemoryContext notify_context = NULL;
 static List *states = NIL;		/* of JobsEvent * */
 static List *progress = NIL;	/* of JobsEvent *, percent in percents */
 static List *percents = NIL;	/* of double * */
+static List *outside = NIL;		/* of Outside *, for the next time */
 static Sent *sent = NULL;
 static TimestampTz complained_at = 0;
 
 static void make_context(void);
+static void add_progress(const JobsEvent *event, double percent);
 static void append_count(StringInfo json, const char *name, int64 n);
 static void append_percent(StringInfo json, double percent);
 static char *message(const JobsEvent *event, double percent);
@@ -78,6 +87,7 @@ jobs_notify_progress(Oid dboid)
 {
 	bool		running = false;
 	MemoryContext old;
+	ListCell   *cell;
 
 	make_context();
 	old = MemoryContextSwitchTo(notify_context);
@@ -85,8 +95,7 @@ jobs_notify_progress(Oid dboid)
 	{
 		JobsSlot   *slot = &jobs_shared->slots[i];
 		JobsProgress now;
-		JobsEvent  *event;
-		double	   *percent;
+		JobsEvent	event = {0};
 
 		if (slot->dboid != dboid || slot->state != SLOT_ALIVE || !jobs_progress_read(slot, &now))
 			continue;
@@ -96,19 +105,61 @@ jobs_notify_progress(Oid dboid)
 			 sent[i].total == now.total && sent[i].percent == now.percent))
 			continue;
 		sent[i] = (Sent) {now.job, now.processed, now.total, now.percent};
-		event = palloc0(sizeof(JobsEvent));
-		event->job = now.job;
-		event->job_kind = now.kind;
-		event->state = JOB_RUNNING;
-		event->processed = now.processed;
-		event->total = now.total;
-		percent = palloc(sizeof(double));
-		*percent = now.percent;
-		progress = lappend(progress, event);
-		percents = lappend(percents, percent);
+		event.job = now.job;
+		event.job_kind = now.kind;
+		event.state = JOB_RUNNING;
+		event.processed = now.processed;
+		event.total = now.total;
+		add_progress(&event, now.percent);
 	}
+	foreach(cell, outside)
+		add_progress(&((Outside *) lfirst(cell))->event, ((Outside *) lfirst(cell))->percent);
+	clear(&outside);
 	MemoryContextSwitchTo(old);
 	return running;
+}
+
+/* In our memory context. */
+static void
+add_progress(const JobsEvent *event, double percent)
+{
+	JobsEvent  *copy = palloc(sizeof(JobsEvent));
+	double	   *percent_copy = palloc(sizeof(double));
+
+	*copy = *event;
+	*percent_copy = percent;
+	progress = lappend(progress, copy);
+	percents = lappend(percents, percent_copy);
+}
+
+void
+jobs_notify_outside(const JobsEvent *event, double percent)
+{
+	Outside    *kept = NULL;
+	MemoryContext old;
+	ListCell   *cell;
+
+	make_context();
+	foreach(cell, outside)
+	{
+		if (((Outside *) lfirst(cell))->event.job == event->job)
+			kept = lfirst(cell);
+	}
+	if (kept == NULL)
+	{
+		old = MemoryContextSwitchTo(notify_context);
+		kept = palloc(sizeof(Outside));
+		outside = lappend(outside, kept);
+		MemoryContextSwitchTo(old);
+	}
+	kept->event = *event;
+	kept->percent = percent;
+}
+
+bool
+jobs_notify_outside_pending(void)
+{
+	return outside != NIL;
 }
 
 bool

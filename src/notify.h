@@ -24,6 +24,13 @@ extern void jobs_notify_state(const JobsEvent *event);
  */
 extern bool jobs_notify_progress(Oid dboid);
 
+/*
+ * The progress of a job that a client does; sent with that of the others.  Of
+ * several for one job the last counts.
+ */
+extern void jobs_notify_outside(const JobsEvent *event, double percent);
+extern bool jobs_notify_outside_pending(void);
+
 /* Whether there is something to send. */
 extern bool jobs_notify_pending(void);
 

@@ -15,6 +15,8 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "bulk/bulk.h"
+#include "bulk/ledger.h"
 #include "commands/trigger.h"
 #include "export.h"
 #include "guc.h"
@@ -47,6 +49,10 @@ static MemoryContext job_context = NULL;
 /* The job at hand, while the owner's code runs. */
 static const Job *performing = NULL;
 
+/* The slot of the worker that this one helps, or -1; whether it can do with more help. */
+static int	helped_slot = -1;
+static bool help_is_wanted;
+
 /* The commit under way is that of a job's work and end. */
 static bool ending = false;
 
@@ -72,9 +78,9 @@ static void show_job(const Job *job);
 static ErrorData *run(Job *job);
 static int64 timeout_of(const Job *job);
 static void run_in_transaction(Job *job);
+static void end_help(JobsSlot *leader, JobId id);
 static void begin_finish(void);
 static void at_commit(XactEvent event, void *arg);
-static void finish(const Job *job, Job *end);
 static void record_failure(Job *job, ErrorData *edata);
 static void describe_failure(ErrorData *edata, JobsFailure *failure);
 pg_noreturn static void give_up(const JobsFailure *failure);
@@ -270,6 +276,8 @@ claim_row(JobId id, bool *held)
 	job->state = JOB_RUNNING;
 	job->attempt++;
 	job->started_at = GetCurrentTimestamp();
+	if (job->kind == JOB_BULK)
+		jobs_ledger_count_job(job);
 	/* Those of an earlier attempt. */
 	job->error_code = job->error_message = job->error_detail = job->error_hint = NULL;
 	jobs_store_update(job, old);
@@ -351,7 +359,16 @@ run(Job *job)
 
 	PG_TRY();
 	{
-		run_in_transaction(job);
+		if (helped_slot >= 0)
+			help_is_wanted = jobs_bulk_help(job, helped_slot);
+		else
+		{
+			jobs_start_job_timeout(timeout_of(job));
+			if (job->kind == JOB_BULK)
+				jobs_bulk_perform(job);
+			else
+				run_in_transaction(job);
+		}
 	}
 	PG_CATCH();
 	{
@@ -390,7 +407,6 @@ run_in_transaction(Job *job)
 {
 	Job			end = *job;
 
-	jobs_start_job_timeout(timeout_of(job));
 	jobs_session_begin(job->owner, false);
 	if (job->kind == JOB_EXPORT)
 	{
@@ -414,14 +430,15 @@ run_in_transaction(Job *job)
 		case JOB_IMPORT_PREVIEW:
 		case JOB_IMPORT:
 		case JOB_BULK:
+		case JOB_EXTERNAL:
 			elog(ERROR, "cannot run a job of kind \"%s\"", job_kind_names[job->kind]);
 	}
 
 	begin_finish();
-	finish(job, &end);
+	end.state = JOB_SUCCEEDED;
+	jobs_perform_finish(job, &end);
 	jobs_start_statement_timeout();
-	ending = true;
-	jobs_session_commit(jobs_worker_may_commit_async(jobs_my_slot->inbox_n > 0));
+	jobs_perform_commit();
 	debug_query_string = NULL;
 	MemoryContextSwitchTo(job_context);
 	*job = end;
@@ -469,20 +486,31 @@ at_commit(XactEvent event, void *arg)
 				 errmsg("canceling statement due to user request")));
 }
 
-/* In the transaction of the work: one commit for both. */
-static void
-finish(const Job *job, Job *end)
+void
+jobs_perform_commit(void)
+{
+	ending = true;
+	jobs_session_commit(jobs_worker_may_commit_async(jobs_my_slot->inbox_n > 0));
+}
+
+void
+jobs_perform_check(const Job *job)
 {
 	bool		held;
-	Job		   *row;
+	Job		   *row = jobs_store_lock(job->id, JOBS_WAIT_BLOCK, &held);
 
-	PushActiveSnapshot(GetTransactionSnapshot());
-	row = jobs_store_lock(job->id, JOBS_WAIT_BLOCK, &held);
 	if (row == NULL || row->state != JOB_RUNNING || row->attempt != job->attempt)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("job %lld is no longer this worker's", (long long) job->id)));
-	end->state = JOB_SUCCEEDED;
+}
+
+/* In the transaction of the work: one commit for both. */
+void
+jobs_perform_finish(const Job *job, Job *end)
+{
+	PushActiveSnapshot(GetTransactionSnapshot());
+	jobs_perform_check(job);
 	end->finished_at = Max(GetCurrentTimestamp(), end->started_at);
 	end->error_code = end->error_message = end->error_detail = end->error_hint = NULL;
 	jobs_store_finish(end, JOB_RUNNING);
@@ -500,6 +528,11 @@ record_failure(Job *job, ErrorData *edata)
 	PG_TRY();
 	{
 		begin_books(job->owner, false);
+		if (job->kind == JOB_BULK)
+		{
+			jobs_stop_helpers(MyDatabaseId, job->id);
+			(void) jobs_ledger_exclude(job->id, true);
+		}
 		row = jobs_store_lock(job->id, JOBS_WAIT_BLOCK, &held);
 		if (row && row->state == JOB_RUNNING && row->attempt == job->attempt)
 			jobs_settle(row, &failure);
@@ -574,6 +607,7 @@ end_job(void)
 	SpinLockAcquire(&slot->mutex);
 	slot->job = 0;
 	slot->job_shown = false;
+	slot->helpers_wanted = 0;
 	cancel = slot->cancel;
 	SpinLockRelease(&slot->mutex);
 	if (cancel)
@@ -581,4 +615,67 @@ end_job(void)
 		pg_usleep(1000L);
 		QueryCancelPending = false;
 	}
+}
+
+/* ------------------------------------------------------------------------
+ * Another worker's job
+ * ------------------------------------------------------------------------
+ */
+
+void
+jobs_perform_help(JobId id, int slotno)
+{
+	ErrorContextCallback callback;
+	Job		   *volatile job = NULL;
+	bool		own;
+
+	MemoryContextReset(job_context);
+	MemoryContextSwitchTo(job_context);
+	PG_TRY();
+	{
+		begin_books(jobs_my_slot->owner, session_used);
+		session_used = true;
+		job = jobs_store_find(id, &own);
+		if (job && (job->state != JOB_RUNNING || job->owner != jobs_my_slot->owner || !belongs_here(job)))
+			job = NULL;
+		end_books();
+	}
+	PG_CATCH();
+	{
+		give_up(NULL);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(job_context);
+	helped_slot = slotno;
+	help_is_wanted = job != NULL ? false : true;
+	if (job)
+	{
+		callback.callback = job_error_context;
+		callback.arg = job;
+		callback.previous = error_context_stack;
+		error_context_stack = &callback;
+		performing = job;
+		(void) run(job);
+		performing = NULL;
+		error_context_stack = callback.previous;
+	}
+	helped_slot = -1;
+	end_help(&jobs_shared->slots[slotno], id);
+}
+
+/* Where there was nothing to do, or an error, nobody is to come again. */
+static void
+end_help(JobsSlot *leader, JobId id)
+{
+	if (!help_is_wanted)
+	{
+		SpinLockAcquire(&leader->mutex);
+		if (leader->job == id)
+			leader->helpers_wanted = -1;
+		SpinLockRelease(&leader->mutex);
+	}
+	SpinLockAcquire(&jobs_my_slot->mutex);
+	jobs_my_slot->helping = 0;
+	SpinLockRelease(&jobs_my_slot->mutex);
+	end_job();
 }

@@ -20,8 +20,23 @@ extern void jobs_perform_init(void);
  */
 extern void jobs_perform(JobId id);
 
+/*
+ * Helps the worker in another slot with the items of its job.  Raises nothing;
+ * what goes wrong is that worker's to find out.
+ */
+extern void jobs_perform_help(JobId id, int slotno);
+
 /* The job whose work this process is at, or NULL. */
 extern const Job *jobs_performing(void);
+
+/*
+ * For what runs a job, in its last transaction.  check locks its row, and raises
+ * 55000 unless this worker still has it; finish does too, and writes its end.
+ * commit is the one after which a cancel comes too late.
+ */
+extern void jobs_perform_check(const Job *job);
+extern void jobs_perform_finish(const Job *job, Job *end);
+extern void jobs_perform_commit(void);
 
 /* Nothing to do for now: cleans the session and shows it as idle. */
 extern void jobs_perform_rest(void);

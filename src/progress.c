@@ -9,12 +9,15 @@
 
 #include <math.h>
 
+#include "bulk/ledger.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "guc.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "perform.h"
+#include "outside/outside.h"
 #include "progress.h"
 #include "rights.h"
 #include "shmem.h"
@@ -22,13 +25,8 @@
 #include "utils/timestamp.h"
 #include "worker.h"
 
-/* A running job shows less than 100 percent, whatever it counts. */
-#define MAX_PERCENT		99.9
-
 /* A reader gives up on a torn record after so many looks. */
 #define MAX_LOOKS		1000
-
-#define SLOTS_COLUMNS	15
 
 /* The protocol of pg_stat_activity: odd while a change is under way. */
 #define BEGIN_CHANGE(p) \
@@ -41,7 +39,8 @@ PG_FUNCTION_INFO_V1(jobs_slots);
 
 static void set_percent(JobsProgress *progress);
 static void show_percent(JobsProgress *progress, double percent);
-static Datum *slot_values(const JobsProgress *progress, pid_t pid, Datum *values, bool *nulls);
+static void read_items(JobsSlot *slot, JobsProgress *copy);
+static char *item_message(int64 processed, int64 total, char *message);
 
 /* ------------------------------------------------------------------------
  * Writers
@@ -83,6 +82,8 @@ jobs_progress_begin(const char *phase, int64 total)
 	progress->warnings = -1;
 	progress->percent = -1;
 	progress->counted_at = GetCurrentTimestamp();
+	progress->counted_from = 0;
+	progress->items = false;
 	END_CHANGE(progress);
 }
 
@@ -150,6 +151,26 @@ jobs_progress_part(double part, int64 processed, int64 bytes)
 }
 
 void
+jobs_progress_items(const Job *job)
+{
+	JobsProgress *progress;
+
+	if (jobs_my_slot == NULL)
+		return;
+	progress = &jobs_my_slot->progress;
+	pg_atomic_write_u64(&jobs_my_slot->items[ITEM_SUCCEEDED], job->succeeded);
+	pg_atomic_write_u64(&jobs_my_slot->items[ITEM_FAILED], job->failed);
+	pg_atomic_write_u64(&jobs_my_slot->items[ITEM_SKIPPED], job->skipped);
+	BEGIN_CHANGE(progress);
+	progress->total = job->total;
+	progress->estimate = false;
+	progress->counted_at = GetCurrentTimestamp();
+	progress->counted_from = job->processed;
+	progress->items = true;
+	END_CHANGE(progress);
+}
+
+void
 jobs_progress_message(const char *message)
 {
 	JobsProgress *progress;
@@ -178,7 +199,7 @@ set_percent(JobsProgress *progress)
 static void
 show_percent(JobsProgress *progress, double percent)
 {
-	percent = Min(percent, MAX_PERCENT);
+	percent = Min(percent, JOBS_MAX_PERCENT);
 	if (percent > progress->percent)
 		progress->percent = percent;
 }
@@ -209,18 +230,41 @@ jobs_report_progress(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("total must not be negative")));
 	}
-	if (jobs_my_slot == NULL || jobs_my_slot->job == 0)
+	if (jobs_performing() == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("there is no job in this session to report progress of"),
 				 errhint("Call jobs.report_progress inside the SQL that jobs.run executes.")));
 
+	if (jobs_performing()->kind == JOB_BULK)
+	{
+		jobs_progress_message(item_message(processed, total,
+										   PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2))));
+		PG_RETURN_VOID();
+	}
 	if (total >= 0 && total != jobs_my_slot->progress.total)
 		jobs_progress_total(total, false);
 	jobs_progress_done(processed, jobs_my_slot->progress.bytes);
 	if (!PG_ARGISNULL(2))
 		jobs_progress_message(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	PG_RETURN_VOID();
+}
+
+/* The counts of a bulk job are of its items; what one of them counts is for people. */
+static char *
+item_message(int64 processed, int64 total, char *message)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	if (message && message[0] != '\0')
+		appendStringInfo(&text, "%s (", message);
+	appendStringInfo(&text, INT64_FORMAT, processed);
+	if (total >= 0)
+		appendStringInfo(&text, " of " INT64_FORMAT, total);
+	if (message && message[0] != '\0')
+		appendStringInfoChar(&text, ')');
+	return text.data;
 }
 
 /* ------------------------------------------------------------------------
@@ -242,6 +286,8 @@ jobs_progress_read(JobsSlot *slot, JobsProgress *copy)
 		pg_read_barrier();
 		if (before == progress->changes && (before & 1) == 0)
 		{
+			if (copy->items)
+				read_items(slot, copy);
 			if (copy->total >= 0)
 				copy->total = Max(copy->total, copy->processed);
 			return copy->job != 0;
@@ -249,6 +295,17 @@ jobs_progress_read(JobsSlot *slot, JobsProgress *copy)
 		CHECK_FOR_INTERRUPTS();
 	}
 	return false;
+}
+
+/* What all workers of a bulk job have committed. */
+static void
+read_items(JobsSlot *slot, JobsProgress *copy)
+{
+	copy->succeeded = pg_atomic_read_u64(&slot->items[ITEM_SUCCEEDED]);
+	copy->failed = pg_atomic_read_u64(&slot->items[ITEM_FAILED]);
+	copy->skipped = pg_atomic_read_u64(&slot->items[ITEM_SKIPPED]);
+	copy->processed = copy->succeeded + copy->failed + copy->skipped;
+	set_percent(copy);
 }
 
 uint64
@@ -261,7 +318,7 @@ jobs_tenant_hash(const char *tenant)
 
 /*
  * jobs._slots(): live progress of the running jobs of this database that the
- * caller may see.
+ * caller may see, also of those that clients do.
  */
 Datum
 jobs_slots(PG_FUNCTION_ARGS)
@@ -270,6 +327,7 @@ jobs_slots(PG_FUNCTION_ARGS)
 	uint64		tenant = jobs_tenant_hash(jobs_tenant);
 
 	InitMaterializedSRF(fcinfo, 0);
+	jobs_outside_slots(rsinfo->setResult, rsinfo->setDesc);
 	if (jobs_shared == NULL)
 		return (Datum) 0;
 
@@ -281,8 +339,8 @@ jobs_slots(PG_FUNCTION_ARGS)
 		uint64		job_tenant;
 		JobId		job;
 		pid_t		pid;
-		Datum		values[SLOTS_COLUMNS];
-		bool		nulls[SLOTS_COLUMNS];
+		Datum		values[JOBS_SLOTS_COLUMNS];
+		bool		nulls[JOBS_SLOTS_COLUMNS];
 
 		if (slot->dboid != MyDatabaseId)
 			continue;
@@ -298,28 +356,28 @@ jobs_slots(PG_FUNCTION_ARGS)
 			continue;
 		if (!jobs_progress_read(slot, &copy) || copy.job != job)
 			continue;
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc,
-							 slot_values(&copy, pid, values, nulls), nulls);
+		jobs_progress_values(&copy, pid, values, nulls);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;
 }
 
-static Datum *
-slot_values(const JobsProgress *progress, pid_t pid, Datum *values, bool *nulls)
+void
+jobs_progress_values(const JobsProgress *progress, pid_t pid, Datum *values, bool *nulls)
 {
 	double		elapsed = (GetCurrentTimestamp() - progress->counted_at) / 1000000.0;
 	double		rate = -1;
 	double		left = -1;
 
 	if (progress->processed > 0 && elapsed > 0.1)
-		rate = progress->processed / elapsed;
+		rate = (progress->processed - progress->counted_from) / elapsed;
 	if (rate > 0 && progress->total >= progress->processed)
 		left = (progress->total - progress->processed) / rate;
 
 #define COUNT(n, value) \
 	(nulls[n] = (value) < 0, values[n] = Int64GetDatum(value))
 
-	memset(nulls, false, SLOTS_COLUMNS * sizeof(bool));
+	memset(nulls, false, JOBS_SLOTS_COLUMNS * sizeof(bool));
 	values[0] = Int64GetDatum(progress->job);
 	values[1] = CStringGetTextDatum(progress->phase);
 	COUNT(2, progress->processed);
@@ -347,5 +405,4 @@ slot_values(const JobsProgress *progress, pid_t pid, Datum *values, bool *nulls)
 	nulls[13] = pid == 0;
 	values[14] = BoolGetDatum(progress->estimate);
 	nulls[14] = progress->total < 0;
-	return values;
 }

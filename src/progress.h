@@ -17,6 +17,11 @@
 #define JOBS_PHASE_LEN		32	/* bytes, with the NUL */
 #define JOBS_MESSAGE_LEN	256
 
+/* A running job shows less than 100 percent, whatever it counts. */
+#define JOBS_MAX_PERCENT	99.9
+
+#define JOBS_SLOTS_COLUMNS	15
+
 /* Shows the slot as running a job, or no job where it is 0. */
 extern void jobs_progress_job(JobId job, JobKind kind);
 
@@ -38,6 +43,9 @@ extern void jobs_progress_part(double part, int64 processed, int64 bytes);
 
 /* Rows and bytes done so far in this attempt; cheap enough for every row. */
 extern void jobs_progress_done(int64 processed, int64 bytes);
+
+/* A bulk job's items so far; from now on its counts are those of the slot's items. */
+extern void jobs_progress_items(const Job *job);
 
 /* A line for people, or NULL; cut at JOBS_MESSAGE_LEN at a character's end. */
 extern void jobs_progress_message(const char *message);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * query.c
- *	  The query of an export: parsing, checking and planning it.
+ *	  The query of an export or of a bulk job's items: parsing and checking it.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,8 +16,8 @@
 #include "tcop/tcopprot.h"
 #include "utils/lsyscache.h"
 
-static RawStmt *parse_query(const char *query);
-static void check_query(const Query *query);
+static RawStmt *parse_query(const char *query, const char *whose);
+static void check_query(const Query *query, const char *whose);
 static bool find_facts(Node *node, JobsQueryFacts *facts);
 static void note_table(JobsQueryFacts *facts, Oid table);
 
@@ -39,13 +39,13 @@ jobs_query_error_context(void *arg)
 }
 
 Query *
-jobs_query_analyze(const char *query, JobsQueryFacts *facts)
+jobs_query_analyze(const char *query, const char *whose, JobsQueryFacts *facts)
 {
-	Query	   *parsed = parse_analyze_fixedparams(parse_query(query), query, NULL, 0, NULL);
+	Query	   *parsed = parse_analyze_fixedparams(parse_query(query, whose), query, NULL, 0, NULL);
 	JobsQueryFacts	rewritten = {0};
 	List	   *queries;
 
-	check_query(parsed);
+	check_query(parsed, whose);
 	memset(facts, 0, sizeof(JobsQueryFacts));
 	(void) find_facts((Node *) parsed, facts);
 
@@ -56,19 +56,19 @@ jobs_query_analyze(const char *query, JobsQueryFacts *facts)
 	if (rewritten.writes)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the query of an export must not change data"),
+				 errmsg("the query of %s must not change data", whose),
 				 errhint("Use jobs.run for statements that write.")));
 	if (rewritten.locks)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the query of an export must not lock rows"),
+				 errmsg("the query of %s must not lock rows", whose),
 				 errhint("Leave out FOR UPDATE or FOR SHARE.")));
 	return linitial(queries);
 }
 
 /* The one statement of a query's text. */
 static RawStmt *
-parse_query(const char *query)
+parse_query(const char *query, const char *whose)
 {
 	List	   *statements = raw_parser(query, RAW_PARSE_DEFAULT);
 	RawStmt    *statement;
@@ -80,19 +80,19 @@ parse_query(const char *query)
 	if (list_length(statements) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("an export takes one query, not %d statements", list_length(statements)),
-				 errhint("Combine them with UNION ALL, or submit an export for each.")));
+				 errmsg("%s takes one query, not %d statements", whose, list_length(statements)),
+				 errhint("Combine them with UNION ALL, or submit a job for each.")));
 	statement = linitial_node(RawStmt, statements);
 	if (!IsA(statement->stmt, SelectStmt))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("an export needs a query"),
+				 errmsg("%s needs a query", whose),
 				 errhint("Use SELECT, VALUES, TABLE, or WITH and one of these.")));
 	return statement;
 }
 
 static void
-check_query(const Query *query)
+check_query(const Query *query, const char *whose)
 {
 	ListCell   *cell;
 
@@ -100,7 +100,7 @@ check_query(const Query *query)
 	if (query->commandType != CMD_SELECT || query->utilityStmt != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the query of an export must not have INTO"),
+				 errmsg("the query of %s must not have INTO", whose),
 				 errhint("Use jobs.run for statements that write.")));
 	foreach(cell, query->targetList)
 	{

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * query.h
- *	  The query of an export: parsing, checking and planning it.
+ *	  The query of an export or of a bulk job's items: parsing and checking it.
  *
  * All of this runs as the current user, and planning runs the user's code.
  *
@@ -25,12 +25,13 @@ typedef struct JobsQueryFacts
 } JobsQueryFacts;
 
 /*
- * Parses, checks and rewrites a query; raises 22023 unless it is one that only
+ * Parses, checks and rewrites a query; whose it is, as "an export", is for
+ * messages.  Raises 22023 unless it is one that only
  * reads and has columns, or what the parser raises.  Needs an active snapshot.
  * The facts about tables are those of the query as it was written, before views
  * and rules were put in.
  */
-extern Query *jobs_query_analyze(const char *query, JobsQueryFacts *facts);
+extern Query *jobs_query_analyze(const char *query, const char *whose, JobsQueryFacts *facts);
 
 /*
  * An error context callback with the query's text as its argument: an error's

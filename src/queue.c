@@ -156,6 +156,8 @@ jobs_queue_enter(const Job *job, bool *found)
 		entry->lane->nentries++;
 		entry->priority = job->priority;
 		entry->announced = JOBS_UNANNOUNCED;
+		entry->outside = job->outside;
+		entry->told_processed = entry->told_total = -1;
 		highest_id = Max(highest_id, job->id);
 		lowest_id = Min(lowest_id, job->id);
 	}
@@ -188,6 +190,7 @@ take_out(JobsEntry *entry)
 			break;
 		case PLACE_NONE:
 		case PLACE_DEALT:
+		case PLACE_OFFERED:
 			break;
 	}
 	entry->place = PLACE_NONE;
@@ -226,6 +229,13 @@ jobs_queue_dealt(JobsEntry *entry, int slotno)
 	take_out(entry);
 	entry->place = PLACE_DEALT;
 	entry->slotno = slotno;
+}
+
+void
+jobs_queue_offered(JobsEntry *entry)
+{
+	take_out(entry);
+	entry->place = PLACE_OFFERED;
 }
 
 JobsEntry *
@@ -316,6 +326,27 @@ jobs_queue_range(JobId lo, JobId hi)
 		*id = entry->id;
 		list = lappend(list, id);
 	}
+	return list;
+}
+
+/* Looks at all entries, and is for rare events. */
+List *
+jobs_queue_some_offered(void)
+{
+	HASH_SEQ_STATUS status;
+	JobsEntry  *entry;
+	List	   *list = NIL;
+	List	   *seen = NIL;		/* of JobsLane * */
+
+	hash_seq_init(&status, entries);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry->place != PLACE_OFFERED || entry->lane->paused || list_member_ptr(seen, entry->lane))
+			continue;
+		seen = lappend(seen, entry->lane);
+		list = lappend(list, entry);
+	}
+	list_free(seen);
 	return list;
 }
 

@@ -23,7 +23,8 @@ typedef enum JobsPlace
 	PLACE_READY,				/* in its lane */
 	PLACE_TIMED,				/* in the timers, until due */
 	PLACE_WAITING,				/* for other jobs */
-	PLACE_DEALT					/* in a worker's slot */
+	PLACE_DEALT,				/* in a worker's slot */
+	PLACE_OFFERED				/* to clients, see outside/outside.h */
 } JobsPlace;
 
 #define JOBS_UNANNOUNCED	(-1)
@@ -56,7 +57,15 @@ typedef struct JobsEntry
 	int			held_ms;		/* row was locked: how long to leave it alone */
 	int			starts_failed;	/* workers that could not be started for it */
 	int			slotno;			/* where it was dealt to */
-	int			announced;		/* state that NOTIFY told last, or JOBS_UNANNOUNCED */
+	int			announced;		/* state that NOTIFY told last, or JOBS_UNANNOUNCED ... */
+	TimestampTz announced_run;	/* ... and the job's run_at then */
+	bool		outside;		/* clients do it, and said last ... */
+	int64		told_processed; /* ... how far it is */
+	int64		told_total;
+	/* of a bulk job that clients do, since it began at began_at */
+	TimestampTz began_at;
+	int64		done_upto;		/* all items before have an outcome */
+	TimestampTz told_lapsed;	/* leases that ended by then were told of */
 	pairingheap_node node;
 } JobsEntry;
 
@@ -77,6 +86,7 @@ extern void jobs_queue_ready(JobsEntry *entry);
 extern void jobs_queue_timed(JobsEntry *entry, TimestampTz due);
 extern void jobs_queue_waiting(JobsEntry *entry);
 extern void jobs_queue_dealt(JobsEntry *entry, int slotno);
+extern void jobs_queue_offered(JobsEntry *entry);
 
 /* The first job of a lane that has some. */
 extern JobsEntry *jobs_lane_first(const JobsLane *lane);
@@ -99,6 +109,12 @@ extern bool jobs_queue_any_ready(void);
 
 /* All known ids from lo to hi, a list of int64 *. */
 extern List *jobs_queue_range(JobId lo, JobId hi);
+
+/*
+ * One job of each lane that is not paused and has jobs offered, a list of
+ * JobsEntry *.
+ */
+extern List *jobs_queue_some_offered(void);
 
 /* Sets paused in every lane; the list is that of jobs_store_paused. */
 extern void jobs_queue_set_paused(List *paused);

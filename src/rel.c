@@ -36,7 +36,15 @@ static const struct
 	{"paused", 4},
 	{"file", JOBS_FILE_NATTS},
 	{"chunk", JOBS_CHUNK_NATTS},
-	{"share_token", 3}
+	{"share_token", 3},
+	{"item_chunk", JOBS_ITEM_CHUNK_NATTS},
+	{"outcome", JOBS_OUTCOME_NATTS},
+	{"item_rule", JOBS_ITEM_RULE_NATTS},
+	{"garbage", 1},
+	{"offer", 6},
+	{"job_lease", 12},
+	{"claimer", 4},
+	{"item_lease", 10}
 };
 
 static void prepare_write(JobsRel *r);
@@ -145,6 +153,12 @@ jobs_rel_next(JobsRelScan *s)
 	return index_getnext_slot(s->scan, ForwardScanDirection, s->r->slot);
 }
 
+bool
+jobs_rel_previous(JobsRelScan *s)
+{
+	return index_getnext_slot(s->scan, BackwardScanDirection, s->r->slot);
+}
+
 void
 jobs_rel_scan_end(JobsRelScan *s)
 {
@@ -179,6 +193,12 @@ void
 jobs_key_oid(ScanKey key, int attno, Oid value)
 {
 	init_key(key, attno, F_OIDEQ, ObjectIdGetDatum(value));
+}
+
+void
+jobs_key_oid_above(ScanKey key, int attno, Oid value)
+{
+	ScanKeyInit(key, attno, BTGreaterStrategyNumber, F_OIDGT, ObjectIdGetDatum(value));
 }
 
 void

@@ -3,7 +3,7 @@
  * rel.h
  *	  The tables of schema jobs, row by row, through the table access methods.
  *
- * Private to store.c and store_file.c.  Locks on tables for writing are kept to
+ * Private to the store's files.  Locks on tables for writing are kept to
  * the end of the transaction; those for reading are not, so that whoever waits
  * for a job is not in the way of DROP EXTENSION.  After each write, unless it says otherwise, the command
  * counter goes on, so the next look-up sees it.
@@ -32,13 +32,24 @@ typedef enum JobsRelName
 	REL_PAUSED,
 	REL_FILE,
 	REL_CHUNK,
-	REL_TOKEN
+	REL_TOKEN,
+	REL_ITEM_CHUNK,
+	REL_OUTCOME,
+	REL_ITEM_RULE,
+	REL_GARBAGE,
+	REL_OFFER,
+	REL_JOB_LEASE,
+	REL_CLAIMER,
+	REL_ITEM_LEASE
 } JobsRelName;
-#define JOBS_NUM_RELS	(REL_TOKEN + 1)
+#define JOBS_NUM_RELS	(REL_ITEM_LEASE + 1)
 
 #define JOBS_LIVE_NATTS		36
 #define JOBS_FILE_NATTS		13
 #define JOBS_CHUNK_NATTS	5
+#define JOBS_ITEM_CHUNK_NATTS	4
+#define JOBS_OUTCOME_NATTS	11
+#define JOBS_ITEM_RULE_NATTS	6
 #define JOBS_MAX_NATTS		JOBS_LIVE_NATTS
 
 #define JOBS_MAX_ROWS		16	/* that can be added at once */
@@ -74,12 +85,14 @@ typedef struct JobsRelScan
 extern void jobs_rel_scan(JobsRelScan *s, JobsRel *r, const char *index, ScanKey keys, int nkeys,
 						  Snapshot snapshot);
 extern bool jobs_rel_next(JobsRelScan *s);
+extern bool jobs_rel_previous(JobsRelScan *s);	/* in the other direction */
 extern void jobs_rel_scan_end(JobsRelScan *s);
 
 /* Key column attno = value, of the four types that keys have. */
 extern void jobs_key_int8(ScanKey key, int attno, int64 value);
 extern void jobs_key_int8_range(ScanKey keys, int attno, int64 lo, int64 hi);
 extern void jobs_key_oid(ScanKey key, int attno, Oid value);
+extern void jobs_key_oid_above(ScanKey key, int attno, Oid value);	/* column > value */
 extern void jobs_key_text(ScanKey key, int attno, const char *value);
 extern void jobs_key_bytea(ScanKey key, int attno, const bytea *value);
 

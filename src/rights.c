@@ -25,13 +25,12 @@
 
 PG_FUNCTION_INFO_V1(jobs_visible);
 
-static bool tenant_fits(const char *tenant);
 static char *role_refused(Oid role, int *sqlstate, bool *can_login);
 static char *connection_refused(Oid role);
 
 /* A session with a tenant sees that tenant's jobs only. */
-static bool
-tenant_fits(const char *tenant)
+bool
+jobs_tenant_fits(const char *tenant)
 {
 	return jobs_tenant[0] == '\0' || strcmp(jobs_tenant, tenant) == 0;
 }
@@ -41,20 +40,20 @@ jobs_may_see(Oid owner, const char *tenant)
 {
 	Oid			user = GetUserId();
 
-	return tenant_fits(tenant) &&
+	return jobs_tenant_fits(tenant) &&
 		(has_privs_of_role(user, owner) || has_privs_of_role(user, ROLE_PG_READ_ALL_STATS));
 }
 
 bool
 jobs_may_control(Oid owner, const char *tenant)
 {
-	return tenant_fits(tenant) && has_privs_of_role(GetUserId(), owner);
+	return jobs_tenant_fits(tenant) && has_privs_of_role(GetUserId(), owner);
 }
 
 bool
 jobs_may_cancel(Oid owner, const char *tenant)
 {
-	if (!tenant_fits(tenant))
+	if (!jobs_tenant_fits(tenant))
 		return false;
 	if (has_privs_of_role(GetUserId(), owner))
 		return true;

@@ -10,6 +10,9 @@
 
 #include "jobs.h"
 
+/* The session has no tenant, or this one. */
+extern bool jobs_tenant_fits(const char *tenant);
+
 /* The caller is a member of the owner or of pg_read_all_stats, and the tenant fits. */
 extern bool jobs_may_see(Oid owner, const char *tenant);
 

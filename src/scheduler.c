@@ -70,7 +70,7 @@ static void retain_soon(void);
 static int	take_ring(int slotno);
 static int	take_worker_events(void);
 static void handle(const JobsEvent *event, int slotno);
-static void fire_timers(TimestampTz now);
+static bool fire_timers(TimestampTz now);
 static void settle_exited(void);
 static bool server_is_stopping(void);
 static TimestampTz stop_stubborn(TimestampTz now);
@@ -194,8 +194,12 @@ serve(void)
 		MemoryContextSwitchTo(round_context);
 		if (ConfigReloadPending)
 		{
+			bool		was_enabled = jobs_enabled;
+
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			if (jobs_enabled && !was_enabled)
+				jobs_books_wake_clients();
 			retain_at = 0;
 		}
 		next = run_round();
@@ -328,6 +332,7 @@ take_database_events(void)
 	{
 		jobs_books_read_paused();
 		jobs_take_back(db);
+		jobs_books_wake_clients();
 	}
 }
 
@@ -401,13 +406,24 @@ handle(const JobsEvent *event, int slotno)
 		jobs_books_note(event->job);
 }
 
-static void
+/* Whether there is something to look at: offers to make, leases that may have ended. */
+static bool
 fire_timers(TimestampTz now)
 {
 	JobsEntry  *entry;
+	bool		look = false;
 
 	while ((entry = jobs_queue_pop_due(now)) != NULL)
-		jobs_queue_ready(entry);
+	{
+		if (entry->outside)
+		{
+			jobs_books_note(entry->id);
+			look = true;
+		}
+		else
+			jobs_queue_ready(entry);
+	}
+	return look;
 }
 
 /* ------------------------------------------------------------------------
@@ -427,11 +443,12 @@ run_round(void)
 	events = take_worker_events();
 	settle_exited();
 	jobs_books_look();
+	now = GetCurrentTimestamp();
+	if (fire_timers(now))
+		jobs_books_look();
 	/* Before 17 the end of a transaction leaves one in the context that lasts. */
 	MemoryContextSwitchTo(round_context);
 
-	now = GetCurrentTimestamp();
-	fire_timers(now);
 	next = jobs_dispatch(db, now);
 	next = Min(next, stop_stubborn(now));
 	next = Min(next, push_news(now));
@@ -506,7 +523,7 @@ stop_stubborn(TimestampTz now)
 		if (slot->dboid != MyDatabaseId || slot->state != SLOT_ALIVE)
 			continue;
 		SpinLockAcquire(&slot->mutex);
-		if (slot->job != 0 && slot->cancel && !slot->finishing)
+		if ((slot->job != 0 || slot->helping != 0) && slot->cancel && !slot->finishing)
 		{
 			if (now - slot->cancel_at >= KILL_AFTER_CANCEL_US)
 			{
@@ -545,7 +562,7 @@ push_news(TimestampTz now)
 		if (jobs_notify_pending())
 			next = notified_at + NOTIFY_EVERY_US;
 	}
-	if (running && jobs_any_busy(MyDatabaseId))
+	if ((running && jobs_any_busy(MyDatabaseId)) || jobs_notify_outside_pending())
 		next = Min(next, progress_at + interval);
 	return next;
 }
@@ -568,7 +585,7 @@ may_leave(TimestampTz now, TimestampTz *when)
 		jobs_dismiss(MyDatabaseId);
 		return !jobs_has_slots(MyDatabaseId);
 	}
-	if (jobs_has_slots(MyDatabaseId) || jobs_notify_pending() ||
+	if (jobs_has_slots(MyDatabaseId) || jobs_notify_pending() || jobs_notify_outside_pending() ||
 		(jobs_enabled && jobs_queue_any_ready()) ||
 		Min(Min(jobs_queue_next_due(), retain_at), jobs_held_next()) < now + stay)
 	{

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "bulk/ledger.h"
 #include "common/pg_prng.h"
 #include "guc.h"
 #include "lib/stringinfo.h"
@@ -23,7 +24,6 @@
 #define MAX_ERROR_TEXT		4000
 
 static TimestampTz next_attempt(int attempt);
-static char *keep(const char *text);
 static void set_error(Job *job, const JobsFailure *failure);
 
 void
@@ -31,7 +31,10 @@ jobs_settle(Job *job, const JobsFailure *failure)
 {
 	JobState	old = job->state;
 
-	job->processed = job->total = job->succeeded = job->failed = job->skipped = job->warnings = -1;
+	if (job->kind == JOB_BULK)
+		jobs_ledger_count_job(job);
+	else
+		job->processed = job->total = job->succeeded = job->failed = job->skipped = job->warnings = -1;
 	job->result = NULL;
 	set_error(job, failure);
 	if (!failure->cancelled && !failure->final && old == JOB_RUNNING && job->attempt < job->max_attempts)
@@ -69,8 +72,8 @@ next_attempt(int attempt)
 	return GetCurrentTimestamp() + (int64) (delay * 1000);
 }
 
-static char *
-keep(const char *text)
+char *
+jobs_error_text(const char *text)
 {
 	if (text == NULL)
 		return NULL;
@@ -81,9 +84,9 @@ static void
 set_error(Job *job, const JobsFailure *failure)
 {
 	job->error_code = failure->sqlstate ? pstrdup(unpack_sql_state(failure->sqlstate)) : NULL;
-	job->error_message = keep(failure->message);
-	job->error_detail = keep(failure->detail);
-	job->error_hint = keep(failure->hint);
+	job->error_message = jobs_error_text(failure->message);
+	job->error_detail = jobs_error_text(failure->detail);
+	job->error_hint = jobs_error_text(failure->hint);
 }
 
 char *

@@ -33,6 +33,9 @@ extern void jobs_settle(Job *job, const JobsFailure *failure);
  */
 extern void jobs_settle_unbegun(JobId id, const JobsFailure *failure, bool *held);
 
+/* What is kept of an error's text, which may be as long as its author likes; NULL of NULL. */
+extern char *jobs_error_text(const char *text);
+
 /* "5 min", "1 h 30 min", "250 ms". */
 extern char *jobs_duration(int64 usecs);
 

@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "guc.h"
 #include "miscadmin.h"
 #include "shmem.h"
@@ -88,6 +90,8 @@ jobs_shmem_startup(void)
 			SpinLockInit(&slot->mutex);
 			pg_atomic_init_u32(&slot->ring_head, 0);
 			pg_atomic_init_u32(&slot->ring_tail, 0);
+			for (int j = 0; j < JOBS_ITEM_STATES; j++)
+				pg_atomic_init_u64(&slot->items[j], 0);
 		}
 	}
 	LWLockRelease(AddinShmemInitLock);
@@ -129,6 +133,7 @@ jobs_database(Oid dboid, bool create)
 		found->recent_known = false;
 		found->recent_filled = false;
 		memset(found->touched, 0, sizeof(found->touched));
+		memset(found->tallies, 0, sizeof(found->tallies));
 		found->first_live = 0;
 		found->cooling = false;
 		found->wants_slot = false;
@@ -206,4 +211,25 @@ jobs_slot_of(Oid dboid, JobId job)
 			return slot;
 	}
 	return NULL;
+}
+
+void
+jobs_stop_helpers(Oid dboid, JobId job)
+{
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+
+		if (slot->dboid != dboid || slot->helping != job)
+			continue;
+		SpinLockAcquire(&slot->mutex);
+		if (slot->helping == job && slot->pid != 0)
+		{
+			if (!slot->cancel)
+				slot->cancel_at = GetCurrentTimestamp();
+			slot->cancel = true;
+			kill(slot->pid, SIGINT);
+		}
+		SpinLockRelease(&slot->mutex);
+	}
 }

@@ -33,6 +33,7 @@
 #define JOBS_RING			128 /* events of a worker; a power of 2 */
 #define JOBS_WAIT_CVS		16	/* condition variables of jobs.wait, by id */
 #define JOBS_REASON_LEN		256
+#define JOBS_ITEM_STATES	4	/* of JobsItemState */
 
 /* Jobs lo to hi may have changed, or a file was read to its end. */
 typedef struct JobsDbEvent
@@ -50,6 +51,21 @@ typedef struct JobsRecent
 	int64		period;			/* number of the minute or second */
 	JobId		first;
 } JobsRecent;
+
+/* Of a bulk job that clients do, see outside/outside.h. */
+#define JOBS_TALLIES		32
+typedef struct JobsTally
+{
+	JobId		job;			/* 0: free */
+	int32		round;
+	Oid			owner;
+	uint64		tenant;			/* hash of it, 0: none */
+	TimestampTz began_at;
+	int64		total;
+	int64		succeeded;
+	int64		failed;
+	int64		skipped;
+} JobsTally;
 
 typedef struct JobsDatabase
 {
@@ -72,6 +88,7 @@ typedef struct JobsDatabase
 	bool		recent_filled;	/* ... and what was before has been read */
 	JobsRecent	touched[JOBS_TOUCHED_SECONDS];
 	JobId		first_live;		/* that the scheduler knows; 0: it does not know yet */
+	JobsTally	tallies[JOBS_TALLIES];
 	/* flags, each written by one process */
 	bool		leave;			/* the scheduler shall leave */
 	bool		cooling;		/* scheduler will look by itself soon */
@@ -126,7 +143,9 @@ typedef struct JobsProgress
 	int64		skipped;
 	int64		warnings;
 	double		percent;		/* < 0: not known; never goes back */
-	TimestampTz counted_at;		/* processed counts from then on */
+	TimestampTz counted_at;		/* processed counts from then on ... */
+	int64		counted_from;	/* ... and had this value then */
+	bool		items;			/* counts are those of the slot's items */
 } JobsProgress;
 
 typedef struct JobsSlot
@@ -161,6 +180,16 @@ typedef struct JobsSlot
 	bool		finishing;		/* too late for that: it is committing */
 	char		reason[JOBS_REASON_LEN];	/* of a FATAL exit, "" if none */
 	int			reason_code;
+	int			helpers_wanted; /* workers that could help with the job at hand */
+	JobId		helping;		/* another's job that this one helps with, 0: none ... */
+	int			help_slot;		/* ... which is in that slot */
+	int			equal_count;	/* items of the job that have failed in a row ... */
+	uint32		equal_hash;		/* ... with the same error */
+	int			equal_code;
+	char		equal_message[JOBS_REASON_LEN];
+
+	/* items of a bulk job by what became of them, committed; any worker adds */
+	pg_atomic_uint64 items[JOBS_ITEM_STATES];
 
 	/* worker to scheduler */
 	pg_atomic_uint32 ring_head; /* next to be read */
@@ -209,6 +238,15 @@ extern void jobs_wake_waiters(JobsDatabase *db, JobId job);
  * process died in the middle of a change.
  */
 extern bool jobs_progress_read(JobsSlot *slot, JobsProgress *copy);
+
+/* It as a row of jobs._slots(), of JOBS_SLOTS_COLUMNS columns; pid is 0 for none. */
+extern void jobs_progress_values(const JobsProgress *progress, pid_t pid, Datum *values, bool *nulls);
+
+/*
+ * Stops the workers that help with a job: what they have finished is committed,
+ * what they are at is rolled back.
+ */
+extern void jobs_stop_helpers(Oid dboid, JobId job);
 
 /* Hash of a tenant's name for JobsSlot.job_tenant. */
 extern uint64 jobs_tenant_hash(const char *tenant);

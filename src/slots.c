@@ -48,6 +48,24 @@ jobs_slot_deal(int slotno, JobId job)
 	return dealt;
 }
 
+bool
+jobs_slot_help(int slotno, JobId job, int leader)
+{
+	JobsSlot   *slot = &jobs_shared->slots[slotno];
+	bool		done;
+
+	SpinLockAcquire(&slot->mutex);
+	done = !slot->leave && slot->inbox_n == 0 && slot->job == 0 && slot->helping == 0;
+	if (done)
+	{
+		slot->helping = job;
+		slot->help_slot = leader;
+		slot->idle = false;
+	}
+	SpinLockRelease(&slot->mutex);
+	return done;
+}
+
 int
 jobs_slot_take_inbox(int slotno, JobId *ids)
 {
@@ -137,6 +155,8 @@ jobs_slot_take(Oid dboid, Oid owner, Oid connect_as, TimestampTz now)
 		slot->taken_at = now;
 		slot->job = 0;
 		slot->job_shown = false;
+		slot->helping = 0;
+		slot->helpers_wanted = 0;
 		slot->inbox_n = 0;
 		slot->idle = false;
 		slot->leave = false;
@@ -206,7 +226,9 @@ jobs_slot_ask(Oid dboid, Oid owner, int nslots, TimestampTz now)
 		if (is_victim(slot, dboid, owner, nslots, now, true) && (best == NULL || !best->idle))
 			best = slot;
 		else if ((best == NULL || !best->idle) && is_victim(slot, dboid, owner, nslots, now, false) &&
-				 (best == NULL || slots_of(slot->dboid, slot->owner) > slots_of(best->dboid, best->owner)))
+				 (best == NULL || slots_of(slot->dboid, slot->owner) > slots_of(best->dboid, best->owner) ||
+				  (slots_of(slot->dboid, slot->owner) == slots_of(best->dboid, best->owner) &&
+				   slot->helping != 0 && best->helping == 0)))
 			best = slot;
 	}
 	soon = asked && (asked->state != SLOT_ALIVE || asked->idle);
@@ -309,7 +331,7 @@ jobs_any_busy(Oid dboid)
 	{
 		JobsSlot   *slot = &jobs_shared->slots[i];
 
-		if (slot->dboid == dboid && slot->state != SLOT_FREE && slot->job != 0)
+		if (slot->dboid == dboid && slot->state != SLOT_FREE && (slot->job != 0 || slot->helping != 0))
 			return true;
 	}
 	return false;
@@ -379,6 +401,8 @@ jobs_free_slot(int slotno)
 	slot->owner = InvalidOid;
 	slot->job = 0;
 	slot->job_shown = false;
+	slot->helping = 0;
+	slot->helpers_wanted = 0;
 	slot->inbox_n = 0;
 	slot->progress.job = 0;
 	LWLockRelease(jobs_shared->lock);

@@ -18,6 +18,9 @@
 /* Puts a job into a slot's inbox; false where it is full or its worker is to leave. */
 extern bool jobs_slot_deal(int slotno, JobId job);
 
+/* Has a worker without work help with the job in another slot; false where it has some. */
+extern bool jobs_slot_help(int slotno, JobId job, int leader);
+
 /* Takes everything out of an inbox; ids has room for JOBS_INBOX.  Returns how many. */
 extern int	jobs_slot_take_inbox(int slotno, JobId *ids);
 

@@ -10,11 +10,13 @@
 #include "access/sysattr.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "bulk/ledger.h"
 #include "catalog/namespace.h"
 #include "commands/sequence.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "outside/outside.h"
 #include "recent.h"
 #include "rel.h"
 #include "storage/lock.h"
@@ -47,7 +49,7 @@ static const int legal_next[JOB_NUM_STATES] = {
 	[JOB_RUNNING] = TO(JOB_QUEUED) | TO(JOB_SCHEDULED) | TO(JOB_SUCCEEDED) | TO(JOB_PARTIAL) |
 	TO(JOB_FAILED) | TO(JOB_CANCELLED),
 	[JOB_SUCCEEDED] = 0,
-	[JOB_PARTIAL] = TO(JOB_QUEUED),
+	[JOB_PARTIAL] = TO(JOB_QUEUED) | TO(JOB_SUCCEEDED),
 	[JOB_FAILED] = TO(JOB_QUEUED),
 	[JOB_CANCELLED] = TO(JOB_QUEUED)
 };
@@ -172,6 +174,7 @@ row_to_job(TupleTableSlot *slot)
 	if (!slot->tts_isnull[A_NOTIFY])
 		job->notify = DatumGetJsonbPCopy(GET(A_NOTIFY));
 	job->origin = DatumGetInt64(GET(A_ORIGIN));
+	job->outside = jobs_is_outside(job->kind, GET(A_COMMAND), job->total);
 	return job;
 }
 
@@ -205,6 +208,7 @@ jobs_store_insert(Job *job)
 	job_to_row(job, values, nulls);
 	jobs_rel_insert(&live, values, nulls);
 	jobs_rel_close(&live);
+	jobs_outside_follow(job, JOB_NUM_STATES);
 }
 
 /* Whether the current transaction has written the row. */
@@ -343,6 +347,7 @@ report_row(TupleTableSlot *slot, JobsScanFn fn, void *arg)
 	job.created_at = GET_TIME(A_CREATED_AT);
 	job.run_at = GET_TIME(A_RUN_AT);
 	job.origin = DatumGetInt64(slot_getattr(slot, A_ORIGIN + 1, &slot->tts_isnull[A_ORIGIN]));
+	job.outside = jobs_is_outside(job.kind, GET(A_COMMAND), GET_COUNT(A_TOTAL));
 	fn(&job, arg);
 	pfree(job.tenant);
 	pfree(job.queue);
@@ -406,6 +411,7 @@ jobs_store_update(Job *job, JobState old)
 	job_to_row(job, values, nulls);
 	jobs_rel_update(&live, values, nulls);
 	jobs_rel_close(&live);
+	jobs_outside_follow(job, old);
 }
 
 static void
@@ -426,6 +432,7 @@ move(Job *job, JobState old, JobsRelName from, const char *index, JobsRelName to
 	job_to_row(job, values, nulls);
 	jobs_rel_insert(&r, values, nulls);
 	jobs_rel_close(&r);
+	jobs_outside_follow(job, old);
 }
 
 void
@@ -448,14 +455,39 @@ jobs_store_revive(Job *job, JobState old)
 }
 
 void
+jobs_store_update_final(Job *job, JobState old)
+{
+	JobsRel		history;
+	Datum		values[JOBS_LIVE_NATTS];
+	bool		nulls[JOBS_LIVE_NATTS];
+
+	Assert(job_state_is_final(job->state));
+	check_transition(job->id, old, job->state);
+	jobs_rel_open(&history, REL_HISTORY, RowExclusiveLock);
+	if (!jobs_rel_find(&history, "history_pkey", job->id))
+		elog(ERROR, "job %lld is not in jobs.history", (long long) job->id);
+	job_to_row(job, values, nulls);
+	jobs_rel_update(&history, values, nulls);
+	jobs_rel_close(&history);
+}
+
+void
 jobs_store_delete(JobId id)
 {
 	JobsRel		history;
 
+	bool		bulk = false;
+
 	jobs_rel_open(&history, REL_HISTORY, RowExclusiveLock);
 	if (jobs_rel_find(&history, "history_pkey", id))
+	{
+		slot_getsomeattrs(history.slot, A_KIND + 1);
+		bulk = job_kind_from_name(TextDatumGetCString(history.slot->tts_values[A_KIND])) == JOB_BULK;
 		jobs_rel_delete(&history);
+	}
 	jobs_rel_close(&history);
+	if (bulk)
+		jobs_ledger_remove(id);
 	jobs_store_remove_dependencies(id);
 	if (jobs_store_find_file(id))
 		jobs_store_remove_file(id);

@@ -71,9 +71,9 @@ extern Job *jobs_store_find_key(Oid owner, const char *tenant, const char *key);
 /*
  * Calls back for every live job with lo <= id <= hi that a snapshot of now
  * sees, in no particular order; by the primary key unless the range is
- * everything (0, PG_INT64_MAX).  Only the columns of fixed length, kind, state,
- * tenant and queue are set, and the last two only until the callback returns.  The
- * callback must not write.
+ * everything (0, PG_INT64_MAX).  Only the columns of fixed length, outside, kind,
+ * state, tenant and queue are set, and the last two only until the callback returns.
+ * The callback must not write.
  */
 typedef void (*JobsScanFn) (const Job *job, void *arg);
 extern void jobs_store_scan(JobId lo, JobId hi, JobsScanFn fn, void *arg);
@@ -99,6 +99,9 @@ extern void jobs_store_finish(Job *job, JobState old);
 
 /* Moves a locked final job back to jobs.live. */
 extern void jobs_store_revive(Job *job, JobState old);
+
+/* Writes a locked final job's row anew. */
+extern void jobs_store_update_final(Job *job, JobState old);
 
 /* Removes a locked final job with its dependencies, artifact and tokens. */
 extern void jobs_store_delete(JobId id);

@@ -19,6 +19,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
+#include "outside/outside.h"
 #include "rights.h"
 #include "rolesetting.h"
 #include "shmem.h"
@@ -57,7 +58,7 @@ static char *queued_for(Outlook *look, const Job *job, bool *turn);
 static char *awaited_titles(JobId id);
 
 /*
- * jobs._waiting(id, state, queue, owner, tenant, run_at, attempt, origin):
+ * jobs._waiting(id, state, queue, owner, tenant, run_at, attempt, origin, kind, command, total):
  * shown_state, waiting_for
  */
 Datum
@@ -72,13 +73,15 @@ jobs_waiting(PG_FUNCTION_ARGS)
 		.tenant = text_to_cstring(PG_GETARG_TEXT_PP(4)),
 		.run_at = PG_GETARG_TIMESTAMPTZ(5),
 		.attempt = PG_GETARG_INT32(6),
-		.origin = PG_GETARG_INT64(7)
+		.origin = PG_GETARG_INT64(7),
+		.kind = job_kind_from_name(text_to_cstring(PG_GETARG_TEXT_PP(8))),
 	};
 	char	   *waiting_for = NULL;
 	JobState	state = job.state;
 	Datum		values[2];
 	bool		nulls[2];
 
+	job.outside = jobs_is_outside(job.kind, PG_GETARG_DATUM(9), PG_GETARG_INT64(10));
 	if (jobs_may_see(job.owner, job.tenant))
 		state = shown_state(&job, look, &waiting_for);
 	nulls[0] = false;
@@ -218,6 +221,8 @@ queued_for(Outlook *look, const Job *job, bool *turn)
 			return psprintf("queue \"%s\" to be resumed", job->queue);
 		}
 	}
+	if (job->outside)
+		return pstrdup(job->kind == JOB_BULK ? "a client to claim its items" : "a client to claim it");
 	running = running_of(look, job->owner);
 	if (running->limit > 0 && running->njobs >= running->limit)
 	{

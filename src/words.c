@@ -73,11 +73,13 @@ static void describe(const Facts *f, StringInfo headline, StringInfo detail);
 static void describe_scheduled(const Facts *f, StringInfo headline, StringInfo detail);
 static void describe_queued(const Facts *f, StringInfo headline, StringInfo detail);
 static void describe_running(const Facts *f, StringInfo headline, StringInfo detail);
+static const char *noun_of(const Facts *f);
 static int64 two_digits(int64 n);
 static void describe_export(const Facts *f, StringInfo headline, StringInfo detail);
 static void describe_bulk(const Facts *f, StringInfo headline, StringInfo detail);
 static void describe_done(const Facts *f, StringInfo headline, StringInfo detail);
 static void describe_stopped(const Facts *f, const char *word, StringInfo headline, StringInfo detail);
+static bool append_items_done(const Facts *f, StringInfo buf);
 static void separate(StringInfo buf);
 static void append_number(StringInfo buf, int64 n);
 static void append_count(StringInfo buf, int64 n, const char *noun);
@@ -290,15 +292,28 @@ describe_queued(const Facts *f, StringInfo headline, StringInfo detail)
 		appendStringInfo(detail, "Last attempt failed%s", DASH);
 		append_line(detail, f->error_message);
 	}
-	else
+	else if (!append_items_done(f, detail))
 		appendStringInfoString(detail, f->waiting_for ? "Not started yet" : "Starting");
+}
+
+/* "29 of 50 items done", of a bulk job that has begun and was stopped. */
+static bool
+append_items_done(const Facts *f, StringInfo buf)
+{
+	if (strcmp(f->kind, "bulk") != 0 || f->processed <= 0 || f->total <= 0)
+		return false;
+	append_number(buf, f->processed);
+	appendStringInfoString(buf, " of ");
+	append_count(buf, f->total, "item");
+	appendStringInfoString(buf, " done");
+	return true;
 }
 
 /* "Processing 48,291 rows" or "about" so many, "67% · Started 2 min ago · message" */
 static void
 describe_running(const Facts *f, StringInfo headline, StringInfo detail)
 {
-	const char *noun = strcmp(f->kind, "bulk") == 0 ? "item" : "row";
+	const char *noun = noun_of(f);
 
 	if (f->total > 0)
 	{
@@ -316,6 +331,12 @@ describe_running(const Facts *f, StringInfo headline, StringInfo detail)
 	/* Cut down, so that it does not say 100 % too early; false for NaN. */
 	if (f->percent >= 0)
 		appendStringInfo(detail, "%d%%", (int) floor(Min(f->percent, 100)));
+	if (f->failed > 0)
+	{
+		separate(detail);
+		append_number(detail, f->failed);
+		appendStringInfoString(detail, " failed");
+	}
 	if (f->started_at != 0)
 	{
 		separate(detail);
@@ -327,6 +348,13 @@ describe_running(const Facts *f, StringInfo headline, StringInfo detail)
 		separate(detail);
 		append_line(detail, f->message);
 	}
+}
+
+/* What a job of this kind counts; a client's may be anything. */
+static const char *
+noun_of(const Facts *f)
+{
+	return strcmp(f->kind, "bulk") == 0 || strcmp(f->kind, "external") == 0 ? "item" : "row";
 }
 
 /* An estimate says no more than it knows: 48,291 is about 48,000. */
@@ -419,7 +447,7 @@ describe_done(const Facts *f, StringInfo headline, StringInfo detail)
 
 	if (rows >= 0)
 	{
-		append_count(headline, rows, "row");
+		append_count(headline, rows, noun_of(f));
 		appendStringInfoString(headline, import ? " imported" : " processed");
 	}
 	else
@@ -442,6 +470,8 @@ describe_stopped(const Facts *f, const char *word, StringInfo headline, StringIn
 		appendStringInfoString(headline, DASH);
 		append_line(headline, f->error_message);
 	}
+	if (append_items_done(f, detail))
+		separate(detail);
 	if (f->finished_at != 0)
 		append_ago(detail, f->finished_at, f->now);
 }

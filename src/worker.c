@@ -50,6 +50,7 @@ static bool attach(int slotno, uint32 generation);
 static void detach(int code, Datum arg);
 static void keep_reason(ErrorData *edata);
 static JobId take_job(void);
+static JobId take_help(int *slotno);
 static bool wait_for_job(void);
 static void push(const JobsEvent *event);
 
@@ -83,6 +84,7 @@ jobs_worker_main(Datum arg)
 	int			slotno = DatumGetInt32(arg);
 	uint32		generation;
 	JobId		id;
+	int			leader;
 
 	memcpy(&generation, MyBgworkerEntry->bgw_extra, sizeof(generation));
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -113,6 +115,8 @@ jobs_worker_main(Datum arg)
 		id = take_job();
 		if (id != 0)
 			jobs_perform(id);
+		else if ((id = take_help(&leader)) != 0)
+			jobs_perform_help(id, leader);
 		else if (!wait_for_job())
 			break;
 	}
@@ -217,6 +221,29 @@ take_job(void)
 		slot->cancel = false;
 		slot->finishing = false;
 		slot->idle = false;
+		slot->helpers_wanted = 0;
+		slot->equal_count = 0;
+	}
+	SpinLockRelease(&slot->mutex);
+	return id;
+}
+
+/* Another worker's job that this one is to help with, or 0. */
+static JobId
+take_help(int *slotno)
+{
+	JobsSlot   *slot = jobs_my_slot;
+	JobId		id = 0;
+
+	SpinLockAcquire(&slot->mutex);
+	if (!slot->leave)
+	{
+		id = slot->helping;
+		*slotno = slot->help_slot;
+		slot->cancel = false;
+		slot->finishing = false;
+		if (id != 0)
+			slot->idle = false;
 	}
 	SpinLockRelease(&slot->mutex);
 	return id;
@@ -239,7 +266,7 @@ wait_for_job(void)
 	now = GetCurrentTimestamp();
 	SpinLockAcquire(&slot->mutex);
 	leave = slot->leave;
-	work = slot->inbox_n > 0;
+	work = slot->inbox_n > 0 || slot->helping != 0;
 	became_idle = !work && !slot->idle;
 	if (became_idle)
 	{
@@ -342,4 +369,10 @@ void
 jobs_worker_wake_waiters(JobId job)
 {
 	jobs_wake_waiters(my_database, job);
+}
+
+void
+jobs_worker_wake_scheduler(void)
+{
+	jobs_wake_scheduler(my_database);
 }

@@ -29,6 +29,9 @@ extern void jobs_worker_tell(JobsEventKind kind, const Job *job);
 /* Leaves a reason in the slot for the end of this process. */
 extern void jobs_worker_leave_reason(const char *message, int sqlstate);
 
+/* Something in this worker's slot is for the scheduler to see. */
+extern void jobs_worker_wake_scheduler(void);
+
 /* Wakes those who wait for a job. */
 extern void jobs_worker_wake_waiters(JobId job);
 

@@ -116,6 +116,9 @@ jobs_missing()
 	command -v prove >/dev/null || echo perl
 	perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
 	/usr/bin/python3 -c 'import openpyxl' 2>/dev/null || echo python3-openpyxl
+	# For examples/worker.  A Node that is not Debian's does not go with its packages.
+	/usr/bin/python3 -c 'import psycopg2' 2>/dev/null || echo python3-psycopg2
+	command -v node >/dev/null || echo nodejs node-pg
 }
 
 # Installs Debian packages.  No cluster is made for a server that comes along.

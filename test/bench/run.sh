@@ -18,8 +18,10 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../setup.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/measure.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/exports.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/bulk.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/outside.sh"
 
-NAMES='latency cold throughput cancel terminate crash progress export gzip node xlsx pdf memory small idle history peers'
+NAMES='latency cold throughput cancel terminate crash progress export gzip node xlsx pdf memory small idle history bulk outside peers'
 SCALE=${BENCH_SCALE:-1}
 IDLE_SECONDS=${IDLE_SECONDS:-90}
 SETTINGS=(

@@ -1,0 +1,45 @@
+#!/usr/bin/env node
+// Does the jobs of a queue, as they come: node worker.js QUEUE.  Needs the package pg; PGHOST and the like say where.
+const fs = require('fs');
+const path = require('path');
+const { Client } = require('pg');
+
+// Writes an invoice for each customer into a directory; returns the job's result.
+async function work({ customers, directory, month }, report) {
+  for (const [n, customer] of customers.entries()) {
+    fs.writeFileSync(path.join(directory, `${month}-${customer}.txt`), `Invoice for ${customer}, ${month}\n`);
+    await report(n + 1, customers.length, `${customer} done`);
+  }
+  return { files: customers.length };
+}
+
+async function perform(db, { job, payload, claim }) {
+  const keep = setInterval(() => db.query(`SELECT jobs.extend_lease($1, '1 minute', $2)`, [job, claim]).catch(() => {}), 20000);
+  try {
+    const result = await work(payload, (...progress) =>
+      db.query('SELECT jobs.report_progress_of($1, $2, $3, $4, $5)', [job, ...progress, claim]));
+    await db.query('SELECT jobs.finish($1, $2, $3)', [job, JSON.stringify(result), claim]);
+  } catch (error) {
+    if (error.code === '55000') console.error(error.message, error.detail); // cancelled, or the lease ran out: not ours any more
+    else await db.query('SELECT jobs.fail($1, $2, claim => $3)', [job, error.message, claim]);
+  } finally {
+    clearInterval(keep);
+  }
+}
+
+async function main(queue) {
+  const db = new Client();
+  let told = false;
+  let wake = () => {};
+  db.on('notification', ({ payload }) => { if (JSON.parse(payload).state === 'queued') { told = true; wake(); } });
+  await db.connect();
+  await db.query('LISTEN jobs');
+  for (;;) {
+    told = false;
+    const { rows } = await db.query('SELECT job, payload, claim FROM jobs.claim($1)', [queue]);
+    for (const job of rows) await perform(db, job);
+    if (rows.length === 0 && !told) await new Promise((resolve) => { wake = resolve; });
+  }
+}
+
+main(process.argv[2]).catch((error) => { console.error(error); process.exit(1); });

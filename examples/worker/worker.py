@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+"""Does the jobs of a queue, as they come: worker.py QUEUE.  Needs psycopg2; PGHOST and the like say where."""
+import json, pathlib, select, sys, threading
+import psycopg2, psycopg2.errors, psycopg2.extras
+
+def work(payload, report):
+    """Writes an invoice for each customer into a directory; returns the job's result."""
+    customers = payload["customers"]
+    for n, customer in enumerate(customers, 1):
+        file = pathlib.Path(payload["directory"], f"{payload['month']}-{customer}.txt")
+        file.write_text(f"Invoice for {customer}, {payload['month']}\n")
+        report(n, len(customers), f"{customer} done")
+    return {"files": len(customers)}
+
+def perform(call, job, payload, claim):
+    def keep():
+        while not done.wait(20):
+            call("SELECT jobs.extend_lease(%s, '1 minute', claim => %s)", job, claim)
+    done = threading.Event()
+    threading.Thread(target=keep, daemon=True).start()
+    try:
+        result = work(payload, lambda *progress: call(
+            "SELECT jobs.report_progress_of(%s, %s, %s, %s, claim => %s)", job, *progress, claim))
+        call("SELECT jobs.finish(%s, %s, claim => %s)", job, psycopg2.extras.Json(result), claim)
+    except psycopg2.errors.ObjectNotInPrerequisiteState as error:
+        print(error, file=sys.stderr)       # it was cancelled, or the lease ran out: not ours any more
+    except Exception as error:
+        call("SELECT jobs.fail(%s, %s, claim => %s)", job, str(error) or repr(error), claim)
+    finally:
+        done.set()
+
+def main(queue):
+    db = psycopg2.connect("")
+    db.autocommit = True
+    def call(sql, *values):
+        with db.cursor() as cursor:
+            cursor.execute(sql, values)
+            return cursor.fetchall() if cursor.description else None
+    call("LISTEN jobs")
+    while True:
+        db.notifies.clear()
+        claimed = call("SELECT job, payload, claim FROM jobs.claim(%s)", queue)
+        for job in claimed:
+            perform(call, *job)
+        while not claimed and not any(json.loads(n.payload)["state"] == "queued" for n in db.notifies):
+            select.select([db], [], [])
+            db.poll()
+
+main(sys.argv[1])

@@ -1,0 +1,124 @@
+/*-------------------------------------------------------------------------
+ *
+ * purge.c
+ *	  Removing the ledger's rows of deleted jobs, and its locks.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "bulk/ledger.h"
+#include "miscadmin.h"
+#include "rel.h"
+#include "storage/lock.h"
+
+/* Locks are advisory ones, in spaces of their own. */
+#define RUN_LOCK_FIELD4		75
+#define CHUNK_LOCK_FIELD4	76
+
+static int	remove_rows(JobsRelName name, const char *index, JobId job, int limit);
+static bool lock(JobId job, uint32 field3, uint16 field4, LOCKMODE mode, bool wait);
+
+/* ------------------------------------------------------------------------
+ * Removing
+ * ------------------------------------------------------------------------
+ */
+
+/* A million rows would take seconds, in which the caller waits and holds their locks. */
+void
+jobs_ledger_remove(JobId job)
+{
+	JobsRel		r;
+	Datum		values[1] = {Int64GetDatum(job)};
+	bool		nulls[1] = {false};
+
+	jobs_rel_open(&r, REL_GARBAGE, RowExclusiveLock);
+	jobs_rel_insert(&r, values, nulls);
+	jobs_rel_close(&r);
+}
+
+bool
+jobs_ledger_purge(int limit)
+{
+	JobsRel		r;
+	JobsRelScan scan;
+	bool		more = false;
+
+	jobs_rel_open(&r, REL_GARBAGE, RowExclusiveLock);
+	jobs_rel_scan(&scan, &r, "garbage_pkey", NULL, 0, jobs_rel_snapshot());
+	while (!more && jobs_rel_next(&scan))
+	{
+		bool		isnull;
+		JobId		job = DatumGetInt64(slot_getattr(r.slot, 1, &isnull));
+
+		if (!jobs_rel_lock(&r, JOBS_WAIT_SKIP, NULL))
+			continue;
+		limit -= remove_rows(REL_OUTCOME, "outcome_pkey", job, limit);
+		limit -= remove_rows(REL_ITEM_CHUNK, "item_chunk_pkey", job, limit);
+		limit -= remove_rows(REL_ITEM_RULE, "item_rule_pkey", job, limit);
+		more = limit <= 0;
+		if (!more)
+			jobs_rel_delete(&r);
+	}
+	jobs_rel_scan_end(&scan);
+	jobs_rel_close(&r);
+	return more;
+}
+
+/* Returns how many; at most limit. */
+static int
+remove_rows(JobsRelName name, const char *index, JobId job, int limit)
+{
+	JobsRel		r;
+	JobsRelScan scan;
+	ScanKeyData key;
+	int			n = 0;
+
+	jobs_rel_open(&r, name, RowExclusiveLock);
+	jobs_key_int8(&key, 1, job);
+	jobs_rel_scan(&scan, &r, index, &key, 1, jobs_rel_snapshot());
+	while (n < limit && jobs_rel_next(&scan))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!jobs_rel_lock(&r, JOBS_WAIT_SKIP, NULL))
+			continue;
+		jobs_rel_delete(&r);
+		n++;
+	}
+	jobs_rel_scan_end(&scan);
+	jobs_rel_close(&r);
+	return n;
+}
+
+/* ------------------------------------------------------------------------
+ * Locks
+ * ------------------------------------------------------------------------
+ */
+
+/* What meets by its hash or by being cut is only taken to be held. */
+static bool
+lock(JobId job, uint32 field3, uint16 field4, LOCKMODE mode, bool wait)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) job, field3, field4);
+	return LockAcquire(&tag, mode, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void
+jobs_ledger_share(JobId job)
+{
+	(void) lock(job, (uint32) (job >> 32), RUN_LOCK_FIELD4, ShareLock, true);
+}
+
+bool
+jobs_ledger_exclude(JobId job, bool wait)
+{
+	return lock(job, (uint32) (job >> 32), RUN_LOCK_FIELD4, ExclusiveLock, wait);
+}
+
+bool
+jobs_ledger_take(JobId job, int64 first_no, bool wait)
+{
+	return lock(job, (uint32) first_no, CHUNK_LOCK_FIELD4, ExclusiveLock, wait);
+}

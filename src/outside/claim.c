@@ -1,0 +1,302 @@
+/*-------------------------------------------------------------------------
+ *
+ * claim.c
+ *	  jobs.submit and jobs.claim: work for clients, and clients for it.
+ *
+ * A client locks a job's row with SKIP, so that clients wait neither for each
+ * other nor for whoever else holds a job.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/pg_prng.h"
+#include "funcapi.h"
+#include "guc.h"
+#include "miscadmin.h"
+#include "outside/outside.h"
+#include "rights.h"
+#include "session.h"
+#include "settle.h"
+#include "submit.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "wake.h"
+
+PG_FUNCTION_INFO_V1(jobs_submit_external);
+PG_FUNCTION_INFO_V1(jobs_claim);
+
+#define SUBMIT_COMMON		9	/* arguments that all jobs have */
+#define CLAIM_COLUMNS		8
+
+/* One call of jobs.claim. */
+typedef struct Claim
+{
+	const char *queue;
+	Oid			owner;			/* whose jobs are looked at */
+	List	   *grants;			/* of Oid */
+	List	   *paused;			/* of JobsPaused * */
+	int			wanted;
+	int64		lease_us;
+	int64		number;
+	List	   *jobs;			/* of Job *, claimed */
+	List	   *leases;			/* of JobsLease *, in the same order */
+} Claim;
+
+static void claim_fairly(Claim *claim);
+static void claim_of(Claim *claim, Oid owner, int wanted);
+static bool claim_offer(JobId id, const char *tenant, bool items, void *arg);
+static bool is_paused(const Claim *claim, const char *tenant);
+static Job *claim_row(Claim *claim, JobId id);
+static JobsLease *new_lease(const Claim *claim, const Job *job);
+static void return_claimed(FunctionCallInfo fcinfo, const Claim *claim);
+static Datum payload_of(const Job *job, bool *isnull);
+
+/* ------------------------------------------------------------------------
+ * Submitting
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * jobs.submit(queue, payload, title, priority, run_at, after, timeout,
+ *			   max_attempts, unique_key, notify)
+ *
+ * The payload is in the column options, as the member "payload".
+ */
+Datum
+jobs_submit_external(PG_FUNCTION_ARGS)
+{
+	LOCAL_FCINFO(common, SUBMIT_COMMON);
+	Job		   *job;
+
+	jobs_check_can_submit("jobs.submit()");
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("queue must not be null")));
+
+	/* The order of all other submitting functions: the title, then the queue. */
+	InitFunctionCallInfoData(*common, fcinfo->flinfo, SUBMIT_COMMON, InvalidOid, NULL, NULL);
+	common->args[0] = fcinfo->args[2];
+	common->args[1] = fcinfo->args[0];
+	memcpy(&common->args[2], &fcinfo->args[3], (SUBMIT_COMMON - 2) * sizeof(NullableDatum));
+
+	job = jobs_new_job(common, 0, JOB_EXTERNAL);
+	job->outside = true;
+	job->command = "";
+	if (!PG_ARGISNULL(1))
+	{
+		JsonbParseState *state = NULL;
+		JsonbValue	value;
+
+		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+		value.type = jbvString;
+		value.val.string.val = "payload";
+		value.val.string.len = strlen("payload");
+		pushJsonbValue(&state, WJB_KEY, &value);
+		JsonbToJsonbValue(PG_GETARG_JSONB_P(1), &value);
+		pushJsonbValue(&state, WJB_VALUE, &value);
+		job->options = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	}
+	if (job->title == NULL)
+		job->title = jobs_title_from("External: ", job->queue);
+	PG_RETURN_INT64(jobs_submit(common, 0, job));
+}
+
+/* ------------------------------------------------------------------------
+ * Claiming
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * jobs.claim(queue text, n integer, lease interval)
+ */
+Datum
+jobs_claim(PG_FUNCTION_ARGS)
+{
+	Claim		claim = {0};
+
+	jobs_check_can_claim("jobs.claim()");
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("queue must not be null")));
+	claim.queue = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	claim.wanted = jobs_claim_count(fcinfo, 1);
+	claim.lease_us = jobs_lease_usecs(fcinfo, 2);
+	claim.number = jobs_new_claim();
+	if (jobs_enabled)
+	{
+		claim.grants = jobs_claim_grants(claim.queue);
+		claim.paused = jobs_store_paused();
+		claim_fairly(&claim);
+	}
+	return_claimed(fcinfo, &claim);
+	return (Datum) 0;
+}
+
+/*
+ * The same number from each owner, beginning with any of them, then what there is.
+ * So no owner can keep clients busy with his jobs alone.
+ */
+static void
+claim_fairly(Claim *claim)
+{
+	List	   *owners = NIL;
+	ListCell   *cell;
+	int			n;
+	int			first;
+	int			share;
+
+	foreach(cell, jobs_store_offer_owners(claim->queue))
+	{
+		if (jobs_may_claim(lfirst_oid(cell), jobs_tenant, claim->grants))
+			owners = lappend_oid(owners, lfirst_oid(cell));
+	}
+	n = list_length(owners);
+	if (n == 0)
+		return;
+	first = pg_prng_uint64_range(&pg_global_prng_state, 0, n - 1);
+	share = n == 1 ? claim->wanted : (claim->wanted + n - 1) / n;
+	for (int i = 0; i < n; i++)
+		claim_of(claim, list_nth_oid(owners, (first + i) % n), share);
+	for (int i = 0; i < n && n > 1; i++)
+		claim_of(claim, list_nth_oid(owners, (first + i) % n), claim->wanted);
+}
+
+static void
+claim_of(Claim *claim, Oid owner, int wanted)
+{
+	int			all = claim->wanted;
+
+	wanted = Min(wanted, all - list_length(claim->jobs));
+	if (wanted <= 0)
+		return;
+	claim->owner = owner;
+	claim->wanted = list_length(claim->jobs) + wanted;
+	jobs_store_offers(claim->queue, owner, claim_offer, claim);
+	claim->wanted = all;
+}
+
+/* Whether another one is wanted. */
+static bool
+claim_offer(JobId id, const char *tenant, bool items, void *arg)
+{
+	Claim	   *claim = arg;
+	Job		   *job = NULL;
+
+	if (!items && jobs_may_claim(claim->owner, tenant, claim->grants) && !is_paused(claim, tenant))
+		job = claim_row(claim, id);
+	if (job)
+	{
+		JobsLease  *lease = new_lease(claim, job);
+
+		jobs_store_add_lease(lease);
+		claim->jobs = lappend(claim->jobs, job);
+		claim->leases = lappend(claim->leases, lease);
+	}
+	return list_length(claim->jobs) < claim->wanted;
+}
+
+static bool
+is_paused(const Claim *claim, const char *tenant)
+{
+	ListCell   *cell;
+
+	foreach(cell, claim->paused)
+	{
+		if (jobs_paused_applies(lfirst(cell), claim->queue, claim->owner, tenant))
+			return true;
+	}
+	return false;
+}
+
+/* NULL where it is not to be had: others are at it, or it has to fail. */
+static Job *
+claim_row(Claim *claim, JobId id)
+{
+	bool		held;
+	Job		   *job = jobs_store_lock(id, JOBS_WAIT_SKIP, &held);
+	JobsFailure failure = {.final = true};
+	Oid			connect_as;
+
+	if (job == NULL || job->state != JOB_QUEUED)
+		return NULL;
+	if (job->origin != jobs_origin())
+	{
+		/* Of the server that this is a copy of; once is enough to find that out. */
+		jobs_store_remove_offer(job->queue, job->owner, job->priority, id);
+		return NULL;
+	}
+	jobs_note_job(id);
+	failure.message = jobs_owner_refused(job, &failure.sqlstate, &connect_as);
+	if (failure.message)
+	{
+		/* People leave while their jobs wait. */
+		jobs_settle(job, &failure);
+		return NULL;
+	}
+	job->state = JOB_RUNNING;
+	job->attempt++;
+	job->started_at = GetCurrentTimestamp();
+	job->error_code = job->error_message = job->error_detail = job->error_hint = NULL;
+	jobs_store_update(job, JOB_QUEUED);
+	return job;
+}
+
+static JobsLease *
+new_lease(const Claim *claim, const Job *job)
+{
+	JobsLease  *lease = palloc0(sizeof(JobsLease));
+
+	lease->job = job->id;
+	lease->claim = claim->number;
+	lease->owner = job->owner;
+	lease->tenant = job->tenant;
+	lease->client = GetUserId();
+	lease->session = jobs_my_session();
+	lease->claimed_at = job->started_at;
+	lease->until = jobs_lease_end(job, claim->lease_us);
+	lease->processed = lease->total = -1;
+	lease->percent = -1;
+	return lease;
+}
+
+static void
+return_claimed(FunctionCallInfo fcinfo, const Claim *claim)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	ListCell   *cell;
+	ListCell   *cell2;
+
+	InitMaterializedSRF(fcinfo, 0);
+	forboth(cell, claim->jobs, cell2, claim->leases)
+	{
+		Job		   *job = lfirst(cell);
+		JobsLease  *lease = lfirst(cell2);
+		Datum		values[CLAIM_COLUMNS];
+		bool		nulls[CLAIM_COLUMNS] = {false};
+
+		values[0] = Int64GetDatum(job->id);
+		values[1] = payload_of(job, &nulls[1]);
+		values[2] = CStringGetTextDatum(job->title);
+		values[3] = CStringGetTextDatum(job->owner_name);
+		values[4] = CStringGetTextDatum(job->tenant);
+		values[5] = Int32GetDatum(job->attempt);
+		values[6] = Int64GetDatum(lease->claim);
+		values[7] = TimestampTzGetDatum(lease->until);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+}
+
+static Datum
+payload_of(const Job *job, bool *isnull)
+{
+	JsonbValue	buffer;
+	JsonbValue *payload = NULL;
+
+	if (job->options)
+		payload = getKeyJsonValueFromContainer(&job->options->root, "payload", strlen("payload"), &buffer);
+	*isnull = payload == NULL;
+	return payload ? JsonbPGetDatum(JsonbValueToJsonb(payload)) : (Datum) 0;
+}

@@ -1,0 +1,241 @@
+/*-------------------------------------------------------------------------
+ *
+ * claimer.c
+ *	  Who may do whose jobs outside of the server, and for how long.
+ *
+ * Members of a job's owner may.  An owner can allow others, for a queue: then
+ * they read the payload and say how the job ended, and no more.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "common/pg_prng.h"
+#include "guc.h"
+#include "miscadmin.h"
+#include "outside/outside.h"
+#include "rights.h"
+#include "session.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(jobs_grant_claim);
+PG_FUNCTION_INFO_V1(jobs_revoke_claim);
+
+#define MAX_LEASE_US	USECS_PER_DAY
+
+/* A client's JSON holds integers of this many bits exactly. */
+#define CLAIM_BITS		53
+
+static void claimer_args(FunctionCallInfo fcinfo, const char *function, JobsClaimer *claimer);
+
+/* ------------------------------------------------------------------------
+ * Grants
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * jobs.grant_claim(queue text, client regrole, everybody boolean)
+ */
+Datum
+jobs_grant_claim(PG_FUNCTION_ARGS)
+{
+	JobsClaimer claimer;
+
+	claimer_args(fcinfo, "jobs.grant_claim()", &claimer);
+	PG_RETURN_BOOL(jobs_store_add_claimer(&claimer));
+}
+
+/*
+ * jobs.revoke_claim(queue text, client regrole, everybody boolean)
+ */
+Datum
+jobs_revoke_claim(PG_FUNCTION_ARGS)
+{
+	JobsClaimer claimer;
+
+	claimer_args(fcinfo, "jobs.revoke_claim()", &claimer);
+	PG_RETURN_BOOL(jobs_store_remove_claimer(&claimer));
+}
+
+/* Everybody's jobs are a superuser's to give; what he gives away he could read. */
+static void
+claimer_args(FunctionCallInfo fcinfo, const char *function, JobsClaimer *claimer)
+{
+	static const char *const names[] = {"queue", "client", "everybody"};
+
+	jobs_check_can_claim(function);
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("%s must not be null", names[i])));
+	}
+	claimer->queue = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	if (claimer->queue[0] == '\0' || strlen(claimer->queue) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("queue must have 1 to %d bytes", NAMEDATALEN - 1)));
+	claimer->client = PG_GETARG_OID(1);
+	claimer->client_name = GetUserNameFromId(claimer->client, true);
+	if (claimer->client_name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("role with OID %u does not exist", claimer->client)));
+	claimer->owner = PG_GETARG_BOOL(2) ? InvalidOid : GetUserId();
+	if (!OidIsValid(claimer->owner) && !superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for the jobs of everybody"),
+				 errhint("Only a superuser may; leave out everybody for your own jobs.")));
+}
+
+/* A role that has been dropped does not leave its rights to the next with its OID. */
+List *
+jobs_claim_grants(const char *queue)
+{
+	List	   *grants = NIL;
+	ListCell   *cell;
+
+	foreach(cell, jobs_store_claimers(queue))
+	{
+		JobsClaimer *claimer = lfirst(cell);
+		char	   *name = GetUserNameFromId(claimer->client, true);
+
+		if (name && strcmp(name, claimer->client_name) == 0 &&
+			has_privs_of_role(GetUserId(), claimer->client))
+			grants = lappend_oid(grants, claimer->owner);
+	}
+	return grants;
+}
+
+bool
+jobs_may_claim(Oid owner, const char *tenant, List *grants)
+{
+	return jobs_tenant_fits(tenant) &&
+		(has_privs_of_role(GetUserId(), owner) ||
+		 list_member_oid(grants, owner) || list_member_oid(grants, InvalidOid));
+}
+
+Job *
+jobs_find_claimable(JobId id)
+{
+	bool		own;
+	Job		   *job = jobs_store_find(id, &own);
+
+	if (job == NULL)
+		jobs_no_such_job(id);
+	if (job->outside && jobs_may_claim(job->owner, job->tenant, jobs_claim_grants(job->queue)))
+		return job;
+	if (!jobs_may_see(job->owner, job->tenant))
+		jobs_no_such_job(id);
+	if (!jobs_may_control(job->owner, job->tenant))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for job %lld", (long long) id),
+				 errhint("Members of the role that submitted it can do it, and whom that role allows to by jobs.grant_claim.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("job %lld is not done by clients", (long long) id),
+			 errhint("The server does it by itself; clients do jobs of jobs.submit, and items of bulk jobs without a command.")));
+}
+
+Job *
+jobs_claimable_arg(FunctionCallInfo fcinfo, const char *function, JobKind kind)
+{
+	Job		   *job;
+
+	jobs_check_can_claim(function);
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("job must not be null")));
+	job = jobs_find_claimable(PG_GETARG_INT64(0));
+	if (job->kind == JOB_BULK && kind != JOB_BULK)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("job %lld is done item by item", (long long) job->id),
+				 errhint("Use jobs.claim_items, jobs.finish_items and jobs.fail_item.")));
+	if (job->kind != JOB_BULK && kind == JOB_BULK)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("job %lld has no items", (long long) job->id),
+				 errhint("Use jobs.claim, jobs.finish and jobs.fail.")));
+	return job;
+}
+
+void
+jobs_check_can_claim(const char *function)
+{
+	jobs_require_preload();
+	PreventCommandIfReadOnly(function);
+	PreventCommandIfParallelMode(function);
+	PreventCommandDuringRecovery(function);
+	if (InSecurityRestrictedOperation())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("cannot execute %s within a security-restricted operation", function)));
+}
+
+/* ------------------------------------------------------------------------
+ * Claims
+ * ------------------------------------------------------------------------
+ */
+
+int64
+jobs_new_claim(void)
+{
+	return (int64) (pg_prng_uint64(&pg_global_prng_state) >> (64 - CLAIM_BITS)) | 1;
+}
+
+int64
+jobs_my_session(void)
+{
+	return (int64) hash_combine64((uint64) MyStartTimestamp, (uint64) MyProcPid);
+}
+
+int
+jobs_claim_count(FunctionCallInfo fcinfo, int n)
+{
+	int32		count = PG_ARGISNULL(n) ? 1 : PG_GETARG_INT32(n);
+
+	if (count < 1 || count > JOBS_MAX_CLAIM)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("n must be from 1 to %d", JOBS_MAX_CLAIM)));
+	return count;
+}
+
+int64
+jobs_lease_usecs(FunctionCallInfo fcinfo, int n)
+{
+	Interval   *lease;
+	double		usecs;
+
+	if (PG_ARGISNULL(n))
+		return USECS_PER_MINUTE;
+	lease = PG_GETARG_INTERVAL_P(n);
+	/* Intervals can be longer than 64 bits count in microseconds. */
+	usecs = (lease->month * (double) DAYS_PER_MONTH + lease->day) * USECS_PER_DAY + lease->time;
+	if (usecs <= 0 || usecs > MAX_LEASE_US)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("lease must be more than zero and at most 24 hours"),
+				 errhint("What takes longer is kept by jobs.extend_lease.")));
+	return (int64) usecs;
+}
+
+TimestampTz
+jobs_lease_end(const Job *job, int64 usecs)
+{
+	TimestampTz until = GetCurrentTimestamp() + usecs;
+	int64		timeout = jobs_interval_usecs(job->timeout);
+
+	if (timeout > 0 && timeout < until - job->started_at)
+		until = job->started_at + timeout;
+	return until;
+}
