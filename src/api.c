@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "args.h"
 #include "common/int.h"
 #include "compat.h"
 #include "export.h"
@@ -38,10 +39,7 @@ jobs_run(PG_FUNCTION_ARGS)
 	Job		   *job;
 
 	jobs_check_can_submit("jobs.run()");
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("command must not be null")));
+	jobs_require_arg(fcinfo, 0, "command", "Pass the SQL to run.");
 	job = jobs_new_job(fcinfo, 1, JOB_RUN);
 	job->command = jobs_text_arg(fcinfo, 0);
 	(void) jobs_parse_command(job->command);
@@ -63,10 +61,7 @@ jobs_export(PG_FUNCTION_ARGS)
 	Jsonb	   *options;
 
 	jobs_check_can_submit("jobs.export()");
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("query must not be null")));
+	jobs_require_arg(fcinfo, 0, "query", "Pass the query whose result is to be a file.");
 	job = jobs_new_job(fcinfo, 5, JOB_EXPORT);
 	job->command = jobs_text_arg(fcinfo, 0);
 	format = PG_ARGISNULL(1) ? "csv" : jobs_text_arg(fcinfo, 1);
@@ -104,7 +99,8 @@ export_options(const char *format, const char *filename, Interval *expires_in, J
 		if (ttl <= 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("expires_in must be at least one second")));
+					 errmsg("expires_in must be at least one second"),
+					 errhint("Leave it out for jobs.artifact_ttl.")));
 	}
 	ttl = Min(ttl, jobs_max_artifact_ttl);
 

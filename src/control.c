@@ -11,6 +11,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "args.h"
 #include "bulk/ledger.h"
 #include "common/int.h"
 #include "control.h"
@@ -46,7 +47,6 @@ PG_FUNCTION_INFO_V1(jobs_resume);
 /* A lock on a row, a look at shared memory, another look at the row ... */
 #define CANCEL_TRIES	100
 
-static void check_can_control(const char *function);
 static bool cancel_running(JobId id);
 static bool cancel_unbegun(JobId id);
 static void cancel_stored(Job *job);
@@ -65,7 +65,7 @@ static void check_deadlock(JobId id);
 Datum
 jobs_cancel(PG_FUNCTION_ARGS)
 {
-	JobId		id = jobs_job_arg(fcinfo, "jobs.cancel()");
+	JobId		id = jobs_changed_job_arg(fcinfo, "jobs.cancel()");
 	bool		own;
 
 	for (int i = 0; i < CANCEL_TRIES; i++)
@@ -98,29 +98,6 @@ jobs_cancel(PG_FUNCTION_ARGS)
 			 errhint("Try again; it is changing its state.")));
 }
 
-JobId
-jobs_job_arg(FunctionCallInfo fcinfo, const char *function)
-{
-	check_can_control(function);
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("job must not be null")));
-	return PG_GETARG_INT64(0);
-}
-
-static void
-check_can_control(const char *function)
-{
-	PreventCommandIfReadOnly(function);
-	PreventCommandIfParallelMode(function);
-	PreventCommandDuringRecovery(function);
-	if (InSecurityRestrictedOperation())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("cannot execute %s within a security-restricted operation", function)));
-}
-
 /*
  * Stops the worker at the job.  The slot's lock keeps the worker from going on
  * to its next job between our look and our signal.
@@ -145,9 +122,10 @@ cancel_running(JobId id)
 	}
 	SpinLockRelease(&slot->mutex);
 	if (stopped)
+	{
 		jobs_stop_helpers(MyDatabaseId, id);
-	if (stopped)
 		jobs_wake_scheduler(jobs_database(MyDatabaseId, true));
+	}
 	return stopped;
 }
 
@@ -208,7 +186,7 @@ cancel_stored(Job *job)
 Datum
 jobs_retry(PG_FUNCTION_ARGS)
 {
-	JobId		id = jobs_job_arg(fcinfo, "jobs.retry()");
+	JobId		id = jobs_changed_job_arg(fcinfo, "jobs.retry()");
 	Job		   *job;
 
 	jobs_require_preload();
@@ -265,7 +243,7 @@ jobs_requeue(Job *job)
 Datum
 jobs_delete(PG_FUNCTION_ARGS)
 {
-	JobId		id = jobs_job_arg(fcinfo, "jobs.delete()");
+	JobId		id = jobs_changed_job_arg(fcinfo, "jobs.delete()");
 
 	(void) jobs_lock_controlled_final(id, "deleted", "Cancel it first.");
 	jobs_store_delete(id);
@@ -339,16 +317,8 @@ queue_arg(FunctionCallInfo fcinfo, const char *function, Oid *owner)
 {
 	char	   *queue;
 
-	check_can_control(function);
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("queue must not be null")));
-	queue = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	if (queue[0] == '\0' || strlen(queue) >= NAMEDATALEN)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("queue must have 1 to %d bytes", NAMEDATALEN - 1)));
+	jobs_check_can_change(function);
+	queue = jobs_queue_arg(fcinfo, 0);
 	*owner = GetUserId();
 	if (jobs_tenant[0] == '\0' && has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND))
 		*owner = InvalidOid;
@@ -372,11 +342,7 @@ jobs_wait(PG_FUNCTION_ARGS)
 	ConditionVariable *changed;
 	Job		   *job;
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("job must not be null")));
-	id = PG_GETARG_INT64(0);
+	id = jobs_job_arg(fcinfo);
 	job = find_awaited(id);
 	if (job_state_is_final(job->state) || RecoveryInProgress())
 		PG_RETURN_TEXT_P(cstring_to_text(job_state_names[jobs_shown_state_now(job)]));
@@ -426,7 +392,8 @@ wait_deadline(FunctionCallInfo fcinfo)
 	if (usecs < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("timeout must not be negative")));
+				 errmsg("timeout must not be negative"),
+				 errhint("Leave it out to wait until the job has ended.")));
 	return usecs > USECS_PER_DAY * 10000.0 ? DT_NOEND : GetCurrentTimestamp() + (int64) usecs;
 }
 

@@ -10,14 +10,6 @@
 
 #include "jobs.h"
 
-#include "fmgr.h"
-
-/*
- * The job that is the first argument; raises an error where it is null or where a
- * function that changes jobs may not be called.
- */
-extern JobId jobs_job_arg(FunctionCallInfo fcinfo, const char *function);
-
 /*
  * Locks a final job that the caller may control, to the end of the transaction.
  * Raises 42704, 42501, and 55000 where it is not final: what is what would have

@@ -323,8 +323,10 @@ deal_to_idle(bool helping)
 {
 	for (int i = 0; i < jobs_shared->nslots; i++)
 	{
-		Party	   *party = views[i].ours && !views[i].busy && views[i].helping == helping ? party_of(views[i].owner, false) : NULL;
+		Party	   *party = NULL;
 
+		if (views[i].ours && !views[i].busy && views[i].helping == helping)
+			party = party_of(views[i].owner, false);
 		if (party == NULL || party->nready == 0 || party->nworking >= party->limit)
 			continue;
 		if (deal_some(party, i, 1) > 0)

@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "args.h"
 #include "filename.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -22,7 +23,6 @@
 #include "miscadmin.h"
 #include "rights.h"
 #include "store.h"
-#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
@@ -53,7 +53,6 @@ typedef struct Download
 	ResourceOwner owner;		/* that keeps the snapshot */
 } Download;
 
-pg_noreturn static void refuse_null(const char *argument);
 static Datum next_chunk(FunctionCallInfo fcinfo);
 static void start_srf(FunctionCallInfo fcinfo, const JobsFile *file);
 static void end_srf(Datum arg);
@@ -66,7 +65,6 @@ static JobsFile *file_of_token(text *token);
 static bool has_expired(const JobsFile *file);
 pg_noreturn static void no_file(const Job *job);
 pg_noreturn static void file_expired(JobId id);
-static JobId job_arg(FunctionCallInfo fcinfo, const char *function);
 static TimestampTz token_expiry(const JobsFile *file, const Interval *expires_in);
 static text *new_token(void);
 static const uint8 *token_hash(text *token);
@@ -82,10 +80,10 @@ static const uint8 *token_hash(text *token);
 Datum
 jobs_download(PG_FUNCTION_ARGS)
 {
-	if (PG_ARGISNULL(0))
-		refuse_null("job");
+	JobId		id = jobs_job_arg(fcinfo);	/* no rows would look like an empty file */
+
 	if (SRF_IS_FIRSTCALL())
-		start_srf(fcinfo, file_of(PG_GETARG_INT64(0)));
+		start_srf(fcinfo, file_of(id));
 	return next_chunk(fcinfo);
 }
 
@@ -95,20 +93,10 @@ jobs_download(PG_FUNCTION_ARGS)
 Datum
 jobs_download_token(PG_FUNCTION_ARGS)
 {
-	if (PG_ARGISNULL(0))
-		refuse_null("token");
+	jobs_require_arg(fcinfo, 0, "token", "Pass the token that jobs.share has returned.");
 	if (SRF_IS_FIRSTCALL())
 		start_srf(fcinfo, file_of_token(PG_GETARG_TEXT_PP(0)));
 	return next_chunk(fcinfo);
-}
-
-/* No rows would look like an empty file. */
-static void
-refuse_null(const char *argument)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s must not be null", argument)));
 }
 
 static Datum
@@ -222,7 +210,7 @@ chunk_missing(const Download *d)
 Datum
 jobs_download_lo(PG_FUNCTION_ARGS)
 {
-	JobId		id = job_arg(fcinfo, "jobs.download_lo()");
+	JobId		id = jobs_changed_job_arg(fcinfo, "jobs.download_lo()");
 	Download	d = {0};
 	MemoryContext chunk_context;
 	MemoryContext old;
@@ -336,7 +324,7 @@ file_expired(JobId id)
 Datum
 jobs_share(PG_FUNCTION_ARGS)
 {
-	JobId		id = job_arg(fcinfo, "jobs.share()");
+	JobId		id = jobs_changed_job_arg(fcinfo, "jobs.share()");
 	TimestampTz expires_at = token_expiry(file_of(id), PG_ARGISNULL(1) ? NULL : PG_GETARG_INTERVAL_P(1));
 	text	   *token = new_token();
 
@@ -352,7 +340,7 @@ jobs_share(PG_FUNCTION_ARGS)
 Datum
 jobs_unshare(PG_FUNCTION_ARGS)
 {
-	JobId		id = job_arg(fcinfo, "jobs.unshare()");
+	JobId		id = jobs_changed_job_arg(fcinfo, "jobs.unshare()");
 	bool		own;
 
 	(void) jobs_find_controlled(id, &own);
@@ -382,22 +370,6 @@ jobs_shared_artifact(PG_FUNCTION_ARGS)
 	values[4] = CStringGetTextDatum(file->sha256);
 	values[5] = TimestampTzGetDatum(file->expires_at);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
-}
-
-/* Checks that the function may write, and that it got a job. */
-static JobId
-job_arg(FunctionCallInfo fcinfo, const char *function)
-{
-	PreventCommandIfReadOnly(function);
-	PreventCommandIfParallelMode(function);
-	PreventCommandDuringRecovery(function);
-	if (InSecurityRestrictedOperation())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("cannot execute %s within a security-restricted operation", function)));
-	if (PG_ARGISNULL(0))
-		refuse_null("job");
-	return PG_GETARG_INT64(0);
 }
 
 /* A token never outlives its file.  Days have 24 hours and months 30 days. */

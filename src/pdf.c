@@ -7,25 +7,23 @@
  */
 #include "postgres.h"
 
-#include <unistd.h>
-
-#include "fmgr.h"
 #include "guc.h"
 #include "jobs.h"
 #include "mb/pg_wchar.h"
-#include "miscadmin.h"
+#include "module.h"
 #include "options.h"
 #include "pdf.h"
 
-#define MODULE		"jobs_pdf"
+static const JobsModule pdf_module = {
+	"jobs_pdf", "jobs_pdf_module", JOBS_PDF_VERSION,
+	"format \"pdf\" is", "Pango is installed (Debian: libpango1.0-dev)"
+};
 
 static JobsFormatOptions *pdf_options(Jsonb *options);
-static void require_module(void);
 static void set_paper(const char *name, const JsonbValue *value, void *field);
 static void set_orientation(const char *name, const JsonbValue *value, void *field);
 static void set_title(const char *name, const JsonbValue *value, void *field);
 static void set_word(const char *name, const JsonbValue *value, const char *const *words, int n, void *field);
-static void load_module(void);
 
 static const JobsPdfModule *module = NULL;
 
@@ -46,26 +44,11 @@ pdf_options(Jsonb *options)
 {
 	JobsPdfOptions *result = palloc0(sizeof(JobsPdfOptions));
 
-	require_module();
+	jobs_require_module(&pdf_module);
 	result->header = true;
 	result->max_rows = jobs_pdf_max_rows;
 	jobs_read_options(options, known_options, lengthof(known_options), "PDF", result);
 	return &result->common;
-}
-
-/* At submission that is better than a failed job. */
-static void
-require_module(void)
-{
-	char		path[MAXPGPATH];
-
-	snprintf(path, sizeof(path), "%s/%s%s", pkglib_path, MODULE, DLSUFFIX);
-	if (access(path, R_OK) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("format \"pdf\" is not available on this server"),
-				 errhint("It needs the module %s, which is built where Pango is installed (Debian: libpango1.0-dev).",
-						 MODULE)));
 }
 
 static void
@@ -127,27 +110,11 @@ pdf_media_type(const JobsFormatOptions *options)
  * ------------------------------------------------------------------------
  */
 
-static void
-load_module(void)
-{
-	JobsPdfEntry entry;
-
-	if (module)
-		return;
-	entry = (JobsPdfEntry) load_external_function("$libdir/" MODULE, "jobs_pdf_module", true, NULL);
-	module = entry(JOBS_PDF_VERSION);
-	if (module == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("module \"%s\" is of another version than \"jobs\"", MODULE),
-				 errhint("Install both from the same build.")));
-}
-
 static void *
 pdf_begin(const JobsFormatOptions *options, TupleDesc desc, const JobsFormatFile *file,
 		  JobsSink sink, void *arg)
 {
-	load_module();
+	module = jobs_load_module(&pdf_module);
 	return module->begin(options, desc, file, sink, arg);
 }
 

@@ -50,7 +50,4 @@ typedef struct JobsPdfModule
 	void		(*end) (void *state);
 } JobsPdfModule;
 
-/* The module's one entry.  NULL where the version is not its own. */
-typedef const JobsPdfModule *(*JobsPdfEntry) (int version);
-
 #endif							/* JOBS_PDF_H */

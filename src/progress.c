@@ -9,6 +9,7 @@
 
 #include <math.h>
 
+#include "args.h"
 #include "bulk/ledger.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
@@ -40,7 +41,7 @@ PG_FUNCTION_INFO_V1(jobs_slots);
 static void set_percent(JobsProgress *progress);
 static void show_percent(JobsProgress *progress, double percent);
 static void read_items(JobsSlot *slot, JobsProgress *copy);
-static char *item_message(int64 processed, int64 total, char *message);
+static char *item_message(int64 processed, int64 total, const char *message);
 
 /* ------------------------------------------------------------------------
  * Writers
@@ -211,48 +212,33 @@ Datum
 jobs_report_progress(PG_FUNCTION_ARGS)
 {
 	int64		processed;
-	int64		total = -1;
+	int64		total = jobs_count_arg(fcinfo, 1, "total");
+	char	   *message = jobs_text_arg(fcinfo, 2);
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("processed must not be null")));
-	processed = PG_GETARG_INT64(0);
-	if (processed < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("processed must not be negative")));
-	if (!PG_ARGISNULL(1))
-	{
-		total = PG_GETARG_INT64(1);
-		if (total < 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("total must not be negative")));
-	}
+	jobs_require_arg(fcinfo, 0, "processed", "Pass how much is done.");
+	processed = jobs_count_arg(fcinfo, 0, "processed");
 	if (jobs_performing() == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("there is no job in this session to report progress of"),
-				 errhint("Call jobs.report_progress inside the SQL that jobs.run executes.")));
+				 errhint("Call jobs.report_progress inside the SQL of a job.")));
 
 	if (jobs_performing()->kind == JOB_BULK)
 	{
-		jobs_progress_message(item_message(processed, total,
-										   PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2))));
+		jobs_progress_message(item_message(processed, total, message));
 		PG_RETURN_VOID();
 	}
 	if (total >= 0 && total != jobs_my_slot->progress.total)
 		jobs_progress_total(total, false);
 	jobs_progress_done(processed, jobs_my_slot->progress.bytes);
-	if (!PG_ARGISNULL(2))
-		jobs_progress_message(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	if (message)
+		jobs_progress_message(message);
 	PG_RETURN_VOID();
 }
 
 /* The counts of a bulk job are of its items; what one of them counts is for people. */
 static char *
-item_message(int64 processed, int64 total, char *message)
+item_message(int64 processed, int64 total, const char *message)
 {
 	StringInfoData text;
 

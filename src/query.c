@@ -76,7 +76,8 @@ parse_query(const char *query, const char *whose)
 	if (statements == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("query must not be empty")));
+				 errmsg("query must not be empty"),
+				 errhint("Use SELECT, VALUES, TABLE, or WITH and one of these.")));
 	if (list_length(statements) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -109,7 +110,8 @@ check_query(const Query *query, const char *whose)
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("the query has no columns")));
+			 errmsg("the query has no columns"),
+			 errhint("Name at least one column after SELECT.")));
 }
 
 /* Walks through a query and all the queries within it. */

@@ -18,6 +18,7 @@
 #include "commands/extension.h"
 #include "compat.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "rel.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -335,6 +336,31 @@ jobs_rel_delete(JobsRel *r)
 	jobs_EvalPlanQualInit(&epq, r->estate);
 	ExecSimpleRelationDelete(r->target, r->estate, &epq, r->slot);
 	finish_write(r);
+}
+
+int64
+jobs_rel_delete_by_job(JobsRelName name, const char *index, int attno, JobId job,
+					   JobsWaitPolicy policy, int64 limit)
+{
+	JobsRel		r;
+	JobsRelScan scan;
+	ScanKeyData key;
+	int64		n = 0;
+
+	jobs_rel_open(&r, name, RowExclusiveLock);
+	jobs_key_int8(&key, attno, job);
+	jobs_rel_scan(&scan, &r, index, &key, 1, jobs_rel_snapshot());
+	while (n < limit && jobs_rel_next(&scan))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!jobs_rel_lock(&r, policy, NULL))
+			continue;
+		jobs_rel_delete(&r);
+		n++;
+	}
+	jobs_rel_scan_end(&scan);
+	jobs_rel_close(&r);
+	return n;
 }
 
 void

@@ -108,6 +108,13 @@ extern void jobs_rel_update(JobsRel *r, const Datum *values, const bool *nulls);
 extern void jobs_rel_delete(JobsRel *r);
 
 /*
+ * Deletes rows, at most limit, by an index whose first column is attribute attno
+ * and has a job's id; returns how many.  Those that others hold, as policy says.
+ */
+extern int64 jobs_rel_delete_by_job(JobsRelName name, const char *index, int attno, JobId job,
+									JobsWaitPolicy policy, int64 limit);
+
+/*
  * Adds up to JOBS_MAX_ROWS rows without nulls; values has the columns of the first, then those of
  * the next.  The command counter stays where it is, so this works while a query
  * runs, a parallel one too, and the rows are seen after another write.

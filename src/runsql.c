@@ -66,7 +66,8 @@ jobs_parse_command(const char *command)
 	if (statements == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("command must not be empty")));
+				 errmsg("command must not be empty"),
+				 errhint("Pass the SQL to run.")));
 	foreach(cell, statements)
 		check_statement(lfirst_node(RawStmt, cell));
 	return statements;

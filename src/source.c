@@ -7,8 +7,6 @@
  */
 #include "postgres.h"
 
-#include <unistd.h>
-
 #include "catalog/namespace.h"
 #include "catalog/pg_foreign_server.h"
 #include "commands/defrem.h"
@@ -18,6 +16,7 @@
 #include "foreign/foreign.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "module.h"
 #include "nodes/pg_list.h"
 #include "source.h"
 #include "utils/acl.h"
@@ -26,7 +25,10 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-#define MODULE	"jobs_remote"
+static const JobsModule remote_module = {
+	"jobs_remote", "jobs_remote_module", JOBS_REMOTE_VERSION,
+	"an export from another server is", "libpq's headers are installed (Debian: libpq-dev)"
+};
 
 /* Rows on their way from text to the format. */
 typedef struct Reader
@@ -45,7 +47,6 @@ static void add_options(List *options, const char **keywords, const char **value
 static char *session_settings(void);
 static Reader *reader_begin(TupleDesc desc, JobsSourceRow row, void *arg);
 static void read_row(void *arg, char **values);
-static JobsRemoteRun load_module(void);
 
 /* Those of postgres_fdw that are not for a connection. */
 static const char *const other_options[] = {
@@ -59,7 +60,6 @@ jobs_source_check(const char *name)
 {
 	ForeignServer *server = find_server(name);
 	UserMapping *mapping = GetUserMapping(GetUserId(), server->serverid);
-	char		path[MAXPGPATH];
 
 	if (password_is_needed(mapping))
 	{
@@ -76,15 +76,10 @@ jobs_source_check(const char *name)
 			ereport(ERROR,
 					(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
 					 errmsg("password is required"),
-					 errdetail("Non-superusers must provide a password in the user mapping.")));
+					 errdetail("Non-superusers must provide a password in the user mapping."),
+					 errhint("Use ALTER USER MAPPING to add the option password.")));
 	}
-	snprintf(path, sizeof(path), "%s/%s%s", pkglib_path, MODULE, DLSUFFIX);
-	if (access(path, R_OK) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("exports from other servers are not available on this server"),
-				 errhint("They need the module %s, which is built where libpq's headers are installed (Debian: libpq-dev).",
-						 MODULE)));
+	jobs_require_module(&remote_module);
 }
 
 static ForeignServer *
@@ -156,7 +151,7 @@ jobs_source_run(const char *name, const char *query, TupleDesc desc, JobsSourceR
 	remote.ncolumns = desc->natts;
 	remote.row = read_row;
 	remote.arg = reader_begin(desc, row, arg);
-	load_module() (&remote);
+	((const JobsRemoteModule *) jobs_load_module(&remote_module))->run(&remote);
 }
 
 static void
@@ -227,18 +222,4 @@ read_row(void *arg, char **values)
 	MemoryContextSwitchTo(old);
 	reader->row(reader->arg, slot);
 	MemoryContextReset(reader->row_context);
-}
-
-static JobsRemoteRun
-load_module(void)
-{
-	JobsRemoteEntry entry = (JobsRemoteEntry) load_external_function("$libdir/" MODULE, "jobs_remote_module", true, NULL);
-	JobsRemoteRun run = entry(JOBS_REMOTE_VERSION);
-
-	if (run == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("module \"%s\" is of another version than \"jobs\"", MODULE),
-				 errhint("Install both from the same build.")));
-	return run;
 }

@@ -54,7 +54,9 @@ typedef struct JobsRemoteQuery
 } JobsRemoteQuery;
 
 /* Symbol jobs_remote_module; NULL for a version that it does not know. */
-typedef void (*JobsRemoteRun) (const JobsRemoteQuery *query);
-typedef JobsRemoteRun (*JobsRemoteEntry) (int version);
+typedef struct JobsRemoteModule
+{
+	void		(*run) (const JobsRemoteQuery *query);
+} JobsRemoteModule;
 
 #endif							/* JOBS_SOURCE_H */

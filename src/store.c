@@ -475,7 +475,6 @@ void
 jobs_store_delete(JobId id)
 {
 	JobsRel		history;
-
 	bool		bulk = false;
 
 	jobs_rel_open(&history, REL_HISTORY, RowExclusiveLock);

@@ -71,7 +71,6 @@ StaticAssertDecl(CHUNK_COUNT == JOBS_CHUNK_NATTS, "JOBS_CHUNK_NATTS is wrong");
 
 static JobsFile *row_to_file(TupleTableSlot *slot);
 static void change_file(JobId job, int64 downloads, bool no_chunks);
-static int64 remove_by_job(JobsRelName name, const char *index, int attno, JobId job);
 static bool lock_file(JobId job, JobsWaitPolicy policy, bool *held);
 static bytea *compress_chunk(bytea *chunk);
 static bytea *hash_value(const uint8 *hash);
@@ -297,37 +296,12 @@ jobs_store_get_chunk(JobId job, int64 seq, Snapshot snapshot)
 	return data;
 }
 
-/* Deletes all rows of a job by an index that begins with it; returns how many. */
-static int64
-remove_by_job(JobsRelName name, const char *index, int attno, JobId job)
-{
-	JobsRel		r;
-	JobsRelScan scan;
-	ScanKeyData key;
-	int64		n = 0;
-
-	jobs_rel_open(&r, name, RowExclusiveLock);
-	jobs_key_int8(&key, attno, job);
-	jobs_rel_scan(&scan, &r, index, &key, 1, jobs_rel_snapshot());
-	while (jobs_rel_next(&scan))
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (!jobs_rel_lock(&r, JOBS_WAIT_BLOCK, NULL))
-			continue;
-		jobs_rel_delete(&r);
-		n++;
-	}
-	jobs_rel_scan_end(&scan);
-	jobs_rel_close(&r);
-	return n;
-}
-
 int64
 jobs_store_remove_chunks(JobId job)
 {
-	int64		n = remove_by_job(REL_CHUNK, "chunk_pkey", 1, job);
+	int64		n = jobs_rel_delete_by_job(REL_CHUNK, "chunk_pkey", 1, job, JOBS_WAIT_BLOCK, PG_INT64_MAX);
 
-	(void) remove_by_job(REL_TOKEN, "share_token_job", 1, job);
+	(void) jobs_rel_delete_by_job(REL_TOKEN, "share_token_job", 1, job, JOBS_WAIT_BLOCK, PG_INT64_MAX);
 	change_file(job, 0, true);
 	return n;
 }
@@ -336,9 +310,9 @@ void
 jobs_store_remove_file(JobId job)
 {
 	(void) lock_file(job, JOBS_WAIT_BLOCK, NULL);
-	(void) remove_by_job(REL_CHUNK, "chunk_pkey", 1, job);
-	(void) remove_by_job(REL_TOKEN, "share_token_job", 1, job);
-	(void) remove_by_job(REL_FILE, "file_pkey", 1, job);
+	(void) jobs_rel_delete_by_job(REL_CHUNK, "chunk_pkey", 1, job, JOBS_WAIT_BLOCK, PG_INT64_MAX);
+	(void) jobs_rel_delete_by_job(REL_TOKEN, "share_token_job", 1, job, JOBS_WAIT_BLOCK, PG_INT64_MAX);
+	(void) jobs_rel_delete_by_job(REL_FILE, "file_pkey", 1, job, JOBS_WAIT_BLOCK, PG_INT64_MAX);
 }
 
 int64
@@ -422,7 +396,7 @@ void
 jobs_store_remove_tokens(JobId job)
 {
 	(void) lock_file(job, JOBS_WAIT_BLOCK, NULL);
-	(void) remove_by_job(REL_TOKEN, "share_token_job", 1, job);
+	(void) jobs_rel_delete_by_job(REL_TOKEN, "share_token_job", 1, job, JOBS_WAIT_BLOCK, PG_INT64_MAX);
 }
 
 /* ------------------------------------------------------------------------

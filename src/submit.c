@@ -9,6 +9,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "args.h"
 #include "catalog/pg_type.h"
 #include "guc.h"
 #include "mb/pg_wchar.h"
@@ -103,7 +104,8 @@ jobs_new_job(FunctionCallInfo fcinfo, int first, JobKind kind)
 	if (job->max_attempts < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("max_attempts must be at least 1")));
+				 errmsg("max_attempts must be at least 1"),
+				 errhint("The first run is one of them.")));
 	if (!PG_ARGISNULL(first + ARG_NOTIFY))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -127,16 +129,10 @@ set_times(FunctionCallInfo fcinfo, int first, Job *job)
 	if (TIMESTAMP_NOT_FINITE(job->run_at))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("run_at must be finite")));
+				 errmsg("run_at must be finite"),
+				 errhint("Leave it out for a job that is to run now.")));
 	job->timeout = effective_timeout(PG_ARGISNULL(first + ARG_TIMEOUT) ? NULL
 									 : PG_GETARG_INTERVAL_P(first + ARG_TIMEOUT));
-}
-
-/* NULL where the argument is null. */
-char *
-jobs_text_arg(FunctionCallInfo fcinfo, int n)
-{
-	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
 }
 
 /* What people and logs will read must be short, and one line. */
@@ -146,17 +142,20 @@ check_text(const char *what, const char *value, int max)
 	if (value[0] == '\0' || pg_mbstrlen(value) > max)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must have 1 to %d characters", what, max)));
+				 errmsg("%s must have 1 to %d characters", what, max),
+				 errhint("Leave it out, or choose a shorter one.")));
 	if (strcmp(what, "queue") == 0 && strlen(value) > max)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must have at most %d bytes", what, max)));
+				 errmsg("%s must have at most %d bytes", what, max),
+				 errhint("Characters other than ASCII have several.")));
 	for (const char *p = value; *p; p++)
 	{
 		if ((unsigned char) *p < ' ' || *p == 0x7f)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("%s must not contain control characters", what)));
+					 errmsg("%s must not contain control characters", what),
+					 errhint("It is shown in one line.")));
 	}
 }
 
@@ -306,7 +305,8 @@ awaited_jobs(FunctionCallInfo fcinfo, int n)
 		if (nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("after must not contain nulls")));
+					 errmsg("after must not contain nulls"),
+					 errhint("Pass the ids of jobs, or leave it out.")));
 		*id = DatumGetInt64(ids[i]);
 		foreach(cell, awaited)
 			known |= *(int64 *) lfirst(cell) == *id;

@@ -36,9 +36,6 @@ extern Job *jobs_new_job(FunctionCallInfo fcinfo, int first, JobKind kind);
  */
 extern JobId jobs_submit(FunctionCallInfo fcinfo, int first, Job *job);
 
-/* A text argument; NULL where it is null. */
-extern char *jobs_text_arg(FunctionCallInfo fcinfo, int n);
-
 /* A title: the prefix and the beginning of a text, in one line. */
 extern char *jobs_title_from(const char *prefix, const char *text);
 

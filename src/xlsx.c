@@ -7,16 +7,16 @@
  */
 #include "postgres.h"
 
-#include <unistd.h>
-
-#include "fmgr.h"
 #include "guc.h"
 #include "mb/pg_wchar.h"
-#include "miscadmin.h"
+#include "module.h"
 #include "options.h"
 #include "xlsx.h"
 
-#define MODULE		"jobs_xlsx"
+static const JobsModule xlsx_module = {
+	"jobs_xlsx", "jobs_xlsx_module", JOBS_XLSX_VERSION,
+	"format \"xlsx\" is", "libxlsxwriter is installed (Debian: libxlsxwriter-dev)"
+};
 
 /* A file while it is written. */
 typedef struct Xlsx
@@ -26,9 +26,7 @@ typedef struct Xlsx
 	void	   *book;			/* the module's */
 } Xlsx;
 
-static void require_module(void);
 static void set_sheet(const char *name, const JsonbValue *value, void *field);
-static const JobsXlsxModule *load_module(void);
 
 static const JobsOption known_options[] = {
 	{"header", jobs_set_bool, offsetof(JobsXlsxOptions, header)},
@@ -40,25 +38,10 @@ xlsx_options(Jsonb *options)
 {
 	JobsXlsxOptions *result = palloc0(sizeof(JobsXlsxOptions));
 
-	require_module();
+	jobs_require_module(&xlsx_module);
 	result->header = true;
 	jobs_read_options(options, known_options, lengthof(known_options), "XLSX", result);
 	return &result->common;
-}
-
-/* At submission this is much better than a failed job. */
-static void
-require_module(void)
-{
-	char		path[MAXPGPATH];
-
-	snprintf(path, sizeof(path), "%s/%s%s", pkglib_path, MODULE, DLSUFFIX);
-	if (access(path, R_OK) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("format \"xlsx\" is not available on this server"),
-				 errhint("It needs the module %s, which is built where libxlsxwriter is installed (Debian: libxlsxwriter-dev).",
-						 MODULE)));
 }
 
 /* Excel's rules for the name of a sheet. */
@@ -104,7 +87,7 @@ xlsx_begin(const JobsFormatOptions *options, TupleDesc desc, const JobsFormatFil
 {
 	Xlsx	   *xlsx = palloc0(sizeof(Xlsx));
 
-	xlsx->module = load_module();
+	xlsx->module = jobs_load_module(&xlsx_module);
 	xlsx->host.threads = jobs_max_export_workers;
 	xlsx->host.gzip_begin = jobs_gzip_begin;
 	xlsx->host.gzip_write = jobs_gzip_write;
@@ -114,20 +97,6 @@ xlsx_begin(const JobsFormatOptions *options, TupleDesc desc, const JobsFormatFil
 	xlsx->host.local_time = jobs_local_time;
 	xlsx->book = xlsx->module->begin(&xlsx->host, (const JobsXlsxOptions *) options, desc, file, sink, arg);
 	return xlsx;
-}
-
-static const JobsXlsxModule *
-load_module(void)
-{
-	JobsXlsxEntry entry = (JobsXlsxEntry) load_external_function("$libdir/" MODULE, "jobs_xlsx_module", true, NULL);
-	const JobsXlsxModule *module = entry(JOBS_XLSX_VERSION);
-
-	if (module == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("module \"%s\" is of another version than \"jobs\"", MODULE),
-				 errhint("Install both from the same build.")));
-	return module;
 }
 
 static void

@@ -66,7 +66,4 @@ jobs_utf16_length(const char *s, Size len)
 	return n;
 }
 
-/* Its one entry.  NULL where the version is not its own. */
-typedef const JobsXlsxModule *(*JobsXlsxEntry) (int version);
-
 #endif							/* JOBS_XLSX_H */

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "args.h"
 #include "bulk/bulk.h"
 #include "bulk/command.h"
 #include "bulk/ledger.h"
@@ -45,10 +46,7 @@ jobs_bulk(PG_FUNCTION_ARGS)
 	Jsonb	   *items;
 	JobId		id;
 
-	if (PG_ARGISNULL(ARG_ITEMS))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("items must not be null")));
+	jobs_require_arg(fcinfo, ARG_ITEMS, "items", "Pass a JSON array with an element for each item.");
 	items = PG_GETARG_JSONB_P(ARG_ITEMS);
 	job->total = check_items(items);
 	job->processed = job->succeeded = job->failed = job->skipped = 0;
@@ -67,12 +65,10 @@ Datum
 jobs_bulk_query(PG_FUNCTION_ARGS)
 {
 	Job		   *job = new_bulk(fcinfo, "jobs.bulk_query()", false);
-	char	   *items_query = jobs_text_arg(fcinfo, ARG_ITEMS);
+	char	   *items_query;
 
-	if (items_query == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("items_query must not be null")));
+	jobs_require_arg(fcinfo, ARG_ITEMS, "items_query", "Pass a query that returns a row for each item.");
+	items_query = jobs_text_arg(fcinfo, ARG_ITEMS);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	(void) jobs_bulk_plan_items(items_query);
 	PopActiveSnapshot();
@@ -87,10 +83,8 @@ new_bulk(FunctionCallInfo fcinfo, const char *function, bool outside)
 	Job		   *job;
 
 	jobs_check_can_submit(function);
-	if (PG_ARGISNULL(ARG_COMMAND) && !outside)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("command must not be null")));
+	if (!outside)
+		jobs_require_arg(fcinfo, ARG_COMMAND, "command", "Pass the statement that does one item.");
 	job = jobs_new_job(fcinfo, ARG_COMMON, JOB_BULK);
 	job->command = outside ? "" : jobs_text_arg(fcinfo, ARG_COMMAND);
 	if (!outside)
@@ -109,7 +103,8 @@ set_options(FunctionCallInfo fcinfo, Job *job, const char *items_query)
 	if (workers < 1 || workers > JOBS_MAX_BULK_WORKERS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("workers must be from 1 to %d", JOBS_MAX_BULK_WORKERS)));
+				 errmsg("workers must be from 1 to %d", JOBS_MAX_BULK_WORKERS),
+				 errhint("jobs.max_workers says how many can work at a time.")));
 	if (!PG_ARGISNULL(ARG_STOP_AFTER) && PG_GETARG_INT32(ARG_STOP_AFTER) < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -156,7 +151,8 @@ check_items(Jsonb *items)
 	if (JB_ROOT_COUNT(items) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("items must not be empty")));
+				 errmsg("items must not be empty"),
+				 errhint("There would be nothing to do.")));
 	it = JsonbIteratorInit(&items->root);
 	(void) JsonbIteratorNext(&it, &value, false);
 	while ((token = JsonbIteratorNext(&it, &value, true)) == WJB_ELEM)

@@ -103,7 +103,8 @@ parse_command(const char *command)
 	if (statements == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("command must not be empty")));
+				 errmsg("command must not be empty"),
+				 errhint("Pass the statement that does one item.")));
 	if (list_length(statements) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -16,7 +16,6 @@
 #define RUN_LOCK_FIELD4		75
 #define CHUNK_LOCK_FIELD4	76
 
-static int	remove_rows(JobsRelName name, const char *index, JobId job, int limit);
 static bool lock(JobId job, uint32 field3, uint16 field4, LOCKMODE mode, bool wait);
 
 /* ------------------------------------------------------------------------
@@ -53,9 +52,9 @@ jobs_ledger_purge(int limit)
 
 		if (!jobs_rel_lock(&r, JOBS_WAIT_SKIP, NULL))
 			continue;
-		limit -= remove_rows(REL_OUTCOME, "outcome_pkey", job, limit);
-		limit -= remove_rows(REL_ITEM_CHUNK, "item_chunk_pkey", job, limit);
-		limit -= remove_rows(REL_ITEM_RULE, "item_rule_pkey", job, limit);
+		limit -= jobs_rel_delete_by_job(REL_OUTCOME, "outcome_pkey", 1, job, JOBS_WAIT_SKIP, limit);
+		limit -= jobs_rel_delete_by_job(REL_ITEM_CHUNK, "item_chunk_pkey", 1, job, JOBS_WAIT_SKIP, limit);
+		limit -= jobs_rel_delete_by_job(REL_ITEM_RULE, "item_rule_pkey", 1, job, JOBS_WAIT_SKIP, limit);
 		more = limit <= 0;
 		if (!more)
 			jobs_rel_delete(&r);
@@ -63,31 +62,6 @@ jobs_ledger_purge(int limit)
 	jobs_rel_scan_end(&scan);
 	jobs_rel_close(&r);
 	return more;
-}
-
-/* Returns how many; at most limit. */
-static int
-remove_rows(JobsRelName name, const char *index, JobId job, int limit)
-{
-	JobsRel		r;
-	JobsRelScan scan;
-	ScanKeyData key;
-	int			n = 0;
-
-	jobs_rel_open(&r, name, RowExclusiveLock);
-	jobs_key_int8(&key, 1, job);
-	jobs_rel_scan(&scan, &r, index, &key, 1, jobs_rel_snapshot());
-	while (n < limit && jobs_rel_next(&scan))
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (!jobs_rel_lock(&r, JOBS_WAIT_SKIP, NULL))
-			continue;
-		jobs_rel_delete(&r);
-		n++;
-	}
-	jobs_rel_scan_end(&scan);
-	jobs_rel_close(&r);
-	return n;
 }
 
 /* ------------------------------------------------------------------------

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "args.h"
 #include "bulk/ledger.h"
 #include "control.h"
 #include "fmgr.h"
@@ -78,7 +79,7 @@ jobs_skip_failed(PG_FUNCTION_ARGS)
 static Job *
 lock_partial(FunctionCallInfo fcinfo, const char *function, const char *what)
 {
-	JobId		id = jobs_job_arg(fcinfo, function);
+	JobId		id = jobs_changed_job_arg(fcinfo, function);
 	Job		   *job = jobs_lock_controlled_final(id, what, "Wait until it has ended.");
 
 	if (job->kind != JOB_BULK)

@@ -11,9 +11,11 @@
  */
 #include "postgres.h"
 
+#include "args.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "outside/outside.h"
+#include "rights.h"
 #include "progress.h"
 #include "settle.h"
 #include "utils/builtins.h"
@@ -31,7 +33,6 @@ static Job *any_job_arg(FunctionCallInfo fcinfo, const char *function);
 static Job *lock_claimed(FunctionCallInfo fcinfo, const char *function, int claim_arg, JobsLease **lease);
 static JobsLease *lock_lease(FunctionCallInfo fcinfo, Job *job, int claim_arg);
 static void check_lease(const Job *job, const JobsLease *lease, bool numbered, int64 claim);
-static int64 count_arg(FunctionCallInfo fcinfo, int n, const char *name);
 
 /* ------------------------------------------------------------------------
  * Whose job it is
@@ -42,12 +43,8 @@ static int64 count_arg(FunctionCallInfo fcinfo, int n, const char *name);
 static Job *
 any_job_arg(FunctionCallInfo fcinfo, const char *function)
 {
-	jobs_check_can_claim(function);
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("job must not be null")));
-	return jobs_find_claimable(PG_GETARG_INT64(0));
+	jobs_require_preload();
+	return jobs_find_claimable(jobs_changed_job_arg(fcinfo, function));
 }
 
 /* The job and its lease, both locked, which are the caller's. */
@@ -253,14 +250,11 @@ jobs_report_progress_of(PG_FUNCTION_ARGS)
 {
 	Job		   *job = jobs_claimable_arg(fcinfo, "jobs.report_progress_of()", JOB_EXTERNAL);
 	int64		processed;
-	int64		total = PG_ARGISNULL(2) ? -1 : count_arg(fcinfo, 2, "total");
+	int64		total = jobs_count_arg(fcinfo, 2, "total");
 	JobsLease  *lease;
 
-	if (PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("processed must not be null")));
-	processed = count_arg(fcinfo, 1, "processed");
+	jobs_require_arg(fcinfo, 1, "processed", "Pass how much is done.");
+	processed = jobs_count_arg(fcinfo, 1, "processed");
 	lease = lock_lease(fcinfo, job, 4);
 	lease->processed = processed;
 	if (total >= 0)
@@ -276,16 +270,4 @@ jobs_report_progress_of(PG_FUNCTION_ARGS)
 	jobs_store_update_lease(lease);
 	jobs_note_job(job->id);
 	PG_RETURN_VOID();
-}
-
-static int64
-count_arg(FunctionCallInfo fcinfo, int n, const char *name)
-{
-	int64		count = PG_GETARG_INT64(n);
-
-	if (count < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must not be negative", name)));
-	return count;
 }

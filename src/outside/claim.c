@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "args.h"
 #include "common/pg_prng.h"
 #include "funcapi.h"
 #include "guc.h"
@@ -70,10 +71,7 @@ jobs_submit_external(PG_FUNCTION_ARGS)
 	Job		   *job;
 
 	jobs_check_can_submit("jobs.submit()");
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("queue must not be null")));
+	jobs_require_arg(fcinfo, 0, "queue", "Pass the name of a queue.");
 
 	/* The order of all other submitting functions: the title, then the queue. */
 	InitFunctionCallInfoData(*common, fcinfo->flinfo, SUBMIT_COMMON, InvalidOid, NULL, NULL);
@@ -116,12 +114,9 @@ jobs_claim(PG_FUNCTION_ARGS)
 {
 	Claim		claim = {0};
 
-	jobs_check_can_claim("jobs.claim()");
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("queue must not be null")));
-	claim.queue = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	jobs_require_preload();
+	jobs_check_can_change("jobs.claim()");
+	claim.queue = jobs_queue_arg(fcinfo, 0);
 	claim.wanted = jobs_claim_count(fcinfo, 1);
 	claim.lease_us = jobs_lease_usecs(fcinfo, 2);
 	claim.number = jobs_new_claim();

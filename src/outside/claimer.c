@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "args.h"
 #include "common/hashfn.h"
 #include "common/pg_prng.h"
 #include "guc.h"
@@ -17,7 +18,6 @@
 #include "outside/outside.h"
 #include "rights.h"
 #include "session.h"
-#include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -65,27 +65,18 @@ jobs_revoke_claim(PG_FUNCTION_ARGS)
 static void
 claimer_args(FunctionCallInfo fcinfo, const char *function, JobsClaimer *claimer)
 {
-	static const char *const names[] = {"queue", "client", "everybody"};
-
-	jobs_check_can_claim(function);
-	for (int i = 0; i < lengthof(names); i++)
-	{
-		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("%s must not be null", names[i])));
-	}
-	claimer->queue = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	if (claimer->queue[0] == '\0' || strlen(claimer->queue) >= NAMEDATALEN)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("queue must have 1 to %d bytes", NAMEDATALEN - 1)));
+	jobs_require_preload();
+	jobs_check_can_change(function);
+	claimer->queue = jobs_queue_arg(fcinfo, 0);
+	jobs_require_arg(fcinfo, 1, "client", "Pass the role that clients log in as.");
+	jobs_require_arg(fcinfo, 2, "everybody", "Pass true, or false for your own jobs.");
 	claimer->client = PG_GETARG_OID(1);
 	claimer->client_name = GetUserNameFromId(claimer->client, true);
 	if (claimer->client_name == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("role with OID %u does not exist", claimer->client)));
+				 errmsg("role with OID %u does not exist", claimer->client),
+				 errhint("Pass the name of a role.")));
 	claimer->owner = PG_GETARG_BOOL(2) ? InvalidOid : GetUserId();
 	if (!OidIsValid(claimer->owner) && !superuser())
 		ereport(ERROR,
@@ -149,12 +140,8 @@ jobs_claimable_arg(FunctionCallInfo fcinfo, const char *function, JobKind kind)
 {
 	Job		   *job;
 
-	jobs_check_can_claim(function);
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("job must not be null")));
-	job = jobs_find_claimable(PG_GETARG_INT64(0));
+	jobs_require_preload();
+	job = jobs_find_claimable(jobs_changed_job_arg(fcinfo, function));
 	if (job->kind == JOB_BULK && kind != JOB_BULK)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -166,19 +153,6 @@ jobs_claimable_arg(FunctionCallInfo fcinfo, const char *function, JobKind kind)
 				 errmsg("job %lld has no items", (long long) job->id),
 				 errhint("Use jobs.claim, jobs.finish and jobs.fail.")));
 	return job;
-}
-
-void
-jobs_check_can_claim(const char *function)
-{
-	jobs_require_preload();
-	PreventCommandIfReadOnly(function);
-	PreventCommandIfParallelMode(function);
-	PreventCommandDuringRecovery(function);
-	if (InSecurityRestrictedOperation())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("cannot execute %s within a security-restricted operation", function)));
 }
 
 /* ------------------------------------------------------------------------
@@ -206,7 +180,8 @@ jobs_claim_count(FunctionCallInfo fcinfo, int n)
 	if (count < 1 || count > JOBS_MAX_CLAIM)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("n must be from 1 to %d", JOBS_MAX_CLAIM)));
+				 errmsg("n must be from 1 to %d", JOBS_MAX_CLAIM),
+				 errhint("Claim again for more.")));
 	return count;
 }
 

@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "args.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -81,10 +82,7 @@ jobs_finish_items(PG_FUNCTION_ARGS)
 {
 	Answer		answer = {.job = jobs_claimable_arg(fcinfo, "jobs.finish_items()", JOB_BULK)};
 
-	if (PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("items must not be null")));
+	jobs_require_arg(fcinfo, 1, "items", "Pass the numbers of the items that are done.");
 	answer.numbered = !PG_ARGISNULL(3);
 	answer.claim = answer.numbered ? PG_GETARG_INT64(3) : 0;
 	answer.outcome.state = ITEM_SUCCEEDED;
@@ -102,10 +100,7 @@ jobs_fail_item(PG_FUNCTION_ARGS)
 	Answer		answer = {.job = jobs_claimable_arg(fcinfo, "jobs.fail_item()", JOB_BULK)};
 	Answered	item = {0};
 
-	if (PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("item_no must not be null")));
+	jobs_require_arg(fcinfo, 1, "item_no", "Pass the number that jobs.claim_items has returned.");
 	item.no = PG_GETARG_INT64(1);
 	answer.items = &item;
 	answer.n = 1;
@@ -129,14 +124,16 @@ read_items(Answer *answer, ArrayType *array, Jsonb *results)
 	if (answer->n > JOBS_MAX_CLAIM)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("items must have at most %d elements", JOBS_MAX_CLAIM)));
+				 errmsg("items must have at most %d elements", JOBS_MAX_CLAIM),
+				 errhint("Finish them in several calls.")));
 	answer->items = palloc0(Max(answer->n, 1) * sizeof(Answered));
 	for (int i = 0; i < answer->n; i++)
 	{
 		if (nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("items must not contain nulls")));
+					 errmsg("items must not contain nulls"),
+					 errhint("Pass the numbers that jobs.claim_items has returned.")));
 		answer->items[i].no = DatumGetInt64(numbers[i]);
 	}
 	if (results)
@@ -147,7 +144,8 @@ read_items(Answer *answer, ArrayType *array, Jsonb *results)
 		if (answer->items[i].no == answer->items[i - 1].no)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("items must not contain %lld twice", (long long) answer->items[i].no)));
+					 errmsg("items must not contain %lld twice", (long long) answer->items[i].no),
+					 errhint("An item is done once.")));
 	}
 }
 
@@ -170,7 +168,8 @@ read_results(Answer *answer, Jsonb *results)
 			ereport(ERROR,
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 					 errmsg("the result of item %lld has more than %d MB", (long long) answer->items[i].no,
-							JOBS_MAX_PAYLOAD / (1024 * 1024))));
+							JOBS_MAX_PAYLOAD / (1024 * 1024)),
+					 errhint("Keep large results in a table, and return its key.")));
 	}
 }
 

@@ -17,6 +17,7 @@
  */
 #include "postgres.h"
 
+#include "args.h"
 #include "access/xact.h"
 #include "funcapi.h"
 #include "guc.h"
@@ -112,11 +113,7 @@ jobs_claimable(PG_FUNCTION_ARGS)
 	char	   *queue;
 	ListCell   *cell;
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("queue must not be null")));
-	queue = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	queue = jobs_queue_arg(fcinfo, 0);
 	InitMaterializedSRF(fcinfo, 0);
 	listing.grants = jobs_claim_grants(queue);
 	listing.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;

@@ -159,9 +159,6 @@ extern Job *jobs_claimable_arg(FunctionCallInfo fcinfo, const char *function, Jo
 /* What has become of a job that is no longer its client's: a sentence. */
 extern char *jobs_what_happened(const Job *job);
 
-/* Raises an error where a function that claims or answers may not be called. */
-extern void jobs_check_can_claim(const char *function);
-
 /* A number for a new claim; a client's JSON keeps it exactly. */
 extern int64 jobs_new_claim(void);
 

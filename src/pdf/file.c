@@ -53,9 +53,10 @@ static const char *to_utf8(const char *s);
 
 static const JobsPdfModule functions = {begin, row, end};
 
-extern PGDLLEXPORT const JobsPdfModule *jobs_pdf_module(int version);
+extern PGDLLEXPORT const void *jobs_pdf_module(int version);
 
-const JobsPdfModule *
+/* A JobsPdfModule, see module.h. */
+const void *
 jobs_pdf_module(int version)
 {
 	return version == JOBS_PDF_VERSION ? &functions : NULL;

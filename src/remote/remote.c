@@ -23,7 +23,7 @@
 
 PG_MODULE_MAGIC;
 
-extern PGDLLEXPORT JobsRemoteRun jobs_remote_module(int version);
+extern PGDLLEXPORT const void *jobs_remote_module(int version);
 
 static void run(const JobsRemoteQuery *query);
 static PGconn *connect_to(const JobsRemoteQuery *query);
@@ -35,10 +35,13 @@ static void hand_over(PGresult *result, const JobsRemoteQuery *query, char **val
 pg_noreturn static void report(PGconn *conn, PGresult *result);
 static void stop(int code, Datum arg);
 
-JobsRemoteRun
+/* A JobsRemoteModule, see module.h. */
+const void *
 jobs_remote_module(int version)
 {
-	return version == JOBS_REMOTE_VERSION ? run : NULL;
+	static const JobsRemoteModule module = {run};
+
+	return version == JOBS_REMOTE_VERSION ? &module : NULL;
 }
 
 /* The query there must end with the worker, also where that is terminated. */

@@ -47,9 +47,10 @@ static ZipPart *find_part(List *parts, const char *name);
 static char *sheet_frame(XlsxBook *book, List *parts, char **tail);
 static bool is_first_part(const char *name);
 
-extern PGDLLEXPORT const JobsXlsxModule *jobs_xlsx_module(int version);
+extern PGDLLEXPORT const void *jobs_xlsx_module(int version);
 
-const JobsXlsxModule *
+/* A JobsXlsxModule, see module.h. */
+const void *
 jobs_xlsx_module(int version)
 {
 	static const JobsXlsxModule module = {book_begin, book_row, book_end};
