@@ -35,8 +35,6 @@ typedef enum JobKind
 {
 	JOB_RUN,
 	JOB_EXPORT,
-	JOB_IMPORT_PREVIEW,
-	JOB_IMPORT,
 	JOB_BULK,
 	JOB_EXTERNAL				/* done by a client, outside the server */
 } JobKind;
