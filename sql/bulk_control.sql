@@ -21,7 +21,6 @@ SELECT test_error($$SELECT jobs.bulk_query('SELECT $1', 'WITH d AS (DELETE FROM 
 SELECT test_error($$SELECT jobs.bulk_query('SELECT $1', 'SELECT * FROM done FOR UPDATE')$$);
 SELECT test_error($$SELECT jobs.bulk_query('SELECT $1', 'SELECT * FROM nowhere')$$);
 SELECT test_error($$SELECT jobs.bulk_query('SELECT $1', 'SELECT * FROM here')$$);
-SELECT test_error($$SELECT jobs.bulk_query(NULL, 'SELECT 1')$$);
 
 -- commands
 SELECT test_error($$SELECT jobs.bulk('', '[1]')$$);
@@ -159,6 +158,71 @@ SELECT jobs.wait(:job, '1 min') IN ('succeeded', 'partial') AS ended;
 SELECT processed, total, succeeded > 0 AS some, succeeded = (SELECT count(*) FROM done) AS exact, error_message FROM jobs.job WHERE id = :job;
 SELECT error_code FROM jobs.failures(:job) WHERE error_code <> '40001';
 
+-- an item that takes the cancel as its own does not keep the job going
+CREATE FUNCTION swallows(n integer) RETURNS integer LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO done VALUES (n);
+    PERFORM pg_sleep(600);
+    RETURN n;
+EXCEPTION WHEN query_canceled THEN
+    RETURN n;
+END $$;
+SELECT jobs.bulk('SELECT swallows($1::integer)', '[1, 2, 3]') AS job \gset
+SELECT test_poll(format('EXISTS (SELECT FROM jobs.progress WHERE id = %s AND pid IS NOT NULL)', :job));
+SELECT test_poll('EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = ''PgSleep'' AND backend_type = ''jobs worker'')');
+SELECT jobs.cancel(:job);
+SELECT jobs.wait(:job, '1 min');
+SELECT * FROM ended;
+
+-- equal failures to the very end: nothing is left open, so it is no stop
+SELECT jobs.bulk('SELECT 1 / $1::integer', '[0, 0, 0]', stop_after => 3) AS job \gset
+SELECT jobs.wait(:job, '1 min');
+SELECT * FROM ended;
+SELECT count(*) FROM jobs.item_history(:job, 1);
+SELECT count(*) FROM jobs.item_history(:job, 0);
+SELECT count(*) FROM jobs.item_history(:job, -1);
+SELECT count(*) FROM jobs.item_history(:job, 4);
+
+-- settings that a deferred trigger or the query of the items changes reach no item
+CREATE TABLE deferring (n integer);
+CREATE FUNCTION changes_settings(n integer) RETURNS integer LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('work_mem', '77MB', false);
+    RETURN n;
+END $$;
+CREATE FUNCTION defers() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM changes_settings(1); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER defers AFTER INSERT ON deferring DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION defers();
+SELECT jobs.bulk_query('INSERT INTO deferring VALUES (($1->>''n'')::integer) RETURNING current_setting(''work_mem'')',
+    'SELECT changes_settings(n) AS n FROM generate_series(1, 3) AS n') AS job \gset
+SELECT jobs.wait(:job, '1 min');
+SELECT count(*), count(DISTINCT result), bool_or(result = '"77MB"') AS changed FROM jobs.item WHERE job = :job;
+
+-- the query of the items may run in parallel
+CREATE TABLE many AS SELECT n FROM generate_series(1, 20000) AS n;
+SET jobs.capture_settings = 'search_path, parallel_setup_cost, parallel_tuple_cost, min_parallel_table_scan_size';
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+EXPLAIN (COSTS OFF) SELECT n FROM many WHERE n % 2 = 0;
+SELECT jobs.bulk_query('SELECT $1', 'SELECT n FROM many WHERE n % 2 = 0') AS job \gset
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+RESET min_parallel_table_scan_size;
+RESET jobs.capture_settings;
+SELECT jobs.wait(:job, '1 min');
+SELECT state, total, succeeded, error_message FROM jobs.job WHERE id = :job;
+
+-- the owner's lock_timeout is for the locks of items, not for workers that wait for each other
+SET jobs.capture_settings = 'search_path, lock_timeout';
+SET lock_timeout = '10ms';
+TRUNCATE done;
+CREATE FUNCTION slow(n integer) RETURNS void LANGUAGE sql AS 'INSERT INTO done VALUES (n); SELECT pg_sleep(CASE WHEN n IN (3, 4) THEN 0.5 ELSE 0.03 END)';
+SELECT jobs.bulk('SELECT slow($1::integer)', (SELECT jsonb_agg(i ORDER BY i) FROM generate_series(1, 8) i), workers => 3) AS job \gset
+RESET lock_timeout;
+RESET jobs.capture_settings;
+SELECT jobs.wait(:job, '1 min');
+SELECT * FROM ended;
+
 -- jobs of other kinds have no items; of others one sees nothing
 SELECT jobs.run('SELECT 1') AS run \gset
 SELECT jobs.wait(:run, '1 min');
@@ -199,7 +263,28 @@ SELECT count(*) FROM jobs.job WHERE id = :job;
 ALTER SYSTEM RESET jobs.history_retention;
 SELECT pg_reload_conf();
 
+-- an owner who may not log in any more, while his job runs
+CREATE TABLE go (n integer);
+CREATE FUNCTION holds(n integer) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_sleep(0.03);     -- a slow item ends its batch
+    WHILE NOT EXISTS (SELECT FROM go) LOOP
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END $$;
+GRANT SELECT ON go TO regress_jobs_bulk;
+SELECT current_user AS admin \gset
+\c - regress_jobs_bulk
+SELECT jobs.bulk('SELECT holds($1::integer)', '[1, 2, 3]') AS job \gset
+\c - :admin
+SELECT test_poll(format('EXISTS (SELECT FROM jobs.progress WHERE id = %s AND pid IS NOT NULL)', :job));
+SELECT test_poll('EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = ''PgSleep'' AND backend_type = ''jobs worker'')');
+ALTER ROLE regress_jobs_bulk NOLOGIN;
+INSERT INTO go VALUES (1);
+SELECT jobs.wait(:job, '1 min');
+SELECT state, processed, total, error_code, error_message FROM jobs.job WHERE id = :job;
+
 DROP VIEW ended;
-DROP TABLE done, here;
-DROP FUNCTION work, waits, dawdles, who, counts;
+DROP TABLE done, deferring, many, go;
+DROP FUNCTION work, waits, dawdles, who, counts, swallows, changes_settings, defers, slow, holds;
 DROP ROLE regress_jobs_bulk;

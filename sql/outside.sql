@@ -310,6 +310,11 @@ SELECT test_error('SELECT jobs.grant_claim(''outside_a'', ''regress_jobs_fleet''
 SELECT test_error('SELECT jobs.grant_claim('''', ''regress_jobs_fleet'')');
 SELECT test_error('SELECT jobs.grant_claim(''outside_a'', 0)');
 SELECT test_error('SELECT jobs.grant_claim(''outside_a'', ''regress_jobs_nobody'')');
+SELECT test_error($$SELECT jobs.submit('outside_a', to_jsonb(repeat('x', 17000000)))$$);
+SELECT jobs.submit('outside_a') AS job \gset
+SELECT count(*) FROM jobs.claim('outside_a');
+SELECT test_error(format('SELECT jobs.finish(%s, to_jsonb(repeat(''x'', 17000000)))', :job));
+SELECT jobs.finish(:job);
 BEGIN READ ONLY;
 SELECT jobs.submit('outside_a');
 ROLLBACK;

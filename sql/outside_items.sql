@@ -165,6 +165,28 @@ SELECT jobs.wait(:job);
 SELECT state, failed FROM jobs.job WHERE id = :job;
 SELECT length(error_message), error_code FROM jobs.item WHERE job = :job;
 
+SELECT jobs.bulk(NULL, '[1]', queue => 'outside_mail') AS job \gset
+SELECT count(*) FROM jobs.claim_items(:job);
+SELECT test_error(format('SELECT jobs.finish_items(%s, array_fill(1, ARRAY[10001]))', :job));
+SELECT test_error(format('SELECT jobs.finish_items(%s, ''{1}'', jsonb_build_array(repeat(''x'', 17000000)))', :job));
+SELECT jobs.finish_items(:job, '{1}');
+SELECT jobs.wait(:job);
+
+-- The items of a query are found by the server, and then done by clients.
+SELECT jobs.bulk_query(NULL, 'SELECT n FROM generate_series(1, 3) AS n', queue => 'outside_mail', title => 'Found here') AS job \gset
+SELECT test_poll(format('EXISTS (SELECT FROM jobs.claimable(''outside_mail'') WHERE job = %s)', :job));
+SELECT state, waiting_for, attempt, processed, total FROM jobs.job WHERE id = :job;
+SELECT item_no, payload FROM jobs.claim_items(:job, 10);
+SELECT jobs.finish_items(:job, '{1,2,3}');
+SELECT jobs.wait(:job);
+SELECT state, attempt, processed, total, succeeded FROM jobs.job WHERE id = :job;
+SELECT jobs.bulk_query(NULL, 'SELECT 1 AS n WHERE false', queue => 'outside_mail') AS job \gset
+SELECT jobs.wait(:job);
+SELECT state, processed, total FROM jobs.job WHERE id = :job;
+SELECT jobs.bulk_query(NULL, 'SELECT 1 / (n - 1) FROM generate_series(1, 3) AS n', queue => 'outside_mail') AS job \gset
+SELECT jobs.wait(:job);
+SELECT state, error_message, total FROM jobs.job WHERE id = :job;
+
 -- Who: a grant, a tenant.
 SELECT jobs.bulk(NULL, '[1, 2]', queue => 'outside_mail') AS job \gset
 \c - regress_jobs_fleet

@@ -313,7 +313,7 @@ in_a_slot(JobId id, int *slotno)
 
 /*
  * Clients can claim again, from queues that were paused or everywhere: one message
- * for each lane is enough to wake those who listen.
+ * for each lane is enough to wake those who listen, and one for each bulk job.
  */
 void
 jobs_books_wake_clients(void)

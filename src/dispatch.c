@@ -522,7 +522,7 @@ resolve_role(JobsEntry *entry, Oid *connect_as)
 
 /*
  * Bulk jobs whose worker could do with others beside it get what nobody else
- * wants, one worker at a time.  A helper that is wanted for a job or by another owner
+ * wants.  A helper that is wanted for a job or by another owner
  * is gone after its batch.
  */
 static void

@@ -360,7 +360,10 @@ run(Job *job)
 	PG_TRY();
 	{
 		if (helped_slot >= 0)
+		{
+			jobs_start_job_timeout(0);
 			help_is_wanted = jobs_bulk_help(job, helped_slot);
+		}
 		else
 		{
 			jobs_start_job_timeout(timeout_of(job));

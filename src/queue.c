@@ -156,11 +156,13 @@ jobs_queue_enter(const Job *job, bool *found)
 		entry->lane->nentries++;
 		entry->priority = job->priority;
 		entry->announced = JOBS_UNANNOUNCED;
-		entry->outside = job->outside;
+		entry->items = job->kind == JOB_BULK;
 		entry->told_processed = entry->told_total = -1;
 		highest_id = Max(highest_id, job->id);
 		lowest_id = Min(lowest_id, job->id);
 	}
+	/* The items of a query are found here, and then done by clients. */
+	entry->outside = job->outside;
 	return entry;
 }
 
@@ -333,20 +335,27 @@ jobs_queue_range(JobId lo, JobId hi)
 List *
 jobs_queue_some_offered(void)
 {
+	static uint32 pass = 0;
 	HASH_SEQ_STATUS status;
 	JobsEntry  *entry;
 	List	   *list = NIL;
-	List	   *seen = NIL;		/* of JobsLane * */
 
+	pass++;
 	hash_seq_init(&status, entries);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
-		if (entry->place != PLACE_OFFERED || entry->lane->paused || list_member_ptr(seen, entry->lane))
+		bool		timed = entry->place == PLACE_TIMED && entry->began_at != 0;
+
+		if (entry->lane->paused || !entry->outside || (entry->place != PLACE_OFFERED && !timed))
 			continue;
-		seen = lappend(seen, entry->lane);
+		if (!entry->items)
+		{
+			if (entry->lane->told == pass)
+				continue;
+			entry->lane->told = pass;
+		}
 		list = lappend(list, entry);
 	}
-	list_free(seen);
 	return list;
 }
 

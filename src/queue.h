@@ -45,6 +45,7 @@ typedef struct JobsLane
 	bool		paused;
 	Oid			connect_as;		/* looked up at checked_at */
 	TimestampTz checked_at;
+	uint32		told;			/* the last pass of jobs_queue_some_offered */
 } JobsLane;
 
 typedef struct JobsEntry
@@ -59,6 +60,7 @@ typedef struct JobsEntry
 	int			slotno;			/* where it was dealt to */
 	int			announced;		/* state that NOTIFY told last, or JOBS_UNANNOUNCED ... */
 	TimestampTz announced_run;	/* ... and the job's run_at then */
+	bool		items;			/* it is a bulk job */
 	bool		outside;		/* clients do it, and said last ... */
 	int64		told_processed; /* ... how far it is */
 	int64		told_total;
@@ -66,6 +68,8 @@ typedef struct JobsEntry
 	TimestampTz began_at;
 	int64		done_upto;		/* all items before have an outcome */
 	TimestampTz told_lapsed;	/* leases that ended by then were told of */
+	TimestampTz leases_read_at;	/* and all of them were last read then ... */
+	TimestampTz lease_ends;		/* ... and the first of them ends then */
 	pairingheap_node node;
 } JobsEntry;
 
@@ -111,8 +115,8 @@ extern bool jobs_queue_any_ready(void);
 extern List *jobs_queue_range(JobId lo, JobId hi);
 
 /*
- * One job of each lane that is not paused and has jobs offered, a list of
- * JobsEntry *.
+ * Of each lane that is not paused, one job that is offered as a whole, and all bulk
+ * jobs whose items are: a list of JobsEntry *.
  */
 extern List *jobs_queue_some_offered(void);
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Does the items of the bulk jobs of a queue: items.py QUEUE.  Needs psycopg2; PGHOST and the like say where."""
-import json, re, select, sys
+import re, select, sys
 import psycopg2, psycopg2.errors, psycopg2.extras
 
 def invite(payload):
@@ -35,8 +35,8 @@ def main(queue):
                     perform(call, job, items)
                 except psycopg2.errors.ObjectNotInPrerequisiteState as error:
                     print(error, file=sys.stderr)       # cancelled, or the lease ran out
-        while not any(json.loads(n.payload)["kind"] == "bulk" for n in db.notifies):
-            select.select([db], [], [])
+        if not db.notifies:     # anybody can notify, so a message only wakes; and one may get lost
+            select.select([db], [], [], 60)
             db.poll()
 
 main(sys.argv[1])

@@ -13,6 +13,12 @@ async function work({ customers, directory, month }, report) {
   return { files: customers.length };
 }
 
+// It was cancelled, or the lease ran out: not ours any more.
+function lost(error) {
+  if (error.code !== '55000') throw error;
+  console.error(error.message, error.detail);
+}
+
 async function perform(db, { job, payload, claim }) {
   const keep = setInterval(() => db.query(`SELECT jobs.extend_lease($1, '1 minute', $2)`, [job, claim]).catch(() => {}), 20000);
   try {
@@ -20,8 +26,8 @@ async function perform(db, { job, payload, claim }) {
       db.query('SELECT jobs.report_progress_of($1, $2, $3, $4, $5)', [job, ...progress, claim]));
     await db.query('SELECT jobs.finish($1, $2, $3)', [job, JSON.stringify(result), claim]);
   } catch (error) {
-    if (error.code === '55000') console.error(error.message, error.detail); // cancelled, or the lease ran out: not ours any more
-    else await db.query('SELECT jobs.fail($1, $2, claim => $3)', [job, error.message, claim]);
+    if (error.code === '55000') return lost(error);
+    await db.query('SELECT jobs.fail($1, $2, claim => $3)', [job, error.message, claim]).catch(lost);
   } finally {
     clearInterval(keep);
   }
@@ -31,14 +37,19 @@ async function main(queue) {
   const db = new Client();
   let told = false;
   let wake = () => {};
-  db.on('notification', ({ payload }) => { if (JSON.parse(payload).state === 'queued') { told = true; wake(); } });
+  db.on('notification', () => { told = true; wake(); }); // anybody can notify, so a message only wakes
   await db.connect();
   await db.query('LISTEN jobs');
   for (;;) {
     told = false;
     const { rows } = await db.query('SELECT job, payload, claim FROM jobs.claim($1)', [queue]);
     for (const job of rows) await perform(db, job);
-    if (rows.length === 0 && !told) await new Promise((resolve) => { wake = resolve; });
+    if (rows.length === 0 && !told) {
+      await new Promise((resolve) => { // and one may get lost
+        const timer = setTimeout(resolve, 60000);
+        wake = () => { clearTimeout(timer); resolve(); };
+      });
+    }
   }
 }
 

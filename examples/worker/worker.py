@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Does the jobs of a queue, as they come: worker.py QUEUE.  Needs psycopg2; PGHOST and the like say where."""
-import json, pathlib, select, sys, threading
+import pathlib, select, sys, threading
 import psycopg2, psycopg2.errors, psycopg2.extras
 
 def work(payload, report):
@@ -18,14 +18,19 @@ def perform(call, job, payload, claim):
             call("SELECT jobs.extend_lease(%s, '1 minute', claim => %s)", job, claim)
     done = threading.Event()
     threading.Thread(target=keep, daemon=True).start()
+    report = lambda *progress: call("SELECT jobs.report_progress_of(%s, %s, %s, %s, claim => %s)", job, *progress, claim)
+    lost = psycopg2.errors.ObjectNotInPrerequisiteState     # it was cancelled, or the lease ran out: not ours any more
     try:
-        result = work(payload, lambda *progress: call(
-            "SELECT jobs.report_progress_of(%s, %s, %s, %s, claim => %s)", job, *progress, claim))
-        call("SELECT jobs.finish(%s, %s, claim => %s)", job, psycopg2.extras.Json(result), claim)
-    except psycopg2.errors.ObjectNotInPrerequisiteState as error:
-        print(error, file=sys.stderr)       # it was cancelled, or the lease ran out: not ours any more
-    except Exception as error:
-        call("SELECT jobs.fail(%s, %s, claim => %s)", job, str(error) or repr(error), claim)
+        try:
+            result = work(payload, report)
+        except lost:
+            raise
+        except Exception as error:
+            call("SELECT jobs.fail(%s, %s, claim => %s)", job, str(error) or repr(error), claim)
+        else:
+            call("SELECT jobs.finish(%s, %s, claim => %s)", job, psycopg2.extras.Json(result), claim)
+    except lost as error:
+        print(error, file=sys.stderr)
     finally:
         done.set()
 
@@ -42,8 +47,8 @@ def main(queue):
         claimed = call("SELECT job, payload, claim FROM jobs.claim(%s)", queue)
         for job in claimed:
             perform(call, *job)
-        while not claimed and not any(json.loads(n.payload)["state"] == "queued" for n in db.notifies):
-            select.select([db], [], [])
+        if not claimed and not db.notifies:     # anybody can notify, so a message only wakes; and one may get lost
+            select.select([db], [], [], 60)
             db.poll()
 
 main(sys.argv[1])

@@ -29,6 +29,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
+#include "rights.h"
 #include "session.h"
 #include "storage/lock.h"
 #include "store.h"
@@ -44,6 +45,7 @@
 #define SLOW_ITEM_US	20000	/* an item as slow as this ends its batch */
 #define BATCH_BYTES		(8 * 1024 * 1024)	/* of results that a batch keeps in memory */
 #define BATCH_ITEMS		(1 << 20)
+#define BATCH_CHUNKS	64
 #define MAX_TRIES		5		/* of an item that others were in the way of */
 
 StaticAssertDecl(ITEM_NUM_STATES == JOBS_ITEM_STATES, "JOBS_ITEM_STATES is wrong");
@@ -74,6 +76,8 @@ typedef struct Run
 	int64		workers;
 	MemoryContext context;		/* of the run, and of one batch */
 	MemoryContext batch_context;
+	MemoryContext error_context;	/* of the last one, and of the guilty item's verdict */
+	MemoryContext guilty_context;
 	int64		cursor;			/* where to look for open items */
 	int64		wait_for;		/* chunk that another worker had, 0: none */
 	int64		batch_us;		/* time of a batch */
@@ -81,6 +85,7 @@ typedef struct Run
 	int64		careful_until;	/* items up to there are batches of their own */
 	int64		guilty_no;		/* an item that is known to fail ... */
 	JobsVerdict guilty;			/* ... and how */
+	int64		blamed_no;		/* the last one whose failure was written down */
 	int64		tried_no;		/* an item that is run again ... */
 	int			tries;			/* ... and how often it was */
 	ErrorData  *stop;			/* to be raised after the batch */
@@ -98,6 +103,7 @@ typedef struct Run
 	int64		first_no;		/* of the first item of the batch */
 	int64		nitems;
 	int64		bytes;
+	int			nchunks;
 	bool		full;
 	JobsOutcome pending;		/* neighbours with the same outcome; n is 0 for none */
 	Jsonb	   *results[JOBS_CHUNK_ITEMS];
@@ -145,6 +151,8 @@ init_run(Run *run, Job *job, JobsSlot *leader)
 	run->workers = jobs_bulk_option(job, "workers");
 	run->context = AllocSetContextCreate(CurrentMemoryContext, "jobs bulk", ALLOCSET_DEFAULT_SIZES);
 	run->batch_context = AllocSetContextCreate(run->context, "jobs batch", ALLOCSET_DEFAULT_SIZES);
+	run->error_context = AllocSetContextCreate(run->context, "jobs error", ALLOCSET_SMALL_SIZES);
+	run->guilty_context = AllocSetContextCreate(run->context, "jobs guilty item", ALLOCSET_SMALL_SIZES);
 	MemoryContextSwitchTo(run->context);
 	run->command = jobs_command_begin(job->command);
 	run->cursor = 1;
@@ -203,6 +211,11 @@ run_items(Run *run)
 			ReThrowError(error);
 		raise_stop(run);
 		CHECK_FOR_INTERRUPTS();
+		/* An item's exception handler may have taken the interrupt. */
+		if (jobs_my_slot->cancel || jobs_job_timed_out())
+			ereport(ERROR,
+					(errcode(ERRCODE_QUERY_CANCELED),
+					 errmsg("canceling statement due to user request")));
 		if (ConfigReloadPending)
 		{
 			ConfigReloadPending = false;
@@ -247,8 +260,9 @@ try_batch(Run *run)
 	PG_CATCH();
 	{
 		HOLD_INTERRUPTS();
-		MemoryContextSwitchTo(run->context);
 		jobs_stop_statement_timeout();
+		MemoryContextReset(run->error_context);
+		MemoryContextSwitchTo(run->error_context);
 		error = CopyErrorData();
 		jobs_session_abort();
 		FlushErrorState();
@@ -276,15 +290,24 @@ recover(Run *run, ErrorData *error)
 		run->careful_until = run->item_no;
 	else if (transient && try_again(run))
 		pg_usleep(1000L << run->tries);
-	else if ((run->phase == PHASE_COMMIT || transient) && run->guilty_no != run->item_no)
+	/* Where the commit of its failure fails too, it is not the item. */
+	else if ((run->phase == PHASE_COMMIT || transient) && run->blamed_no != run->item_no)
 		run->guilty_no = run->item_no;
 	else
 		return false;
 	if (run->guilty_no == run->item_no)
+	{
+		MemoryContextReset(run->guilty_context);
+		MemoryContextSwitchTo(run->guilty_context);
 		jobs_verdict_failed(error, &run->guilty);
+		MemoryContextSwitchTo(run->context);
+	}
 	SpinLockAcquire(&run->leader->mutex);
-	run->leader->equal_hash = run->equal_hash;
-	run->leader->equal_count = run->equal_count;
+	if (run->leader->job == run->job->id)
+	{
+		run->leader->equal_hash = run->equal_hash;
+		run->leader->equal_count = run->equal_count;
+	}
 	SpinLockRelease(&run->leader->mutex);
 	run->cursor = run->first_no;
 	run->ending = MORE;
@@ -312,7 +335,7 @@ begin_batch(Run *run)
 	run->ending = MORE;
 	run->ledger = NULL;
 	run->items = NULL;
-	run->nitems = run->bytes = 0;
+	run->nitems = run->bytes = run->nchunks = 0;
 	run->full = false;
 	run->pending.n = 0;
 	run->equal_hash = run->leader->equal_hash;
@@ -332,10 +355,15 @@ job_goes_on(Run *run)
 {
 	Job		   *row;
 	bool		own;
+	int			sqlstate;
+	Oid			connect_as;
+	char	   *refused;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
 	jobs_ledger_share(run->job->id);
 	row = jobs_store_find(run->job->id, &own);
+	/* People leave while their jobs run. */
+	refused = jobs_owner_refused(run->job, &sqlstate, &connect_as);
 	if (row == NULL || row->state != JOB_RUNNING || row->attempt != run->job->attempt ||
 		row->round != run->job->round)
 	{
@@ -345,6 +373,10 @@ job_goes_on(Run *run)
 					 errmsg("job %lld is no longer this worker's", (long long) run->job->id)));
 		run->ending = LEAVE;
 	}
+	else if (refused && !run->helper)
+		ereport(ERROR, (errcode(sqlstate), errmsg("%s", refused)));
+	else if (refused)
+		run->ending = LEAVE;
 	else if (is_paused(run->job))
 		run->ending = PAUSED;
 	else if (run->helper &&
@@ -377,7 +409,7 @@ is_paused(const Job *job)
 static bool
 next_item(Run *run)
 {
-	if ((InterruptPending && QueryCancelPending) || has_stopped(run))
+	if ((InterruptPending && QueryCancelPending) || jobs_my_slot->cancel || jobs_job_timed_out())
 		return false;
 	for (;;)
 	{
@@ -385,13 +417,16 @@ next_item(Run *run)
 		{
 			if (run->items->item[run->index].state != ITEM_OPEN)
 				continue;
+			if (has_stopped(run))
+				return false;
 			run->item_no = run->items->first_no + run->index;
 			if (run->nitems == 0)
 				run->first_no = run->item_no;
 			return true;
 		}
 		flush_pending(run);
-		if (!take_chunk(run))
+		/* Each has a lock in shared memory to the end of the batch. */
+		if (++run->nchunks > BATCH_CHUNKS || !take_chunk(run))
 			return false;
 	}
 }
@@ -476,6 +511,7 @@ run_item(Run *run)
 	if (run->guilty_no == run->item_no)
 	{
 		verdict = run->guilty;
+		run->blamed_no = run->guilty_no;
 		run->guilty_no = 0;
 		run->full = true;
 	}
@@ -574,7 +610,8 @@ count_equal(Run *run, const JobsVerdict *verdict)
 		if (slot->equal_count > 0)
 		{
 			SpinLockAcquire(&slot->mutex);
-			slot->equal_count = 0;
+			if (slot->job == run->job->id)
+				slot->equal_count = 0;
 			SpinLockRelease(&slot->mutex);
 		}
 		return;
@@ -582,6 +619,12 @@ count_equal(Run *run, const JobsVerdict *verdict)
 	len = pg_mbcliplen(verdict->message, strlen(verdict->message), JOBS_REASON_LEN - 1);
 	hash = hash_bytes((unsigned char *) verdict->message, strlen(verdict->message)) ^ (uint32) verdict->sqlstate;
 	SpinLockAcquire(&slot->mutex);
+	/* The leader may have died, and its slot be another job's, of another role even. */
+	if (slot->job != run->job->id)
+	{
+		SpinLockRelease(&slot->mutex);
+		return;
+	}
 	if (slot->equal_count == 0 || slot->equal_hash != hash)
 	{
 		slot->equal_hash = hash;
@@ -597,7 +640,7 @@ count_equal(Run *run, const JobsVerdict *verdict)
 static bool
 has_stopped(const Run *run)
 {
-	return run->stop_after > 0 && run->leader->equal_count >= run->stop_after;
+	return run->stop_after > 0 && run->leader->job == run->job->id && run->leader->equal_count >= run->stop_after;
 }
 
 /* ------------------------------------------------------------------------
@@ -636,8 +679,10 @@ end_batch(Run *run)
 	RESUME_CANCEL_INTERRUPTS();
 	MemoryContextSwitchTo(run->context);
 	jobs_worker_flush(BATCH_US);
-	for (int i = ITEM_SUCCEEDED; i < ITEM_NUM_STATES; i++)
+	SpinLockAcquire(&run->leader->mutex);
+	for (int i = ITEM_SUCCEEDED; i < ITEM_NUM_STATES && run->leader->job == run->job->id; i++)
 		pg_atomic_fetch_add_u64(&run->leader->items[i], run->counts[i]);
+	SpinLockRelease(&run->leader->mutex);
 	if (run->nitems > 0)
 		run->batch_limit = Min(run->batch_limit * 2, BATCH_ITEMS);
 	run->batch_us = BATCH_US;
@@ -653,7 +698,7 @@ raise_stop(Run *run)
 
 	if (run->stop)
 		ReThrowError(run->stop);
-	if (run->helper || !has_stopped(run))
+	if (run->helper || run->ending == NONE_OPEN || !has_stopped(run))
 		return;
 	SpinLockAcquire(&run->leader->mutex);
 	memcpy(message, run->leader->equal_message, sizeof(message));

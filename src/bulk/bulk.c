@@ -64,7 +64,7 @@ jobs_bulk(PG_FUNCTION_ARGS)
 Datum
 jobs_bulk_query(PG_FUNCTION_ARGS)
 {
-	Job		   *job = new_bulk(fcinfo, "jobs.bulk_query()", false);
+	Job		   *job = new_bulk(fcinfo, "jobs.bulk_query()", PG_ARGISNULL(ARG_COMMAND));
 	char	   *items_query;
 
 	jobs_require_arg(fcinfo, ARG_ITEMS, "items_query", "Pass a query that returns a row for each item.");

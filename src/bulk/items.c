@@ -204,10 +204,13 @@ result_of(JobsCommand *command)
 void
 jobs_command_settle(Oid user, int sec_context)
 {
+	int			nest = NewGUCNestLevel();
+
 	assume_identity(user, sec_context);
 	jobs_start_statement_timeout();
 	AfterTriggerFireDeferred();
 	stop_statement_timeout();
+	AtEOXact_GUC(false, nest);
 }
 
 /* One that has run out just now must not hit the next item, nor look like a cancel. */

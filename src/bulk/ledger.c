@@ -257,12 +257,6 @@ jobs_ledger_close(JobsLedger *ledger)
 	pfree(ledger);
 }
 
-List *
-jobs_ledger_rules(const JobsLedger *ledger)
-{
-	return ledger->rules;
-}
-
 static Snapshot
 snapshot_of(const JobsLedger *ledger)
 {

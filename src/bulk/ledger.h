@@ -140,9 +140,6 @@ typedef struct JobsItems
 extern JobsLedger *jobs_ledger_open(JobId job, int32 round, Snapshot snapshot, bool results);
 extern void jobs_ledger_close(JobsLedger *ledger);
 
-/* The rules of the job, of JobsItemRule *. */
-extern List *jobs_ledger_rules(const JobsLedger *ledger);
-
 /*
  * The chunk with an item, or where there is no such item the next chunk; NULL at
  * the end.  Valid until the next call.

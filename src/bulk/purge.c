@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 #include "rel.h"
 #include "storage/lock.h"
+#include "storage/proc.h"
 
 /* Locks are advisory ones, in spaces of their own. */
 #define RUN_LOCK_FIELD4		75
@@ -74,9 +75,22 @@ static bool
 lock(JobId job, uint32 field3, uint16 field4, LOCKMODE mode, bool wait)
 {
 	LOCKTAG		tag;
+	LockAcquireResult result;
+	int			saved = LockTimeout;
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) job, field3, field4);
-	return LockAcquire(&tag, mode, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
+	/* The owner's lock_timeout is for the locks of its items. */
+	LockTimeout = 0;
+	PG_TRY();
+	{
+		result = LockAcquire(&tag, mode, false, !wait);
+	}
+	PG_FINALLY();
+	{
+		LockTimeout = saved;
+	}
+	PG_END_TRY();
+	return result != LOCKACQUIRE_NOT_AVAIL;
 }
 
 void

@@ -22,11 +22,13 @@
 #include "store.h"
 #include "tcop/dest.h"
 #include "tcop/tcopprot.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 static void requeue(const Job *job, Job *end);
 static void find_items(Job *job);
+static void offer(Job *job);
 static void item_startup(DestReceiver *self, int operation, TupleDesc desc);
 static bool item_receive(TupleTableSlot *slot, DestReceiver *self);
 static void item_nothing(DestReceiver *self);
@@ -56,8 +58,14 @@ jobs_bulk_perform(Job *job)
 	if (end.total < 0)
 		find_items(&end);
 	MemoryContextSwitchTo(context);
+	if (end.state == JOB_QUEUED)
+	{
+		debug_query_string = NULL;
+		*job = end;
+		return;
+	}
 	jobs_progress_items(&end);
-	done = jobs_bulk_run(&end);
+	done = end.total == 0 || jobs_bulk_run(&end);
 	debug_query_string = NULL;
 
 	jobs_session_begin(job->owner, false);
@@ -117,6 +125,7 @@ find_items(Job *job)
 	ItemReceiver receiver = {0};
 	char	   *query = jobs_bulk_items_query(job);
 	QueryDesc  *desc;
+	int			nest;
 
 	if (query == NULL)
 		elog(ERROR, "bulk job %lld has no items", (long long) job->id);
@@ -124,6 +133,9 @@ find_items(Job *job)
 	jobs_session_begin(job->owner, false);
 	XactReadOnly = true;
 	XactIsoLevel = XACT_REPEATABLE_READ;
+	nest = NewGUCNestLevel();
+	/* None can be had once parallel workers are at it. */
+	(void) GetCurrentTransactionId();
 	jobs_start_statement_timeout();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	receiver.dest.receiveSlot = item_receive;
@@ -141,13 +153,31 @@ find_items(Job *job)
 	ExecutorEnd(desc);
 	FreeQueryDesc(desc);
 	jobs_stop_statement_timeout();
+	AtEOXact_GUC(false, nest);
 	job->total = jobs_items_end(receiver.writer);
 	job->processed = job->succeeded = job->failed = job->skipped = 0;
 	jobs_perform_check(job);
+	if (job->command[0] == '\0' && job->total > 0)
+	{
+		offer(job);
+		return;
+	}
 	jobs_store_update(job, JOB_RUNNING);
 	PopActiveSnapshot();
 	jobs_session_commit(false);
 	jobs_progress_phase("running");
+}
+
+/* The items are found, and clients do them: ends the transaction. */
+static void
+offer(Job *job)
+{
+	job->state = JOB_QUEUED;
+	job->attempt--;
+	job->started_at = 0;
+	jobs_store_update(job, JOB_RUNNING);
+	PopActiveSnapshot();
+	jobs_perform_commit();
 }
 
 static void

@@ -277,24 +277,25 @@ jobs_item_history(PG_FUNCTION_ARGS)
 	Job		   *job;
 	JobsLedger *ledger;
 	JobsItems  *items;
-	int64		only = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT64(1);
-	int64		next = Max(only, 1);
+	bool		all = PG_ARGISNULL(1);
+	int64		only = all ? 1 : PG_GETARG_INT64(1);
+	int64		next = only;
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (PG_ARGISNULL(0))
 		return (Datum) 0;
 	job = required_job(PG_GETARG_INT64(0));
 	ledger = jobs_ledger_open(job->id, job->round, GetActiveSnapshot(), true);
-	while ((items = jobs_ledger_read(ledger, next)) != NULL)
+	while (next > 0 && (items = jobs_ledger_read(ledger, next)) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < items->n; i++)
 		{
-			if (only == 0 || items->first_no + i == only)
+			if (all || items->first_no + i == only)
 				put_item(rsinfo, items, i);
 		}
 		next = items->first_no + items->n;
-		if (only > 0)
+		if (!all)
 			break;
 	}
 	jobs_ledger_close(ledger);

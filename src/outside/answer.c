@@ -79,7 +79,7 @@ lock_lease(FunctionCallInfo fcinfo, Job *job, int claim_arg)
 static void
 check_lease(const Job *job, const JobsLease *lease, bool numbered, int64 claim)
 {
-	if (lease && !numbered && lease->session != jobs_my_session())
+	if (lease && !numbered && !jobs_is_my_session(lease->session, lease->client))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("job %lld was claimed in another session", (long long) job->id),
@@ -130,6 +130,8 @@ jobs_finish(PG_FUNCTION_ARGS)
 	JobsLease  *lease;
 	Job		   *job = lock_claimed(fcinfo, "jobs.finish()", 2, &lease);
 
+	if (!PG_ARGISNULL(1))
+		jobs_check_payload("result", PG_GETARG_JSONB_P(1));
 	job->state = JOB_SUCCEEDED;
 	job->finished_at = Max(GetCurrentTimestamp(), job->started_at);
 	job->processed = lease->processed;
@@ -236,7 +238,7 @@ jobs_extend_lease(PG_FUNCTION_ARGS)
 
 	if (job->kind == JOB_BULK)
 		PG_RETURN_TIMESTAMPTZ(jobs_keep_items(job, !PG_ARGISNULL(2), PG_ARGISNULL(2) ? 0 : PG_GETARG_INT64(2), usecs));
-	lease = lock_lease(fcinfo, job, 2);
+	job = lock_claimed(fcinfo, "jobs.extend_lease()", 2, &lease);
 	lease->until = Max(lease->until, jobs_lease_end(job, usecs));
 	jobs_store_update_lease(lease);
 	PG_RETURN_TIMESTAMPTZ(lease->until);
@@ -248,14 +250,14 @@ jobs_extend_lease(PG_FUNCTION_ARGS)
 Datum
 jobs_report_progress_of(PG_FUNCTION_ARGS)
 {
-	Job		   *job = jobs_claimable_arg(fcinfo, "jobs.report_progress_of()", JOB_EXTERNAL);
+	Job		   *job;
 	int64		processed;
 	int64		total = jobs_count_arg(fcinfo, 2, "total");
 	JobsLease  *lease;
 
 	jobs_require_arg(fcinfo, 1, "processed", "Pass how much is done.");
 	processed = jobs_count_arg(fcinfo, 1, "processed");
-	lease = lock_lease(fcinfo, job, 4);
+	job = lock_claimed(fcinfo, "jobs.report_progress_of()", 4, &lease);
 	lease->processed = processed;
 	if (total >= 0)
 		lease->total = total;

@@ -40,8 +40,8 @@ typedef struct Claim
 	int			wanted;
 	int64		lease_us;
 	int64		number;
-	List	   *jobs;			/* of Job *, claimed */
-	List	   *leases;			/* of JobsLease *, in the same order */
+	int			n;				/* claimed */
+	ReturnSetInfo *rsinfo;
 } Claim;
 
 static void claim_fairly(Claim *claim);
@@ -50,7 +50,7 @@ static bool claim_offer(JobId id, const char *tenant, bool items, void *arg);
 static bool is_paused(const Claim *claim, const char *tenant);
 static Job *claim_row(Claim *claim, JobId id);
 static JobsLease *new_lease(const Claim *claim, const Job *job);
-static void return_claimed(FunctionCallInfo fcinfo, const Claim *claim);
+static void return_claimed(Claim *claim, Job *job, const JobsLease *lease);
 static Datum payload_of(const Job *job, bool *isnull);
 
 /* ------------------------------------------------------------------------
@@ -87,6 +87,7 @@ jobs_submit_external(PG_FUNCTION_ARGS)
 		JsonbParseState *state = NULL;
 		JsonbValue	value;
 
+		jobs_check_payload("payload", PG_GETARG_JSONB_P(1));
 		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 		value.type = jbvString;
 		value.val.string.val = "payload";
@@ -120,13 +121,14 @@ jobs_claim(PG_FUNCTION_ARGS)
 	claim.wanted = jobs_claim_count(fcinfo, 1);
 	claim.lease_us = jobs_lease_usecs(fcinfo, 2);
 	claim.number = jobs_new_claim();
+	InitMaterializedSRF(fcinfo, 0);
+	claim.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	if (jobs_enabled)
 	{
 		claim.grants = jobs_claim_grants(claim.queue);
 		claim.paused = jobs_store_paused();
 		claim_fairly(&claim);
 	}
-	return_claimed(fcinfo, &claim);
 	return (Datum) 0;
 }
 
@@ -164,11 +166,11 @@ claim_of(Claim *claim, Oid owner, int wanted)
 {
 	int			all = claim->wanted;
 
-	wanted = Min(wanted, all - list_length(claim->jobs));
+	wanted = Min(wanted, all - claim->n);
 	if (wanted <= 0)
 		return;
 	claim->owner = owner;
-	claim->wanted = list_length(claim->jobs) + wanted;
+	claim->wanted = claim->n + wanted;
 	jobs_store_offers(claim->queue, owner, claim_offer, claim);
 	claim->wanted = all;
 }
@@ -187,10 +189,9 @@ claim_offer(JobId id, const char *tenant, bool items, void *arg)
 		JobsLease  *lease = new_lease(claim, job);
 
 		jobs_store_add_lease(lease);
-		claim->jobs = lappend(claim->jobs, job);
-		claim->leases = lappend(claim->leases, lease);
+		return_claimed(claim, job, lease);
 	}
-	return list_length(claim->jobs) < claim->wanted;
+	return claim->n < claim->wanted;
 }
 
 static bool
@@ -257,31 +258,28 @@ new_lease(const Claim *claim, const Job *job)
 	return lease;
 }
 
+/* Payloads may be large, so none is kept. */
 static void
-return_claimed(FunctionCallInfo fcinfo, const Claim *claim)
+return_claimed(Claim *claim, Job *job, const JobsLease *lease)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	ListCell   *cell;
-	ListCell   *cell2;
+	Datum		values[CLAIM_COLUMNS];
+	bool		nulls[CLAIM_COLUMNS] = {false};
 
-	InitMaterializedSRF(fcinfo, 0);
-	forboth(cell, claim->jobs, cell2, claim->leases)
+	values[0] = Int64GetDatum(job->id);
+	values[1] = payload_of(job, &nulls[1]);
+	values[2] = CStringGetTextDatum(job->title);
+	values[3] = CStringGetTextDatum(job->owner_name);
+	values[4] = CStringGetTextDatum(job->tenant);
+	values[5] = Int32GetDatum(job->attempt);
+	values[6] = Int64GetDatum(lease->claim);
+	values[7] = TimestampTzGetDatum(lease->until);
+	tuplestore_putvalues(claim->rsinfo->setResult, claim->rsinfo->setDesc, values, nulls);
+	if (!nulls[1])
 	{
-		Job		   *job = lfirst(cell);
-		JobsLease  *lease = lfirst(cell2);
-		Datum		values[CLAIM_COLUMNS];
-		bool		nulls[CLAIM_COLUMNS] = {false};
-
-		values[0] = Int64GetDatum(job->id);
-		values[1] = payload_of(job, &nulls[1]);
-		values[2] = CStringGetTextDatum(job->title);
-		values[3] = CStringGetTextDatum(job->owner_name);
-		values[4] = CStringGetTextDatum(job->tenant);
-		values[5] = Int32GetDatum(job->attempt);
-		values[6] = Int64GetDatum(lease->claim);
-		values[7] = TimestampTzGetDatum(lease->until);
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		pfree(DatumGetPointer(values[1]));
+		pfree(job->options);
 	}
+	claim->n++;
 }
 
 static Datum

@@ -172,6 +172,12 @@ jobs_my_session(void)
 	return (int64) hash_combine64((uint64) MyStartTimestamp, (uint64) MyProcPid);
 }
 
+bool
+jobs_is_my_session(int64 session, Oid client)
+{
+	return session == jobs_my_session() && client == GetUserId();
+}
+
 int
 jobs_claim_count(FunctionCallInfo fcinfo, int n)
 {
@@ -183,6 +189,16 @@ jobs_claim_count(FunctionCallInfo fcinfo, int n)
 				 errmsg("n must be from 1 to %d", JOBS_MAX_CLAIM),
 				 errhint("Claim again for more.")));
 	return count;
+}
+
+void
+jobs_check_payload(const char *what, Jsonb *value)
+{
+	if (VARSIZE(value) > JOBS_MAX_PAYLOAD)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("%s has more than %d MB", what, JOBS_MAX_PAYLOAD / (1024 * 1024)),
+				 errhint("Keep large values in a table, and pass its key.")));
 }
 
 int64

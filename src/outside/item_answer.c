@@ -51,6 +51,7 @@ typedef struct Addition
 	JobId		job;
 	int32		round;
 	int64		n[ITEM_NUM_STATES];
+	JobsTally  *begun;			/* it is begun with this, or NULL */
 	SubTransactionId subid;
 } Addition;
 
@@ -164,12 +165,9 @@ read_results(Answer *answer, Jsonb *results)
 
 		if (value->type != jbvNull)
 			answer->items[i].result = JsonbValueToJsonb(value);
-		if (answer->items[i].result && VARSIZE(answer->items[i].result) > JOBS_MAX_PAYLOAD)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("the result of item %lld has more than %d MB", (long long) answer->items[i].no,
-							JOBS_MAX_PAYLOAD / (1024 * 1024)),
-					 errhint("Keep large results in a table, and return its key.")));
+		if (answer->items[i].result)
+			jobs_check_payload(psprintf("the result of item %lld", (long long) answer->items[i].no),
+							   answer->items[i].result);
 	}
 }
 
@@ -186,7 +184,6 @@ compare_items(const void *a, const void *b)
 static void
 give_answer(Answer *answer)
 {
-	bool		own;
 	int			first = 0;
 	int64		total = answer->job->total;
 
@@ -199,7 +196,8 @@ give_answer(Answer *answer)
 						(long long) (answer->items[0].no < 1 ? answer->items[0].no : answer->items[answer->n - 1].no)),
 				 errhint("Its items are numbered from 1 to %lld.", (long long) total)));
 	jobs_ledger_share(answer->job->id);
-	answer->job = jobs_store_find(answer->job->id, &own);
+	/* It may have been deleted while we waited. */
+	answer->job = jobs_find_claimable(answer->job->id);
 	if (answer->job->state != JOB_RUNNING)
 		refuse(answer, answer->items[0].no, jobs_what_happened(answer->job),
 			   "Stop working on it; nothing of it is wanted any more.");
@@ -228,7 +226,7 @@ lock_lease(Answer *answer, int64 item_no)
 	bool		held;
 	JobsItemLease *lease = jobs_store_lock_item_lease(answer->job->id, item_no, JOBS_WAIT_BLOCK, &held);
 
-	if (lease && !answer->numbered && lease->session != jobs_my_session())
+	if (lease && !answer->numbered && !jobs_is_my_session(lease->session, lease->client))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("item %lld of job %lld was claimed in another session", (long long) item_no,
@@ -333,29 +331,61 @@ find_tally(JobsDatabase *db, JobId job)
 	return NULL;
 }
 
-/* Where there are more jobs than tallies, some show their counts only at the end. */
+/* The one of a job, or a free one; NULL where there are more jobs than tallies. */
+static JobsTally *
+place_of_tally(JobsDatabase *db, JobId job)
+{
+	JobsTally  *tally = find_tally(db, job);
+
+	return tally ? tally : find_tally(db, 0);
+}
+
+bool
+jobs_tally_has_room(JobId job)
+{
+	JobsDatabase *db = jobs_database(MyDatabaseId, true);
+	bool		room;
+
+	if (db == NULL)
+		return false;
+	SpinLockAcquire(&db->mutex);
+	room = place_of_tally(db, job) != NULL;
+	SpinLockRelease(&db->mutex);
+	return room;
+}
+
+static JobsTally
+new_tally(const Job *job, const JobsItemCounts *counts)
+{
+	return (JobsTally) {
+		.job = job->id, .round = job->round, .owner = job->owner, .tenant = jobs_tenant_hash(job->tenant),
+		.began_at = job->started_at, .total = job->total,
+		.succeeded = counts->state[ITEM_SUCCEEDED],
+		.failed = counts->state[ITEM_FAILED],
+		.skipped = counts->state[ITEM_SKIPPED]
+	};
+}
+
+static void
+set_tally(JobsDatabase *db, const JobsTally *value)
+{
+	JobsTally  *tally;
+
+	SpinLockAcquire(&db->mutex);
+	tally = place_of_tally(db, value->job);
+	if (tally)
+		*tally = *value;
+	SpinLockRelease(&db->mutex);
+}
+
 void
 jobs_tally_begin(const Job *job, const JobsItemCounts *counts)
 {
 	JobsDatabase *db = jobs_database(MyDatabaseId, true);
-	uint64		tenant = jobs_tenant_hash(job->tenant);
-	JobsTally  *tally;
+	JobsTally	value = new_tally(job, counts);
 
-	if (db == NULL)
-		return;
-	SpinLockAcquire(&db->mutex);
-	tally = find_tally(db, job->id);
-	if (tally == NULL)
-		tally = find_tally(db, 0);
-	if (tally)
-		*tally = (JobsTally) {
-			.job = job->id, .round = job->round, .owner = job->owner, .tenant = tenant,
-			.began_at = job->started_at, .total = job->total,
-			.succeeded = counts->state[ITEM_SUCCEEDED],
-			.failed = counts->state[ITEM_FAILED],
-			.skipped = counts->state[ITEM_SKIPPED]
-		};
-	SpinLockRelease(&db->mutex);
+	if (db)
+		set_tally(db, &value);
 }
 
 bool
@@ -389,8 +419,9 @@ jobs_tally_end(JobId job)
 	SpinLockRelease(&db->mutex);
 }
 
-void
-jobs_tally_add(const Job *job, JobsItemState state, int64 n)
+/* What this subtransaction does to a job's tally, when all is committed. */
+static Addition *
+addition_to(const Job *job)
 {
 	static bool registered = false;
 	SubTransactionId subid = GetCurrentSubTransactionId();
@@ -413,7 +444,22 @@ jobs_tally_add(const Job *job, JobsItemState state, int64 n)
 		additions = lappend(additions, addition);
 		MemoryContextSwitchTo(old);
 	}
-	addition->n[state] += n;
+	return addition;
+}
+
+void
+jobs_tally_begin_at_commit(const Job *job, const JobsItemCounts *counts)
+{
+	Addition   *addition = addition_to(job);
+
+	addition->begun = MemoryContextAlloc(TopTransactionContext, sizeof(JobsTally));
+	*addition->begun = new_tally(job, counts);
+}
+
+void
+jobs_tally_add(const Job *job, JobsItemState state, int64 n)
+{
+	addition_to(job)->n[state] += n;
 }
 
 static void
@@ -432,6 +478,8 @@ at_xact_end(XactEvent event, void *arg)
 
 		if (db == NULL)
 			break;
+		if (addition->begun)
+			set_tally(db, addition->begun);
 		SpinLockAcquire(&db->mutex);
 		tally = find_tally(db, addition->job);
 		if (tally && tally->round == addition->round)

@@ -86,7 +86,7 @@ static bool take_chunk(Taking *taking, int64 first_no, int64 *next);
 static int	look_at_chunk(Taking *taking, int64 first_no, Chunk *chunk);
 static bool is_free(Taking *taking, Chunk *chunk, int i);
 static JobsItemLease *lease_of(Chunk *chunk, int64 item_no);
-static bool consume(Chunk *chunk, int64 item_no);
+static bool consume(Taking *taking, Chunk *chunk, int64 item_no);
 static void lease_chunk(Taking *taking, Chunk *chunk);
 static void give_back_rest(Chunk *chunk);
 static void return_item(Taking *taking, int64 item_no, Jsonb *payload);
@@ -164,18 +164,24 @@ may_begin(const Job *job)
 }
 
 /*
- * The first claim of a round begins it.  Others that come at once wait for that, or
- * they would find no items.  NULL where there is nothing to be claimed.
+ * The first claim of a round begins it.  Others that come at once wait for that a
+ * little, and are told of its commit.  NULL where there is nothing to be claimed.
  */
 static Job *
 begin_items(JobId id)
 {
-	bool		held;
-	Job		   *job = jobs_store_lock(id, JOBS_WAIT_BLOCK, &held);
+	bool		held = false;
+	Job		   *job = jobs_store_lock(id, JOBS_WAIT_SKIP, &held);
 	JobsFailure failure = {.final = true};
 	JobsItemCounts counts = {0};
 	Oid			connect_as;
 
+	for (int waited = 0; held && waited < PATIENCE_MS; waited++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(1000L);
+		job = jobs_store_lock(id, JOBS_WAIT_SKIP, &held);
+	}
 	if (job == NULL || job->state != JOB_QUEUED)
 		return job;
 	jobs_note_job(id);
@@ -193,7 +199,7 @@ begin_items(JobId id)
 	jobs_store_update(job, JOB_QUEUED);
 	if (job->round > 1 || job->attempt > 1)
 		jobs_ledger_count(id, job->round, &counts);
-	jobs_tally_begin(job, &counts);
+	jobs_tally_begin_at_commit(job, &counts);
 	return job;
 }
 
@@ -402,7 +408,8 @@ take_chunk(Taking *taking, int64 first_no, int64 *next)
 	left = look_at_chunk(taking, first_no, &chunk);
 	for (int i = 0; left > 0 && i < chunk.items->n && taking->taken < taking->wanted; i++)
 	{
-		if (!is_free(taking, &chunk, i) || !consume(&chunk, first_no + i))
+		if (!is_free(taking, &chunk, i) || !consume(taking, &chunk, first_no + i) ||
+			!is_free(taking, &chunk, i))
 			continue;
 		chunk.mine[i] = true;
 		left--;
@@ -459,7 +466,7 @@ lease_of(Chunk *chunk, int64 item_no)
 
 /* A free item's lease that is over is ours to replace, unless its client just answers. */
 static bool
-consume(Chunk *chunk, int64 item_no)
+consume(Taking *taking, Chunk *chunk, int64 item_no)
 {
 	JobsItemLease *lease = lease_of(chunk, item_no);
 	JobsItemLease *locked;
@@ -477,6 +484,8 @@ consume(Chunk *chunk, int64 item_no)
 		return false;
 	}
 	chunk->consumed = lappend(chunk->consumed, lease);
+	/* Its client may have answered for some between our look and our lock. */
+	chunk->items = jobs_ledger_read(taking->ledger, chunk->items->first_no);
 	return true;
 }
 
@@ -564,11 +573,11 @@ jobs_keep_items(Job *job, bool numbered, int64 claim, int64 usecs)
 	ListCell   *cell;
 	TimestampTz now;
 	TimestampTz until;
-	bool		own;
 	bool		any = false;
 
 	jobs_ledger_share(job->id);
-	job = jobs_store_find(job->id, &own);
+	/* It may have been deleted while we waited. */
+	job = jobs_find_claimable(job->id);
 	now = GetCurrentTimestamp();
 	until = usecs > 0 ? jobs_lease_end(job, usecs) : now;
 	if (job->state == JOB_RUNNING)
@@ -584,7 +593,7 @@ jobs_keep_items(Job *job, bool numbered, int64 claim, int64 usecs)
 		JobsItemLease *lease = lfirst(cell);
 		bool		held;
 
-		if (numbered ? lease->claim != claim : lease->session != jobs_my_session())
+		if (numbered ? lease->claim != claim : !jobs_is_my_session(lease->session, lease->client))
 			continue;
 		lease = jobs_store_lock_item_lease(job->id, lease->first_no, JOBS_WAIT_BLOCK, &held);
 		if (lease == NULL || lease->claim != ((JobsItemLease *) lfirst(cell))->claim || lease->until <= now)

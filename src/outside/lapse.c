@@ -21,6 +21,8 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#define READ_LEASES_US	USECS_PER_SEC
+
 static void offer(JobId id);
 static TimestampTz look_at_lease(const Job *job, JobsEntry *entry);
 static void lapse(JobId id);
@@ -198,14 +200,18 @@ look_at_items(const Job *job, JobsEntry *entry)
 		entry->began_at = job->started_at;
 		entry->done_upto = 1;
 		entry->told_lapsed = 0;
+		entry->leases_read_at = 0;
 	}
 	if (!jobs_tally_read(job->id, &tally) || tally.began_at != job->started_at)
 	{
 		JobsItemCounts counts;
 
-		/* The server was restarted. */
-		jobs_ledger_count(job->id, job->round, &counts);
-		jobs_tally_begin(job, &counts);
+		/* The server was restarted, or there was no room for it. */
+		if (jobs_tally_has_room(job->id))
+		{
+			jobs_ledger_count(job->id, job->round, &counts);
+			jobs_tally_begin(job, &counts);
+		}
 	}
 	else
 	{
@@ -240,15 +246,24 @@ look_at_leases(const Job *job, JobsEntry *entry, TimestampTz *next)
 	TimestampTz lapsed = 0;
 	ListCell   *cell;
 
+	/* There may be thousands, and a look at them after each answer would take all the time. */
+	if (now < entry->lease_ends && now >= entry->leases_read_at && now - entry->leases_read_at < READ_LEASES_US)
+	{
+		*next = Min(*next, Min(entry->lease_ends, entry->leases_read_at + READ_LEASES_US));
+		return false;
+	}
+	entry->leases_read_at = now;
+	entry->lease_ends = DT_NOEND;
 	foreach(cell, jobs_store_item_leases(job->id, entry->done_upto, PG_INT64_MAX))
 	{
 		JobsItemLease *lease = lfirst(cell);
 
 		if (lease->until > now)
-			*next = Min(*next, lease->until);
+			entry->lease_ends = Min(entry->lease_ends, lease->until);
 		else
 			lapsed = Max(lapsed, lease->until);
 	}
+	*next = Min(*next, entry->lease_ends);
 	if (lapsed <= entry->told_lapsed)
 		return false;
 	entry->told_lapsed = lapsed;

@@ -162,8 +162,15 @@ extern char *jobs_what_happened(const Job *job);
 /* A number for a new claim; a client's JSON keeps it exactly. */
 extern int64 jobs_new_claim(void);
 
-/* This session, among all that this server has ever had. */
+/*
+ * This session, among all that this server has ever had; and whether it is that
+ * session, and its role is that client.
+ */
 extern int64 jobs_my_session(void);
+extern bool jobs_is_my_session(int64 session, Oid client);
+
+/* Raises 54000 for a value that is too large to be kept; what is the message's beginning. */
+extern void jobs_check_payload(const char *what, Jsonb *value);
 
 /* How many are claimed, and for how long, from arguments; raise 22023. */
 extern int	jobs_claim_count(FunctionCallInfo fcinfo, int n);
@@ -184,16 +191,18 @@ extern TimestampTz jobs_keep_items(Job *job, bool numbered, int64 claim, int64 u
 
 /*
  * The counts of a bulk job that clients do, in shared memory, for the views and
- * NOTIFY; jobs_tally_add adds when the transaction commits.
+ * NOTIFY; jobs_tally_add adds when the transaction commits.  Where there are more
+ * jobs than tallies (has_room is false), some show their counts only at the end.
  */
 extern void jobs_tally_begin(const Job *job, const JobsItemCounts *counts);
+extern void jobs_tally_begin_at_commit(const Job *job, const JobsItemCounts *counts);
+extern bool jobs_tally_has_room(JobId job);
 extern void jobs_tally_add(const Job *job, JobsItemState state, int64 n);
 extern bool jobs_tally_read(JobId job, JobsTally *copy);
 extern void jobs_tally_end(JobId job);
 
 /* When a lease that begins or is extended now ends: at the job's timeout at the latest. */
 extern TimestampTz jobs_lease_end(const Job *job, int64 usecs);
-
 
 /* ------------------------------------------------------------------------
  * For the scheduler and the views

@@ -7,10 +7,12 @@
 use strict;
 use warnings;
 
+use Fcntl;
 use File::Basename;
 use IPC::Run;
 use JSON::PP;
 use JobsTest;
+use POSIX ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time usleep);
@@ -175,6 +177,7 @@ sub try_example
 	# It listens, and has found nothing.
 	ok($node->poll(q{EXISTS (SELECT FROM pg_stat_activity WHERE query ~ 'FROM jobs.claim' AND state = 'idle')}), "$name waits")
 	  or diag $output;
+	$node->sql(q{SELECT pg_notify('jobs', 'forged')});
 	my $id = $node->sql("SELECT jobs.submit('invoices', '$payload', title => 'Generate: Monthly Invoice PDFs')");
 	is($node->wait_job($id), 'succeeded', "$name does a job") or diag $output;
 	is($node->job($id, 'result, processed, total'), '{"files": 2}|2|2', 'result and counts');
@@ -182,6 +185,27 @@ sub try_example
 	$id = $node->sql("SELECT jobs.submit('invoices', '{\"customers\": 1}', max_attempts => 1)");
 	is($node->wait_job($id), 'failed', "$name fails") or diag $output;
 	isnt($node->job($id, 'error_message'), '', 'with a message: ' . $node->job($id, 'error_message'));
+
+	# The work fails after the job was cancelled: the client's word is refused, and it goes on.  Its
+	# file is a pipe that is full, so it waits there until nobody can read it any more.
+	my $file = "$dir/2026-10-stops.txt";
+	my $pid = $example->{KIDS}[0]{PID};
+	POSIX::mkfifo($file, 0600) or die "mkfifo: $!";
+	sysopen(my $pipe, $file, O_RDWR | O_NONBLOCK) or die "$file: $!";
+	1 while syswrite($pipe, 'x' x 4096);
+	$payload =~ s/"acme","umbrella"/"stops"/;
+	$id = $node->sql("SELECT jobs.submit('invoices', '$payload')");
+	for (my $until = time + $PostgreSQL::Test::Utils::timeout_default; time < $until; usleep(10_000))
+	{
+		last if grep { (readlink($_) // '') eq $file } glob "/proc/$pid/fd/*";
+	}
+	is($node->sql("SELECT jobs.cancel($id)"), 't', "a job that $name is at is cancelled");
+	close $pipe;
+	$payload =~ s/"stops"/"umbrella"/;
+	$id = $node->sql("SELECT jobs.submit('invoices', '$payload')");
+	is($node->wait_job($id), 'succeeded', "$name goes on") or diag $output;
+	$example->pump_nb;
+	like($output, qr/was cancelled/, 'and has been told');
 	$example->kill_kill;
 	return;
 }
@@ -189,7 +213,7 @@ sub try_example
 SKIP:
 {
 	my @python = ('/usr/bin/python3');
-	skip 'psycopg2 is missing (Debian: python3-psycopg2)', 6 unless has(@python, '-c', 'import psycopg2');
+	skip 'psycopg2 is missing (Debian: python3-psycopg2)', 9 unless has(@python, '-c', 'import psycopg2');
 	try_example(@python, "$top/examples/worker/worker.py");
 }
 SKIP:
@@ -200,6 +224,7 @@ SKIP:
 	my $example = IPC::Run::start([ '/usr/bin/python3', "$top/examples/worker/items.py", 'mail' ], '<', \undef, '>&', \$output);
 
 	ok($node->poll(q{EXISTS (SELECT FROM pg_stat_activity WHERE query ~ 'FROM jobs.claimable' AND state = 'idle')}), 'items.py waits');
+	$node->sql(q{SELECT pg_notify('jobs', 'forged')});
 	my $id = $node->sql(q{SELECT jobs.bulk(NULL, '[{"to": "alice@acme.com"}, {"to": "bob@"}, {"to": "carol@acme.com"}]', queue => 'mail')});
 	is($node->wait_job($id), 'partial', 'items.py does items') or diag $output;
 	is($node->sql("SELECT string_agg(state, ' ' ORDER BY item_no) FROM jobs.item WHERE job = $id"),
@@ -209,7 +234,7 @@ SKIP:
 }
 SKIP:
 {
-	skip 'Node or its module pg is missing (Debian: node-pg; else JOBS_NODE_MODULES)', 6
+	skip 'Node or its module pg is missing (Debian: node-pg; else JOBS_NODE_MODULES)', 9
 	  unless has('node', '-e', 'require("pg")');
 	try_example('node', "$top/examples/worker/worker.js");
 }
