@@ -83,9 +83,9 @@ else
 EXTENSION = jobs
 MODULE_big = jobs
 DATA = $(wildcard sql/jobs--*.sql)
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/bulk/*.c src/outside/*.c)))
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/import/*.c src/bulk/*.c src/outside/*.c)))
 PG_CPPFLAGS = -I$(srcdir)/src
-SHLIB_LINK = -lz -lpthread
+SHLIB_LINK = -lcsv -lz -lpthread
 
 # Compresses several times faster than zlib; it is left out where it is missing.
 ISAL := $(shell pkg-config --exists libisal 2>/dev/null && echo yes)

@@ -24,7 +24,7 @@ PG_MODULE_MAGIC;
 void		_PG_init(void);
 
 const char *const job_kind_names[JOB_NUM_KINDS] = {
-	"run", "export", "bulk", "external"
+	"run", "export", "import_preview", "import", "bulk", "external"
 };
 
 const char *const job_state_names[JOB_NUM_STATES] = {

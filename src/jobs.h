@@ -35,6 +35,8 @@ typedef enum JobKind
 {
 	JOB_RUN,
 	JOB_EXPORT,
+	JOB_IMPORT_PREVIEW,
+	JOB_IMPORT,
 	JOB_BULK,
 	JOB_EXTERNAL				/* done by a client, outside the server */
 } JobKind;

@@ -430,6 +430,8 @@ run_in_transaction(Job *job)
 				end.processed = jobs_my_slot->progress.processed;
 			end.total = jobs_my_slot->progress.total;
 			break;
+		case JOB_IMPORT_PREVIEW:
+		case JOB_IMPORT:
 		case JOB_BULK:
 		case JOB_EXTERNAL:
 			elog(ERROR, "cannot run a job of kind \"%s\"", job_kind_names[job->kind]);

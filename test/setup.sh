@@ -100,10 +100,11 @@ jobs_missing()
 	if command -v gcc >/dev/null; then
 		echo '#include <stdlib.h>' | gcc -E - >/dev/null 2>&1 || echo libc6-dev
 		echo '#include <zlib.h>' | gcc -E - >/dev/null 2>&1 || echo zlib1g-dev
+		printf '#include <stdio.h>\n#include <csv.h>\n' | gcc -E - >/dev/null 2>&1 || echo libcsv-dev
 		{ [ -n "${PG_CONFIG:-}" ] && [ -f "$("$PG_CONFIG" --includedir)/libpq-fe.h" ]; } || echo libpq-dev
 		echo '#include <xlsxwriter.h>' | gcc -E - >/dev/null 2>&1 || echo libxlsxwriter-dev
 	else
-		echo gcc libc6-dev zlib1g-dev libpq-dev libxlsxwriter-dev
+		echo gcc libc6-dev zlib1g-dev libcsv-dev libpq-dev libxlsxwriter-dev
 	fi
 	# For PDF files: what draws them, fonts for many scripts, and what reads them back.
 	command -v pkg-config >/dev/null || echo pkg-config

@@ -203,7 +203,7 @@ for my $file (@documents, "$top/CONTRIBUTING.md", "$top/CHANGELOG.md", "$top/src
 }
 
 my $guide = slurp_file("$top/src/README.md");
-my @unnamed = grep { index($guide, $_) < 0 } map { basename($_) } glob "$top/src/*.c $top/src/bulk/*.c";
+my @unnamed = grep { index($guide, $_) < 0 } map { basename($_) } glob "$top/src/*.c $top/src/import/*.c $top/src/bulk/*.c";
 is("@unnamed", '', 'src/README.md names every source file');
 my @gone = grep { my $name = $_; !grep { -e } "$top/src/$name", glob "$top/src/*/$name" } $guide =~ /\b(\w+\.[ch])\b/g;
 is("@gone", '', 'src/README.md names no other');

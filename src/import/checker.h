@@ -1,0 +1,73 @@
+/*-------------------------------------------------------------------------
+ *
+ * checker.h
+ *	  What will happen to each row of a file, and why.
+ *
+ * Preview and import are one pipeline in two modes: both take their rows from a
+ * checker, so that the preview cannot promise what the import does not do.
+ * Runs as the job's owner; user code (input functions, defaults, CHECK
+ * expressions, domains, rules) runs in here.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef JOBS_CHECKER_H
+#define JOBS_CHECKER_H
+
+#include "postgres.h"
+
+#include "import/reader.h"
+#include "utils/rel.h"
+
+typedef enum RowAction
+{
+	ROW_INSERT,
+	ROW_UPDATE,					/* of the existing row whose key it has */
+	ROW_SKIP,
+	ROW_REJECT					/* on_fail => "reject": the whole file is refused */
+} RowAction;
+
+typedef enum Severity
+{
+	SEVERITY_NONE,
+	SEVERITY_WARNING,
+	SEVERITY_ERROR
+} Severity;
+
+typedef struct Issue
+{
+	Severity	severity;
+	const char *code;			/* stable word: malformed, duplicate_existing, ... */
+	const char *column;			/* as the file names it, or NULL for the row */
+	const char *value;			/* NULL for a sensitive column */
+	const char *message;		/* Email "bob@" is malformed */
+	const char *action;			/* will skip */
+} Issue;
+
+/* A row with its verdict; valid until the next batch is asked for. */
+typedef struct CheckedRow
+{
+	int64		row_no;
+	int64		line_no;
+	RowAction	action;
+	Severity	severity;		/* of its worst issue */
+	List	   *issues;			/* of Issue * */
+	Datum	   *values;			/* one for each mapped column, see jobs_checker_columns */
+	bool	   *nulls;
+	char	  **fields;			/* as read, for rejects */
+	int			nfields;
+} CheckedRow;
+
+typedef struct Checker Checker;
+
+/* options: those of the job; upload: where the bytes are; import: the second mode. */
+extern Checker *jobs_checker_open(Relation target, JobId upload, Jsonb *options, bool import);
+
+/* The target's columns that the file fills, as attribute numbers. */
+extern const AttrNumber *jobs_checker_columns(Checker *checker, int *n);
+
+/* The next rows in the file's order; 0 at the end. */
+extern int jobs_checker_next(Checker *checker, CheckedRow **rows);
+
+extern void jobs_checker_close(Checker *checker);
+
+#endif							/* JOBS_CHECKER_H */
