@@ -193,6 +193,14 @@ ALTER TABLE jobs.garbage ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON jobs.garbage FROM PUBLIC;
 
 -------------------------------------------------------------------------------
+-- Tables of uploads, see src/import/input.h
+-------------------------------------------------------------------------------
+
+-------------------------------------------------------------------------------
+-- Tables of previews and imports
+-------------------------------------------------------------------------------
+
+-------------------------------------------------------------------------------
 -- Internal functions.  The views call them, so every role may; each shows its
 -- caller nothing that the views would not.
 -------------------------------------------------------------------------------
@@ -290,6 +298,14 @@ COMMENT ON FUNCTION jobs.resume(text) IS 'undoes jobs.pause';
 CREATE FUNCTION jobs.report_progress(processed bigint, total bigint DEFAULT NULL, message text DEFAULT NULL) RETURNS void
 AS 'MODULE_PATHNAME', 'jobs_report_progress' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION jobs.report_progress(bigint, bigint, text) IS 'inside a job: shows at once how far it is to everybody who may see it';
+
+-------------------------------------------------------------------------------
+-- Uploads
+-------------------------------------------------------------------------------
+
+-------------------------------------------------------------------------------
+-- Imports
+-------------------------------------------------------------------------------
 
 -------------------------------------------------------------------------------
 -- Bulk jobs

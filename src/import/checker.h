@@ -15,7 +15,10 @@
 
 #include "postgres.h"
 
+#include "executor/tuptable.h"
 #include "import/reader.h"
+#include "nodes/pg_list.h"
+#include "storage/itemptr.h"
 #include "utils/rel.h"
 
 typedef enum RowAction
@@ -51,16 +54,21 @@ typedef struct CheckedRow
 	RowAction	action;
 	Severity	severity;		/* of its worst issue */
 	List	   *issues;			/* of Issue * */
-	Datum	   *values;			/* one for each mapped column, see jobs_checker_columns */
-	bool	   *nulls;
+	bool		readable;		/* all values could be had: slot is filled */
+	TupleTableSlot *slot;		/* the target's row as it would be inserted, defaults filled in */
+	ItemPointerData existing;	/* of the row that is met, where a key of it is taken */
+	Oid			existing_rel;	/* ... and its table: a partition, maybe */
 	char	  **fields;			/* as read, for rejects */
 	int			nfields;
 } CheckedRow;
 
+/* Adds an issue to a row, and makes its severity and action the worse one. */
+extern void jobs_issue_add(CheckedRow *row, const Issue *issue, RowAction action);
+
 typedef struct Checker Checker;
 
 /* options: those of the job; upload: where the bytes are; import: the second mode. */
-extern Checker *jobs_checker_open(Relation target, JobId upload, Jsonb *options, bool import);
+extern Checker *jobs_checker_open(Relation target, Reader *reader, Jsonb *options, bool import);
 
 /* The target's columns that the file fills, as attribute numbers. */
 extern const AttrNumber *jobs_checker_columns(Checker *checker, int *n);

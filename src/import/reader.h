@@ -15,7 +15,8 @@
 
 #include "postgres.h"
 
-#include "jobs.h"
+#include "import/dialect.h"
+#include "import/input.h"
 
 /* What is wrong with a row's form. */
 typedef enum RowFlaw
@@ -41,43 +42,18 @@ typedef struct FileRow
 	int			flaw_field;		/* number of the field at fault from 0, or -1 */
 } FileRow;
 
-/* How a file is written; said by options or found by looking at it. */
-typedef struct Dialect
-{
-	char		delimiter;
-	char		quote;			/* '\0': none */
-	char		escape;			/* quote itself where doubled */
-	int			encoding;		/* pg_enc */
-	const char *encoding_name;	/* as shown: also UTF-16LE, which pg_enc has not */
-	bool		has_header;
-	int			header_rows;
-	int			skip_lines;		/* preamble above the header */
-	const char *null;			/* text of a null; "" by default */
-	char		comment;		/* '\0': none */
-	bool		trim;
-	bool		pad;			/* ragged => "pad" */
-	char		decimal;		/* '.' or ',' */
-	const char *date_order;		/* "YMD", "DMY", "MDY", or NULL: DateStyle's */
-	const char *newline;		/* "LF", "CRLF", "CR", "mixed" */
-	bool		gzip;
-	bool		bom;
-	int			ncolumns;
-	char	  **columns;		/* names of the header, or NULL without one */
-} Dialect;
-
 typedef struct Reader Reader;
 
 /*
- * Opens the bytes of an upload.  options is the options of the job (others than
- * the dialect's are passed over).  Raises 22023 for a wrong option, 22P04 with a
- * hint for what is no text at all (an xlsx, a PDF, a cut gzip, an empty file).
+ * Opens the bytes of an upload, or of a value (see input.h, which the reader closes),
+ * in the dialect that options say or that is found.  options is that of the job (others
+ * than the dialect's are passed over).  Raises what jobs_dialect_find does.
  */
-extern Reader *jobs_reader_open(JobId upload, Jsonb *options);
+extern Reader *jobs_reader_open(Input *input, Jsonb *options);
 extern const Dialect *jobs_reader_dialect(Reader *reader);
 
-/* The same bytes again in the form that an earlier reader has found: what jobs_dialect_to_jsonb gave. */
-extern Reader *jobs_reader_reopen(JobId upload, Jsonb *dialect);
-extern Jsonb *jobs_dialect_to_jsonb(const Dialect *dialect);
+/* The same in a dialect that is known: what an earlier reader has found. */
+extern Reader *jobs_reader_reopen(Input *input, const Dialect *dialect);
 
 /* The next row, or NULL at the end. */
 extern FileRow *jobs_reader_next(Reader *reader);

@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ *
+ * input.h
+ *	  The bytes of an upload, or of a value, inflated where they are gzip.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef JOBS_INPUT_H
+#define JOBS_INPUT_H
+
+#include "postgres.h"
+
+#include "jobs.h"
+
+typedef struct Input Input;
+
+/* Of a stored upload, or of bytes that stay where they are until it is closed. */
+extern Input *jobs_input_open(JobId upload);
+extern Input *jobs_input_open_bytes(const char *bytes, size_t len);
+
+extern bool jobs_input_is_gzip(Input *input);
+
+/*
+ * The first bytes, at most len, without moving on: for jobs_dialect_find.
+ * *at_end tells that there are no more.
+ */
+extern const char *jobs_input_peek(Input *input, int len, int *got, bool *at_end);
+
+/* The next bytes; 0 at the end.  A gzip that is cut short or broken is 22P04. */
+extern int jobs_input_read(Input *input, char *buffer, int size);
+
+/* How much has been read, of how much: bytes as they are stored. */
+extern int64 jobs_input_bytes_read(Input *input);
+extern int64 jobs_input_bytes_total(Input *input);
+
+extern void jobs_input_close(Input *input);
+
+#endif							/* JOBS_INPUT_H */
