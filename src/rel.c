@@ -45,7 +45,8 @@ static const struct
 	{"offer", 6},
 	{"job_lease", 12},
 	{"claimer", 4},
-	{"item_lease", 10}
+	{"item_lease", 10},
+	{"issue", JOBS_ISSUE_NATTS}
 };
 
 static void prepare_write(JobsRel *r);
