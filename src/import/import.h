@@ -54,6 +54,18 @@ extern bool jobs_import_includes_warnings(const Job *import);
  */
 extern bool jobs_preview_in_use(const Job *preview);
 
+/*
+ * The preview that a job is, or that an import has imported.  Raises 42704 where
+ * the caller may not see it, 55000 where it is none, has gone or has not succeeded.
+ */
+extern Job *jobs_find_preview(JobId id);
+
+/*
+ * Opens a preview's target with a lock.  Raises 55000 where it was altered after the
+ * preview, and what jobs_target_open and jobs_checker_check do.
+ */
+extern Relation jobs_import_open_target(const Job *preview, LOCKMODE mode);
+
 /* What a deleted preview or import leaves, apart from its row. */
 extern void jobs_import_remove(const Job *job);
 
@@ -81,17 +93,10 @@ extern Jsonb *jobs_with_text(Jsonb *object, const char *key, const char *value);
  */
 
 /*
- * Raises 42809 for what no row can be inserted into, 0A000 for a temporary table
- * and 42501 where the current user has no right to.  At submission it is not
- * known yet which columns the file has: one that may be inserted into is enough.
+ * Opens it with a lock.  Raises 42P01 where it has gone, with the name that it had,
+ * which may be NULL.
  */
-extern void jobs_target_check(Oid target, bool update);
-
-/*
- * Opens it with a lock; raises 42P01, with the name that it had, where it has gone.
- * mode is AccessShareLock or RowExclusiveLock.
- */
-extern Relation jobs_target_open(const Job *job, Oid target, LOCKMODE mode);
+extern Relation jobs_target_open(Oid target, const char *name, LOCKMODE mode);
 
 /* Changes whenever its columns, their types or its partitions do. */
 extern char *jobs_target_version(Relation target);

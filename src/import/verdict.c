@@ -10,6 +10,7 @@
 #include "compat.h"
 #include "import/verdict.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "store.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
@@ -18,6 +19,12 @@
 #define MAX_REASONS		10000	/* different ones; later ones are left out */
 #define MAX_REASON_LEN	256		/* bytes, with the NUL */
 
+typedef struct ReasonEntry
+{
+	char		text[MAX_REASON_LEN];
+	int			number;			/* 0: not written yet */
+} ReasonEntry;
+
 struct VerdictWriter
 {
 	JobId		job;
@@ -25,21 +32,14 @@ struct VerdictWriter
 	int64		rows;			/* up to which one the runs go */
 	int64		run;			/* length of the last run, not written yet */
 	int			kind;			/* action << 2 | severity */
-	int			reason;
+	ReasonEntry *reason;
 	HTAB	   *reasons;
 	int			nreasons;
-	char		last_reason[MAX_REASON_LEN];
-	int			last_number;
+	int			nwritten;
+	ReasonEntry *last;			/* that was asked for */
 	StringInfoData buf;
 	MemoryContext context;
 };
-
-typedef struct ReasonEntry
-{
-	char		text[MAX_REASON_LEN];
-	int			number;
-	bool		written;
-} ReasonEntry;
 
 struct VerdictReader
 {
@@ -57,7 +57,7 @@ struct VerdictReader
 	MemoryContext context;
 };
 
-static int	reason_number(VerdictWriter *writer, const char *text);
+static ReasonEntry *find_reason(VerdictWriter *writer, const char *text);
 static void end_run(VerdictWriter *writer);
 static void write_chunk(VerdictWriter *writer);
 static bool next_run(VerdictReader *reader);
@@ -122,7 +122,7 @@ void
 jobs_verdicts_put(VerdictWriter *writer, int64 row_no, const Verdict *verdict)
 {
 	int			kind = verdict->action << 2 | verdict->severity;
-	int			reason = verdict->reason ? reason_number(writer, verdict->reason) : 0;
+	ReasonEntry *reason = verdict->reason ? find_reason(writer, verdict->reason) : NULL;
 
 	Assert(row_no > writer->rows);
 	if (row_no > writer->rows + 1)
@@ -132,7 +132,6 @@ jobs_verdicts_put(VerdictWriter *writer, int64 row_no, const Verdict *verdict)
 
 		jobs_verdicts_put(writer, writer->rows + 1, &plain);
 		writer->run += gap - 1;
-		writer->rows = row_no - 1;
 	}
 	if (writer->run > 0 && (kind != writer->kind || reason != writer->reason))
 		end_run(writer);
@@ -143,15 +142,15 @@ jobs_verdicts_put(VerdictWriter *writer, int64 row_no, const Verdict *verdict)
 }
 
 /* Neighbours often have the same one. */
-static int
-reason_number(VerdictWriter *writer, const char *text)
+static ReasonEntry *
+find_reason(VerdictWriter *writer, const char *text)
 {
-	char		key[MAX_REASON_LEN];
 	ReasonEntry *entry;
+	char		key[MAX_REASON_LEN];
 	bool		found;
 
-	if (writer->nreasons > 0 && strcmp(writer->last_reason, text) == 0)
-		return writer->last_number;
+	if (writer->last && strcmp(writer->last->text, text) == 0)
+		return writer->last;
 	if (writer->reasons == NULL)
 	{
 		HASHCTL		ctl = {.keysize = MAX_REASON_LEN, .entrysize = sizeof(ReasonEntry), .hcxt = writer->context};
@@ -159,49 +158,34 @@ reason_number(VerdictWriter *writer, const char *text)
 		writer->reasons = hash_create("jobs reasons", 64, &ctl, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	}
 	strlcpy(key, text, sizeof(key));
+	key[pg_mbcliplen(key, strlen(key), MAX_REASON_LEN - 1)] = '\0';
 	entry = hash_search(writer->reasons, key, writer->nreasons < MAX_REASONS ? HASH_ENTER : HASH_FIND, &found);
-	if (entry == NULL)
-		return 0;
-	if (!found)
+	if (entry && !found)
 	{
-		entry->number = ++writer->nreasons;
-		entry->written = false;
+		entry->number = 0;
+		writer->nreasons++;
 	}
-	strlcpy(writer->last_reason, text, sizeof(writer->last_reason));
-	writer->last_number = entry->number;
-	return entry->number;
+	writer->last = entry;
+	return entry;
 }
 
-/* Numbers are given in the order in which reasons come, which is that of the runs. */
+/* Reasons have their numbers in the order in which they are written. */
 static void
 end_run(VerdictWriter *writer)
 {
+	ReasonEntry *reason = writer->reason;
+	bool		first = reason && reason->number == 0;
+
+	if (first)
+		reason->number = ++writer->nwritten;
 	jobs_append_varint(&writer->buf, (uint64) writer->run << 4 | writer->kind);
-	jobs_append_varint(&writer->buf, writer->reason);
-	if (writer->reason > 0)
+	jobs_append_varint(&writer->buf, reason ? reason->number : 0);
+	if (first)
 	{
-		HASH_SEQ_STATUS status;
-		ReasonEntry *entry;
+		int			len = strlen(reason->text);
 
-		/* The newest is the only one that can be unwritten. */
-		if (writer->reason == writer->last_number)
-			entry = hash_search(writer->reasons, writer->last_reason, HASH_FIND, NULL);
-		else
-		{
-			hash_seq_init(&status, writer->reasons);
-			while ((entry = hash_seq_search(&status)) != NULL && entry->number != writer->reason)
-				;
-			if (entry)
-				hash_seq_term(&status);
-		}
-		if (entry && !entry->written)
-		{
-			int			len = strlen(entry->text);
-
-			jobs_append_varint(&writer->buf, len);
-			appendBinaryStringInfo(&writer->buf, entry->text, len);
-			entry->written = true;
-		}
+		jobs_append_varint(&writer->buf, len);
+		appendBinaryStringInfo(&writer->buf, reason->text, len);
 	}
 	writer->run = 0;
 	if (writer->buf.len >= CHUNK_BYTES)
@@ -223,4 +207,87 @@ jobs_verdicts_end(VerdictWriter *writer)
 		end_run(writer);
 	if (writer->buf.len > VARHDRSZ)
 		write_chunk(writer);
+}
+
+/* ------------------------------------------------------------------------
+ * Reading
+ * ------------------------------------------------------------------------
+ */
+
+VerdictReader *
+jobs_verdicts_open(JobId job, int64 first_chunk, Snapshot snapshot)
+{
+	VerdictReader *reader = palloc0(sizeof(VerdictReader));
+
+	reader->job = job;
+	reader->next_chunk = first_chunk;
+	reader->snapshot = snapshot;
+	reader->context = CurrentMemoryContext;
+	return reader;
+}
+
+const Verdict *
+jobs_verdicts_next(VerdictReader *reader)
+{
+	while (reader->left == 0)
+	{
+		if (!next_run(reader))
+		{
+			reader->verdict = (Verdict) {ROW_INSERT, SEVERITY_NONE, NULL};
+			reader->left = PG_UINT64_MAX;
+		}
+	}
+	reader->left--;
+	return &reader->verdict;
+}
+
+static bool
+next_run(VerdictReader *reader)
+{
+	uint64		head;
+
+	if (reader->p == reader->end)
+	{
+		MemoryContext old = MemoryContextSwitchTo(reader->context);
+
+		if (reader->chunk)
+			pfree(reader->chunk);
+		reader->chunk = jobs_store_get_chunk(reader->job, reader->next_chunk, reader->snapshot);
+		MemoryContextSwitchTo(old);
+		if (reader->chunk == NULL)
+			return false;
+		reader->next_chunk++;
+		reader->p = VARDATA_ANY(reader->chunk);
+		reader->end = reader->p + VARSIZE_ANY_EXHDR(reader->chunk);
+	}
+	head = jobs_read_varint(&reader->p, reader->end);
+	reader->left = head >> 4;
+	reader->verdict.action = head >> 2 & 3;
+	reader->verdict.severity = head & 3;
+	reader->verdict.reason = read_reason(reader, jobs_read_varint(&reader->p, reader->end));
+	return true;
+}
+
+static const char *
+read_reason(VerdictReader *reader, uint64 number)
+{
+	uint64		len;
+
+	if (number == 0)
+		return NULL;
+	if (number <= reader->nreasons)
+		return reader->reasons[number - 1];
+	len = jobs_read_varint(&reader->p, reader->end);
+	if (number != reader->nreasons + 1 || len > reader->end - reader->p)
+		elog(ERROR, "verdicts of job %lld are damaged", (long long) reader->job);
+	if (reader->nreasons == reader->max_reasons)
+	{
+		reader->max_reasons = Max(64, 2 * reader->max_reasons);
+		reader->reasons = reader->reasons ?
+			repalloc(reader->reasons, reader->max_reasons * sizeof(char *)) :
+			MemoryContextAlloc(reader->context, reader->max_reasons * sizeof(char *));
+	}
+	reader->reasons[reader->nreasons] = MemoryContextStrdup(reader->context, pnstrdup(reader->p, len));
+	reader->p += len;
+	return reader->reasons[reader->nreasons++];
 }
