@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "access/xact.h"
 #include "guc.h"
 #include "import/checker.h"
 #include "import/fallout.h"

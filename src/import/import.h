@@ -6,7 +6,7 @@
  * What a job of each kind has in its options:
  *
  *	 import_preview	{"target": OID, "upload": id, "filename": text, "options": {...}}
- *	 import			{"preview": id, "include_warnings": boolean}
+ *	 import			{"preview": id, "target": OID, "include_warnings": boolean}
  *
  * and in its result (public, so that only is in it what a user may read):
  *
@@ -65,9 +65,6 @@ extern Job *jobs_find_preview(JobId id);
  * preview, and what jobs_target_open and jobs_checker_check do.
  */
 extern Relation jobs_import_open_target(const Job *preview, LOCKMODE mode);
-
-/* What a deleted preview or import leaves, apart from its row. */
-extern void jobs_import_remove(const Job *job);
 
 /*
  * Fields of a result; -1, 0, false or NULL where it has none.  The value of the

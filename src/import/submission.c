@@ -183,6 +183,7 @@ jobs_import(PG_FUNCTION_ARGS)
 		job->title = jobs_title_from("Import: ", spec->filename ? spec->filename : preview->command);
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	jobs_push_int(&state, "preview", id);
+	jobs_push_int(&state, "target", spec->target);
 	jobs_push_bool(&state, "include_warnings", PG_ARGISNULL(1) || PG_GETARG_BOOL(1));
 	job->options = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 	if (job->unique_key)
