@@ -171,6 +171,7 @@ typedef struct FormSaid
 typedef struct FileForm
 {
 	ScanForm	scan;
+	bool		separator_line; /* the first line is "sep=;", say */
 	bool		trim;
 	bool		has_header;
 	int			header_rows;

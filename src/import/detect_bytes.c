@@ -11,6 +11,7 @@
 #include "import/detect.h"
 
 static const NoText *known_format(const unsigned char *raw, int len);
+static bool begins_with_word(const unsigned char *raw, int len, const char *word);
 static const NoText *zip_content(const char *raw, int len);
 static bool contains(const char *raw, int len, const char *word);
 static bool is_binary(const unsigned char *raw, int len);
@@ -83,7 +84,13 @@ known_format(const unsigned char *raw, int len)
 		{"PGDMP", 5, {"a dump of pg_dump", "Restore it with pg_restore."}},
 		{"\x7f" "ELF", 4, {"a program", UPLOAD_TEXT}},
 	};
+	static const NoText html = {"an HTML page", SAVE_AS_CSV};
+	static const NoText xml = {"an XML document", SAVE_AS_CSV};
 
+	if (begins_with_word(raw, len, "<!doctype") || begins_with_word(raw, len, "<html"))
+		return &html;
+	if (begins_with_word(raw, len, "<?xml"))
+		return &xml;
 	if (len >= 4 && memcmp(raw, "PK\003\004", 4) == 0)
 		return zip_content((const char *) raw, len);
 	for (int i = 0; i < lengthof(formats); i++)
@@ -99,6 +106,16 @@ known_format(const unsigned char *raw, int len)
 		return &formats[i].no_text;
 	}
 	return NULL;
+}
+
+static bool
+begins_with_word(const unsigned char *raw, int len, const char *word)
+{
+	int			i = len >= 3 && memcmp(raw, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+
+	while (i < len && (raw[i] == ' ' || raw[i] == '\t' || raw[i] == '\n' || raw[i] == '\r'))
+		i++;
+	return len - i >= strlen(word) && pg_strncasecmp((const char *) raw + i, word, strlen(word)) == 0;
 }
 
 /* What a zip file is, by the names of its first members, which are not compressed. */
@@ -141,7 +158,7 @@ contains(const char *raw, int len, const char *word)
 }
 
 /*
- * Whether bytes, which are not UTF-16, are no text: one in ten is a control
+ * Whether bytes, which are not UTF-16, are no text: one in twenty is a control
  * character.  A few NULs are a flaw of some rows and not of the file.
  */
 static bool
@@ -158,7 +175,7 @@ is_binary(const unsigned char *raw, int len)
 			!(c >= 0x1c && c <= 0x1f) && c != 0x01)
 			controls++;
 	}
-	return (int64) controls * 10 >= len;
+	return (int64) controls * 20 >= len;
 }
 
 /* ------------------------------------------------------------------------

@@ -15,8 +15,11 @@
 
 #include "import/detect.h"
 
-#define TRIAL_BYTES		262144
-#define TRIAL_RECORDS	2000
+#define TRIAL_BYTES		131072
+#define TRIAL_RECORDS	1000
+
+/* From this mark on, characters that are no usual delimiters need not be tried. */
+#define GOOD_SCORE		0.6
 
 /* What a trial has counted. */
 typedef struct Trial
@@ -77,14 +80,21 @@ jobs_detect_form(const char *text, int len, bool at_end, const FormSaid *said, F
 	int			after = 0;
 	int			trial_len;
 	Trial		best = {0};
+	bool		trial_at_end;
 	bool		found = false;
 
-	if (separator_line(text, len, form, said, &after))
+	form->separator_line = separator_line(text, len, form, said, &after);
+	if (form->separator_line)
 		known.delimiter = true;
 	trial_len = Min(len - after, TRIAL_BYTES);
+	if (memchr(text + after, '\n', trial_len) == NULL && memchr(text + after, '\r', trial_len) == NULL)
+		trial_len = len - after;
 
+	text += after;
+	len -= after;
+	trial_at_end = at_end && trial_len == len;
 	if (known.delimiter)
-		best = best_quotes(text + after, trial_len, at_end && trial_len == len - after, &known, &form->scan);
+		best = best_quotes(text, trial_len, trial_at_end, &known, &form->scan);
 	else
 	{
 		for (int i = 0; i < lengthof(candidates); i++)
@@ -93,9 +103,11 @@ jobs_detect_form(const char *text, int len, bool at_end, const FormSaid *said, F
 			Trial		trial;
 
 			given.delimiter = candidates[i].delimiter;
-			if (memchr(text + after, given.delimiter, trial_len) == NULL || (known.quote && given.quote == given.delimiter))
+			if (found && best.score > GOOD_SCORE && candidates[i].first_at_width)
+				break;
+			if (memchr(text, given.delimiter, trial_len) == NULL || (known.quote && given.quote == given.delimiter))
 				continue;
-			trial = best_quotes(text + after, trial_len, at_end && trial_len == len - after, &known, &given);
+			trial = best_quotes(text, trial_len, trial_at_end, &known, &given);
 			trial.score *= candidates[i].prior;
 			if (credible(&trial, &candidates[i]) && (!found || trial.score > best.score))
 			{
@@ -106,11 +118,11 @@ jobs_detect_form(const char *text, int len, bool at_end, const FormSaid *said, F
 		if (!found)
 		{
 			form->scan.delimiter = known.quote && form->scan.quote == ',' ? ';' : ',';
-			best = best_quotes(text + after, trial_len, at_end && trial_len == len - after, &known, &form->scan);
+			best = best_quotes(text, trial_len, trial_at_end, &known, &form->scan);
 		}
 	}
 	form->scan = best.form;
-	jobs_detect_table(text, len, at_end, said, form);
+	jobs_detect_table(text - after, len + after, at_end, said, form);
 }
 
 /* A first line of "sep=;", which Excel writes and heeds; *after is where it ends. */

@@ -191,7 +191,8 @@ end_line(Scan *scan, const char *p)
 			scan->newline[1] = *++p;
 		p++;
 	}
-	scan->next_line = scan->line + count_lines(scan->next, p);
+	/* Only quotes keep newlines within a record. */
+	scan->next_line = scan->line + (scan->nquoted > 0 ? count_lines(scan->next, p) : scan->newline[0] != '\0');
 	scan->next = p;
 }
 

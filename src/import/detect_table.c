@@ -26,6 +26,7 @@ typedef struct HeadRecord
 	int			filled;
 	bool		after_blank;
 	bool		hash;			/* begins with # */
+	bool		words;			/* its first field has several */
 } HeadRecord;
 
 /* What the values of a column are. */
@@ -61,6 +62,7 @@ typedef struct Table
 	/* from a look at the rows below a header */
 	ScanCell	header[SCAN_CELLS];
 	ScanCell	second[SCAN_CELLS];
+	int			header_width;
 	int			nheader;
 	int			nsecond;
 	int			second_line;
@@ -74,7 +76,7 @@ static void look_at_widths(Table *table);
 static void find_comments(Table *table);
 static HeadRecord *find_start(Table *table);
 static bool like_preamble(const HeadRecord *record, int width);
-static bool starts_table(Table *table, int start);
+static bool starts_table(Table *table, const HeadRecord *head, int start);
 static void look_at_rows(Table *table, int first_line);
 static void tally_row(Table *table, const Scan *scan);
 static bool same_as_header(const Table *table, const Scan *scan);
@@ -85,6 +87,7 @@ static bool is_header(const Table *table);
 static bool has_group_row(Table *table, const HeadRecord *start);
 static bool has_units_row(const Table *table);
 static bool is_unit(const ScanCell *cell);
+static int	table_width(const Table *table);
 static void find_values(const Table *table, const FormSaid *said);
 static const char *find_null(const Table *table);
 
@@ -132,7 +135,7 @@ jobs_detect_table(const char *text, int len, bool at_end, const FormSaid *said, 
 			look_at_rows(&table, table.second_line);
 	}
 	find_values(&table, said);
-	form->width = start != NULL || table.records > 0 ? table.width : 0;
+	form->width = table.records > 0 ? table_width(&table) : 0;
 }
 
 /* ------------------------------------------------------------------------
@@ -145,6 +148,7 @@ look_at_widths(Table *table)
 {
 	int			counts[1024] = {0};
 	int			kinds[3] = {0};
+	int			very_wide = 0;
 	bool		after_blank = false;
 	Scan		scan;
 
@@ -168,6 +172,7 @@ look_at_widths(Table *table)
 			for (int i = 0; i < Min(scan.ncells, SCAN_CELLS); i++)
 				record->filled += jobs_detect_value(scan.cells[i].text, scan.cells[i].len).kind != VALUE_EMPTY;
 			record->after_blank = after_blank;
+			record->words = memchr(text, ' ', scan.cells[0].len) != NULL;
 			record->hash = !scan.cells[0].quoted && scan.cells[0].len > 0 && text[0] == '#';
 		}
 		if (!scan.cells[0].quoted && scan.cells[0].len > 0 && scan.cells[0].text[0] == '#')
@@ -175,6 +180,8 @@ look_at_widths(Table *table)
 		after_blank = false;
 		table->records++;
 		counts[Min(scan.ncells, lengthof(counts) - 1)]++;
+		if (scan.ncells >= lengthof(counts) - 1 && very_wide == 0)
+			very_wide = scan.ncells;
 	}
 
 	table->width = 1;
@@ -182,7 +189,7 @@ look_at_widths(Table *table)
 	{
 		if (counts[width] > 0 && counts[width] >= table->at_width)
 		{
-			table->width = width;
+			table->width = width == lengthof(counts) - 1 ? very_wide : width;
 			table->at_width = counts[width];
 		}
 	}
@@ -230,20 +237,26 @@ static HeadRecord *
 find_start(Table *table)
 {
 	HeadRecord *head = table->head;
+	int			nhead = table->nhead;
 	int			start = 0;
 
-	if (table->nhead == 0)
+	if (table->form->separator_line && table->nhead > 1)
+	{
+		head++;
+		nhead--;
+	}
+	if (nhead == 0)
 		return NULL;
-	/* A table that goes on as it begins needs no other rows to decide, but for lines that are filled up with delimiters. */
-	if (table->nhead >= 3 && head[0].width >= 2 && head[1].width == head[0].width && head[2].width == head[0].width)
+	/* A table that goes on as it begins is the one, whatever comes below it. */
+	if (nhead >= 3 && head[0].width >= 2 && head[1].width == head[0].width && head[2].width == head[0].width)
 		table->width = head[0].width;
 	if (table->width == 1)
 		return &head[0];
 
-	while (start < table->nhead && like_preamble(&head[start], table->width))
+	while (start < nhead && like_preamble(&head[start], table->width))
 		start++;
-	if (start == 0 || start == table->nhead || head[start].width != table->width || start >= table->at_width ||
-		!starts_table(table, start))
+	if (start == 0 || start == nhead || head[start].width != table->width || start >= table->at_width ||
+		!starts_table(table, head, start))
 		return &head[0];
 	return &head[start];
 }
@@ -257,25 +270,31 @@ like_preamble(const HeadRecord *record, int width)
 }
 
 /*
- * Whether the lines above a record can be passed over.  A title above columns of
- * a header is one; the name of a single column above values with commas is not.
+ * Whether the lines above a record can be passed over.  A title above columns is
+ * one; the name of a single column above values with commas in them is not.
  */
 static bool
-starts_table(Table *table, int start)
+starts_table(Table *table, const HeadRecord *head, int start)
 {
-	const HeadRecord *record = &table->head[start];
 	bool		fields = false;
+	bool		words = false;
 	int			for_it;
 	int			against;
 
 	for (int i = 0; i < start; i++)
-		fields |= table->head[i].filled > 1 || table->head[i].width == table->width;
-	if (!fields && (table->width > 2 || record->after_blank))
+	{
+		fields |= head[i].filled > 1 || head[i].width == table->width;
+		words |= head[i].words;
+	}
+	if (!fields && (table->width > 2 || head[start].after_blank))
 		return true;
-	look_at_rows(table, record->line);
+	look_at_rows(table, head[start].line);
 	weigh_header(table, &for_it, &against);
-	return for_it > against || (table->width > 2 && against == 0 && record->filled == record->width &&
-								table->head[0].filled <= 1 && table->rows > start);
+	if (for_it > against)
+		return true;
+	if (against > 0 || table->rows <= start || head[start].filled < table->width)
+		return false;
+	return fields ? table->width > 2 && head[0].filled <= 1 : words && table->spaced * 2 < table->fields;
 }
 
 /* ------------------------------------------------------------------------
@@ -299,6 +318,7 @@ look_at_rows(Table *table, int first_line)
 		n++;
 		if (n == 1)
 		{
+			table->header_width = scan.ncells;
 			table->nheader = Min(scan.ncells, SCAN_CELLS);
 			memcpy(table->header, scan.cells, table->nheader * sizeof(ScanCell));
 			continue;
@@ -524,6 +544,20 @@ is_unit(const ScanCell *cell)
 			return true;
 	}
 	return false;
+}
+
+/* Of the rows; but fields that the header does not name are only columns where they are empty. */
+static int
+table_width(const Table *table)
+{
+	if (!table->form->has_header || table->width <= table->header_width || table->rows == 0)
+		return table->width;
+	for (int i = table->header_width; i < Min(table->width, SCAN_CELLS); i++)
+	{
+		if (table->columns[i].n > 0)
+			return table->header_width;
+	}
+	return table->width;
 }
 
 /* ------------------------------------------------------------------------

@@ -18,6 +18,8 @@ typedef struct Reading
 	const char *end;
 } Reading;
 
+static bool may_be_number(char first);
+static bool may_be_date(char first);
 static bool number(const char *text, int len, Value *value);
 static int	fraction_flags(const char *digits, int len);
 static bool grouped(const char *text, int len, char separator);
@@ -50,7 +52,9 @@ jobs_detect_value(const char *text, int len)
 
 	if (len == 0)
 		value.kind = VALUE_EMPTY;
-	else if (number(text, len, &value) || date(text, len, &value))
+	else if (may_be_number(text[0]) && number(text, len, &value))
+		;
+	else if (may_be_date(text[0]) && date(text, len, &value))
 		;
 	else if (len <= 5 && is_word(text, len, booleans))
 		value.kind = VALUE_BOOLEAN;
@@ -76,6 +80,20 @@ jobs_value_is_typed(ValueKind kind)
 /* ------------------------------------------------------------------------
  * Numbers
  * ------------------------------------------------------------------------ */
+
+/* Most values are neither number nor date, which their first byte tells. */
+static bool
+may_be_number(char first)
+{
+	return (first >= '0' && first <= '9') || IS_HIGHBIT_SET(first) ||
+		(first != '\0' && strchr("+-.$EUGC", first) != NULL);
+}
+
+static bool
+may_be_date(char first)
+{
+	return (first >= '0' && first <= '9') || (first != '\0' && strchr("JFMASONDjfmasond", first) != NULL);
+}
 
 /* Optional sign or currency, digits, separators, exponent, per cent sign. */
 static bool

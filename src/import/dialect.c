@@ -18,6 +18,9 @@
 #include "utils/json.h"
 #include "utils/memutils.h"
 
+/* More than a table has columns: wider headers are not looked through for doubles. */
+#define JOBS_MAX_NAMED	1600
+
 /* The file's first bytes, in an encoding whose ASCII characters are bytes of their own. */
 typedef struct Sample
 {
@@ -220,8 +223,10 @@ read_header(const Sample *sample, const FileForm *form, Dialect *dialect)
 	}
 	if (nrows == 0)
 		return;
+	/* Delimiters at the end of all rows but the header make columns, which have no name. */
+	ncolumns = Max(ncolumns, form->width);
 	dialect->columns = join_header_rows(rows, widths, nrows, ncolumns);
-	/* Delimiters at the end of the header alone make no columns. */
+	/* Those at the end of the header alone make none. */
 	while (ncolumns > form->width && ncolumns > 1 && dialect->columns[ncolumns - 1][0] == '\0')
 		ncolumns--;
 	dialect->ncolumns = ncolumns;
@@ -359,7 +364,7 @@ join_header_rows(char ***rows, const int *widths, int nrows, int ncolumns)
 static bool
 names_all(char **cells, int n, int ncolumns)
 {
-	if (n < ncolumns)
+	if (n < ncolumns || n > JOBS_MAX_NAMED)
 		return false;
 	for (int i = 0; i < n; i++)
 	{
