@@ -46,6 +46,8 @@ static const struct
 	{"job_lease", 12},
 	{"claimer", 4},
 	{"item_lease", 10},
+	{"upload_entry", 6},
+	{"upload_use", 2},
 	{"issue", JOBS_ISSUE_NATTS}
 };
 

@@ -41,6 +41,8 @@ typedef enum JobsRelName
 	REL_JOB_LEASE,
 	REL_CLAIMER,
 	REL_ITEM_LEASE,
+	REL_UPLOAD,
+	REL_UPLOAD_USE,
 	REL_ISSUE
 } JobsRelName;
 #define JOBS_NUM_RELS	(REL_ISSUE + 1)
