@@ -162,4 +162,23 @@
 #define jobs_file_number(rel) ((rel)->rd_node.relNode)
 #endif
 
+/*
+ * 16 reads whole numbers as 0x1F and 1_000, too.  Can go with 15.
+ */
+#define JOBS_INTEGERS_HAVE_PREFIXES	(PG_VERSION_NUM >= 160000)
+
+/*
+ * 16 gave the decoder of times room to say what is wrong, and the rounding of
+ * their fractions a way to do so.  Can go with 15.
+ */
+#if PG_VERSION_NUM >= 160000
+#define jobs_DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz) \
+	DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz, &(DateTimeErrorExtra) {0})
+#define jobs_AdjustTimestampForTypmod(time, typmod) ((void) AdjustTimestampForTypmod(time, typmod, NULL))
+#else
+#define jobs_DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz) \
+	DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz)
+#define jobs_AdjustTimestampForTypmod(time, typmod) AdjustTimestampForTypmod(time, typmod)
+#endif
+
 #endif							/* JOBS_COMPAT_H */
