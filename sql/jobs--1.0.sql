@@ -280,7 +280,7 @@ COMMENT ON FUNCTION jobs._describe(text, text, bigint, bigint, bigint, bigint, b
     timestamptz, timestamptz, timestamptz, text, text, text, text, text, bigint, bigint, timestamptz, boolean)
     IS 'internal: a job in the words of jobs.panel';
 
-CREATE FUNCTION jobs._actions(owner oid, tenant text, kind text, state text, has_file boolean) RETURNS text[]
+CREATE FUNCTION jobs._actions(owner oid, tenant text, kind text, state text, usable boolean) RETURNS text[]
 AS 'MODULE_PATHNAME', 'jobs_actions' LANGUAGE C STABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION jobs._actions(oid, text, text, text, boolean) IS 'internal: what the caller can call on a job now';
 
@@ -716,8 +716,17 @@ SELECT id, title, state, headline, detail, percent, can_leave, actions
                 CASE WHEN h.state OPERATOR(pg_catalog.=) ANY (ARRAY['succeeded', 'partial']) THEN 100::double precision END,
                 false,
                 jobs._actions(h.owner, h.tenant, h.kind, h.state,
-                              f.chunks OPERATOR(pg_catalog.>) 0 AND f.expires_at OPERATOR(pg_catalog.>) pg_catalog.now()
-                              IS TRUE)
+                              CASE h.kind
+                                  WHEN 'import_preview' THEN
+                                      h.result OPERATOR(pg_catalog.@>) '{"rejected": false, "stopped_early": false}'
+                                      AND NOT h.result OPERATOR(pg_catalog.?) 'import'
+                                  WHEN 'import' THEN
+                                      h.result OPERATOR(pg_catalog.@>) '{"undoable": true}'
+                                      AND NOT h.result OPERATOR(pg_catalog.?) 'undone_at'
+                                  ELSE
+                                      f.chunks OPERATOR(pg_catalog.>) 0
+                                      AND f.expires_at OPERATOR(pg_catalog.>) pg_catalog.now()
+                              END IS TRUE)
            FROM jobs._recent h
                 LEFT JOIN jobs.file f ON f.job OPERATOR(pg_catalog.=) h.id
                 CROSS JOIN LATERAL jobs._describe(h.kind, h.state, h.processed, h.total, h.succeeded, h.failed,

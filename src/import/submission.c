@@ -20,7 +20,7 @@
 #include "import/checker.h"
 #include "import/dialect.h"
 #include "import/import.h"
-#include "import/input.h"
+#include "import/upload.h"
 #include "rights.h"
 #include "store.h"
 #include "submit.h"
@@ -43,7 +43,8 @@ enum
 #define IMPORT_COMMON	2
 
 static Job *new_preview(FunctionCallInfo fcinfo, const char *source, const char *hint);
-static Datum submit_preview(FunctionCallInfo fcinfo, Job *job, JobId upload, char *filename, bool own_upload);
+static Datum submit_value(FunctionCallInfo fcinfo, Job *job, const char *bytes, size_t len);
+static JobId submit_preview(FunctionCallInfo fcinfo, Job *job, JobId upload, const char *filename);
 static Jsonb *options_arg(FunctionCallInfo fcinfo);
 static void check_importable(const Job *preview);
 static void check_not_imported(const Job *preview);
@@ -60,27 +61,21 @@ Datum
 jobs_import_preview_data(PG_FUNCTION_ARGS)
 {
 	Job		   *job = new_preview(fcinfo, "data", "Pass the bytes of the file, as they are or compressed with gzip.");
-	char	   *filename = jobs_text_arg(fcinfo, ARG_FILENAME);
 	bytea	   *data = PG_GETARG_BYTEA_PP(ARG_SOURCE);
 
-	return submit_preview(fcinfo, job, jobs_upload_store(filename, VARDATA_ANY(data), VARSIZE_ANY_EXHDR(data)),
-						  filename, true);
+	return submit_value(fcinfo, job, VARDATA_ANY(data), VARSIZE_ANY_EXHDR(data));
 }
 
 /*
  * jobs.import_preview(target regclass, content text, ...)
- *
- * In the database's encoding, which options may name, or which is found.
  */
 Datum
 jobs_import_preview_content(PG_FUNCTION_ARGS)
 {
 	Job		   *job = new_preview(fcinfo, "content", "Pass the text of the file.");
-	char	   *filename = jobs_text_arg(fcinfo, ARG_FILENAME);
 	text	   *content = PG_GETARG_TEXT_PP(ARG_SOURCE);
 
-	return submit_preview(fcinfo, job,
-						  jobs_upload_store(filename, VARDATA_ANY(content), VARSIZE_ANY_EXHDR(content)), filename, true);
+	return submit_value(fcinfo, job, VARDATA_ANY(content), VARSIZE_ANY_EXHDR(content));
 }
 
 /*
@@ -91,10 +86,28 @@ jobs_import_preview_upload(PG_FUNCTION_ARGS)
 {
 	Job		   *job = new_preview(fcinfo, "upload", "Pass the id that jobs.upload, or a function like it, has returned.");
 	char	   *filename = jobs_text_arg(fcinfo, ARG_FILENAME);
-	JobId		upload = PG_GETARG_INT64(ARG_SOURCE);
-	char	   *uploaded = jobs_upload_use(upload);
+	Upload	   *upload = jobs_upload_find_controlled(PG_GETARG_INT64(ARG_SOURCE));
 
-	return submit_preview(fcinfo, job, upload, filename ? filename : uploaded, false);
+	/* It may go until it is locked. */
+	if (jobs_store_find_upload(upload->id, true) == NULL)
+		(void) jobs_upload_find_controlled(upload->id);
+	PG_RETURN_INT64(submit_preview(fcinfo, job, upload->id, filename ? filename : upload->filename));
+}
+
+/* The bytes become an upload that nobody else knows of. */
+static Datum
+submit_value(FunctionCallInfo fcinfo, Job *job, const char *bytes, size_t len)
+{
+	char	   *filename = jobs_text_arg(fcinfo, ARG_FILENAME);
+	JobId		upload = jobs_upload_from_bytes(bytes, len, filename);
+	JobId		id;
+
+	(void) jobs_store_find_upload(upload, true);
+	id = submit_preview(fcinfo, job, upload, filename);
+	/* Another job with the same unique key has a file of its own. */
+	if (id != job->id)
+		jobs_store_remove_upload(upload);
+	PG_RETURN_INT64(id);
 }
 
 static Job *
@@ -127,8 +140,8 @@ options_arg(FunctionCallInfo fcinfo)
 	return options;
 }
 
-static Datum
-submit_preview(FunctionCallInfo fcinfo, Job *job, JobId upload, char *filename, bool own_upload)
+static JobId
+submit_preview(FunctionCallInfo fcinfo, Job *job, JobId upload, const char *filename)
 {
 	JsonbParseState *state = NULL;
 	JobId		id;
@@ -143,10 +156,9 @@ submit_preview(FunctionCallInfo fcinfo, Job *job, JobId upload, char *filename, 
 	jobs_push_jsonb(&state, "options", job->options);
 	job->options = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 	id = jobs_submit(fcinfo, ARG_COMMON, job);
-	/* Another job with the same unique key has a file of its own. */
-	if (id != job->id && own_upload)
-		jobs_upload_remove(upload);
-	PG_RETURN_INT64(id);
+	if (id == job->id)
+		jobs_upload_use(upload, id);
+	return id;
 }
 
 /* ------------------------------------------------------------------------
