@@ -7,7 +7,7 @@
  */
 #include "postgres.h"
 
-#include "import/recode.h"
+#include "import/convert.h"
 #include "import/pump.h"
 #include "import/reader.h"
 #include "mb/pg_wchar.h"
