@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
- * finding.c
+ * complaint.c
  *	  What is said of a column's value: codes, words, and what is done about it.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "import/finding.h"
+#include "import/complaint.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 
@@ -142,43 +142,43 @@ jobs_find_row(CheckedRow *row, const char *code, const char *message)
 }
 
 void
-jobs_find_conversion(CheckedRow *row, const ColumnWords *words, const char *value,
-					 const Converter *converter, Conversion conversion, OnFail on_fail,
+jobs_find_unread(CheckedRow *row, const ColumnWords *words, const char *value,
+					 const ValueParser *parser, ValueResult result, OnFail on_fail,
 					 const ErrorData *error)
 {
 	const char *message;
 	const char *code;
 
-	switch (conversion)
+	switch (result)
 	{
-		case CONVERT_OUT_OF_RANGE:
+		case VALUE_OUT_OF_RANGE:
 			code = "out_of_range";
 			message = "is out of range";
 			break;
-		case CONVERT_TOO_LONG:
+		case VALUE_TOO_LONG:
 			code = "too_long";
-			if (converter->limit > 0)
+			if (parser->limit > 0)
 				message = psprintf("is too long: %d characters, at most %d",
-								   pg_mbstrlen(value), converter->limit);
+								   pg_mbstrlen(value), parser->limit);
 			else
 				message = "is too long";
 			break;
-		case CONVERT_NOT_IN_LIST:
+		case VALUE_NOT_IN_LIST:
 			code = "not_in_list";
-			message = psprintf("is not one of %s", label_list(converter->labels));
+			message = psprintf("is not one of %s", label_list(parser->labels));
 			break;
-		case CONVERT_REFUSED:
+		case VALUE_REFUSED:
 			code = "check_violation";
 			message = error != NULL && error->constraint_name != NULL
 				? psprintf("violates \"%s\"", error->constraint_name) : "violates a constraint of its type";
 			break;
-		case CONVERT_NULL:
+		case VALUE_NULL:
 			jobs_find_missing(row, words, on_fail);
 			return;
 		default:
 			code = "malformed";
-			if (converter->noun != NULL)
-				message = psprintf("is not %s", converter->noun);
+			if (parser->noun != NULL)
+				message = psprintf("is not %s", parser->noun);
 			else
 				message = psprintf("is malformed%s", reason_of(error, words));
 			break;

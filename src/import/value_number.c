@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * convert_number.c
+ * value_number.c
  *	  Numbers from text, as the input functions of their types read them.
  *
  *-------------------------------------------------------------------------
@@ -11,7 +11,7 @@
 
 #include "common/int.h"
 #include "compat.h"
-#include "import/convert.h"
+#include "import/value.h"
 #include "utils/numeric.h"
 
 /*
@@ -35,43 +35,43 @@
 #define TYPMOD_PRECISION(t)		((((t) - VARHDRSZ) >> 16) & 0xffff)
 #define TYPMOD_SCALE(t)			(((((t) - VARHDRSZ) & 0x7ff) ^ 1024) - 1024)
 
-static Conversion parse_integer(const char *text, int len, int64 least, int64 most, int64 *result);
+static ValueResult parse_integer(const char *text, int len, int64 least, int64 most, int64 *result);
 static bool looks_like_number(const char *text);
-static Conversion put_numeric(Converter *converter, bool negative, const char *integer, int nint,
+static ValueResult put_numeric(ValueParser *parser, bool negative, const char *integer, int nint,
 							  const char *fraction, int nfrac, Datum *value);
 
-Conversion
-jobs_parse_int2(Converter *converter, const char *text, int len, Datum *value)
+ValueResult
+jobs_parse_int2(ValueParser *parser, const char *text, int len, Datum *value)
 {
 	int64		number;
-	Conversion	result = parse_integer(text, len, PG_INT16_MIN, PG_INT16_MAX, &number);
+	ValueResult	result = parse_integer(text, len, PG_INT16_MIN, PG_INT16_MAX, &number);
 
 	*value = Int16GetDatum((int16) number);
 	return result;
 }
 
-Conversion
-jobs_parse_int4(Converter *converter, const char *text, int len, Datum *value)
+ValueResult
+jobs_parse_int4(ValueParser *parser, const char *text, int len, Datum *value)
 {
 	int64		number;
-	Conversion	result = parse_integer(text, len, PG_INT32_MIN, PG_INT32_MAX, &number);
+	ValueResult	result = parse_integer(text, len, PG_INT32_MIN, PG_INT32_MAX, &number);
 
 	*value = Int32GetDatum((int32) number);
 	return result;
 }
 
-Conversion
-jobs_parse_int8(Converter *converter, const char *text, int len, Datum *value)
+ValueResult
+jobs_parse_int8(ValueParser *parser, const char *text, int len, Datum *value)
 {
 	int64		number;
-	Conversion	result = parse_integer(text, len, PG_INT64_MIN, PG_INT64_MAX, &number);
+	ValueResult	result = parse_integer(text, len, PG_INT64_MIN, PG_INT64_MAX, &number);
 
 	*value = Int64GetDatum(number);
 	return result;
 }
 
 /* Counts down, since the least number has no positive one beside it. */
-static Conversion
+static ValueResult
 parse_integer(const char *text, int len, int64 least, int64 most, int64 *result)
 {
 	const char *p = text;
@@ -103,11 +103,11 @@ parse_integer(const char *text, int len, int64 least, int64 most, int64 *result)
 			p++;
 	}
 	if (p == digits || *p != '\0')
-		return JOBS_INTEGERS_HAVE_PREFIXES && *digits >= '0' && *digits <= '9' ? CONVERT_UNSURE : CONVERT_MALFORMED;
+		return JOBS_INTEGERS_HAVE_PREFIXES && *digits >= '0' && *digits <= '9' ? VALUE_UNSURE : VALUE_MALFORMED;
 	if (overflow || (negative ? number < least : number < -most))
-		return CONVERT_OUT_OF_RANGE;
+		return VALUE_OUT_OF_RANGE;
 	*result = negative ? number : -number;
-	return CONVERTED;
+	return VALUE_READ;
 }
 
 /* ------------------------------------------------------------------------
@@ -137,8 +137,8 @@ looks_like_number(const char *text)
 }
 
 /* The quotient of two exact doubles is rounded right. */
-Conversion
-jobs_parse_float8(Converter *converter, const char *text, int len, Datum *value)
+ValueResult
+jobs_parse_float8(ValueParser *parser, const char *text, int len, Datum *value)
 {
 	static const double powers[] = {
 		1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15
@@ -163,16 +163,16 @@ jobs_parse_float8(Converter *converter, const char *text, int len, Datum *value)
 			number = ndigits < EXACT_DIGITS ? number * 10 + (*p - '0') : 0;
 	}
 	if (ndigits == 0 || ndigits > EXACT_DIGITS || *p != '\0')
-		return looks_like_number(text) ? CONVERT_UNSURE : CONVERT_MALFORMED;
+		return looks_like_number(text) ? VALUE_UNSURE : VALUE_MALFORMED;
 	result = (double) number / powers[nfrac];
 	*value = Float8GetDatum(negative ? -result : result);
-	return CONVERTED;
+	return VALUE_READ;
 }
 
-Conversion
-jobs_parse_float4(Converter *converter, const char *text, int len, Datum *value)
+ValueResult
+jobs_parse_float4(ValueParser *parser, const char *text, int len, Datum *value)
 {
-	return looks_like_number(text) ? CONVERT_UNSURE : CONVERT_MALFORMED;
+	return looks_like_number(text) ? VALUE_UNSURE : VALUE_MALFORMED;
 }
 
 /* ------------------------------------------------------------------------
@@ -180,8 +180,8 @@ jobs_parse_float4(Converter *converter, const char *text, int len, Datum *value)
  * ------------------------------------------------------------------------
  */
 
-Conversion
-jobs_parse_numeric(Converter *converter, const char *text, int len, Datum *value)
+ValueResult
+jobs_parse_numeric(ValueParser *parser, const char *text, int len, Datum *value)
 {
 	const char *p = text;
 	bool		negative = false;
@@ -204,19 +204,19 @@ jobs_parse_numeric(Converter *converter, const char *text, int len, Datum *value
 		nfrac = p - fraction;
 	}
 	if (*p != '\0' || nint + nfrac == 0)
-		return looks_like_number(text) ? CONVERT_UNSURE : CONVERT_MALFORMED;
+		return looks_like_number(text) ? VALUE_UNSURE : VALUE_MALFORMED;
 	while (nint > 0 && *integer == '0')
 	{
 		integer++;
 		nint--;
 	}
 	if (nint + nfrac > MAX_DIGITS)
-		return CONVERT_UNSURE;
-	return put_numeric(converter, negative, integer, nint, fraction, nfrac, value);
+		return VALUE_UNSURE;
+	return put_numeric(parser, negative, integer, nint, fraction, nfrac, value);
 }
 
-static Conversion
-put_numeric(Converter *converter, bool negative, const char *integer, int nint,
+static ValueResult
+put_numeric(ValueParser *parser, bool negative, const char *integer, int nint,
 			const char *fraction, int nfrac, Datum *value)
 {
 	int16		digits[MAX_DIGITS / NUM_BASE_DIGITS + 2];
@@ -228,15 +228,15 @@ put_numeric(Converter *converter, bool negative, const char *integer, int nint,
 	uint16		header;
 	char	   *result;
 
-	if (converter->typmod >= (int32) VARHDRSZ)
+	if (parser->typmod >= (int32) VARHDRSZ)
 	{
-		int			limit = TYPMOD_SCALE(converter->typmod);
+		int			limit = TYPMOD_SCALE(parser->typmod);
 
 		/* What has to be rounded is rare enough for the input function. */
 		if (limit < nfrac || limit > 63)
-			return CONVERT_UNSURE;
-		if (nint > TYPMOD_PRECISION(converter->typmod) - limit)
-			return CONVERT_OUT_OF_RANGE;
+			return VALUE_UNSURE;
+		if (nint > TYPMOD_PRECISION(parser->typmod) - limit)
+			return VALUE_OUT_OF_RANGE;
 		scale = limit;
 	}
 
@@ -273,13 +273,13 @@ put_numeric(Converter *converter, bool negative, const char *integer, int nint,
 
 	header = NUM_SHORT | (negative ? NUM_SHORT_NEGATIVE : 0) | scale << NUM_SHORT_SCALE_SHIFT |
 		(weight & NUM_SHORT_WEIGHT_MASK);
-	result = jobs_arena_alloc(converter->style->arena,
+	result = jobs_arena_alloc(parser->style->arena,
 							  VARHDRSZ + sizeof(uint16) + (ndigits - first) * sizeof(int16));
 	SET_VARSIZE(result, VARHDRSZ + sizeof(uint16) + (ndigits - first) * sizeof(int16));
 	memcpy(result + VARHDRSZ, &header, sizeof(header));
 	memcpy(result + VARHDRSZ + sizeof(uint16), digits + first, (ndigits - first) * sizeof(int16));
 	*value = PointerGetDatum(result);
-	return CONVERTED;
+	return VALUE_READ;
 }
 
 /* ------------------------------------------------------------------------

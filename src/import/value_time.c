@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * convert_time.c
+ * value_time.c
  *	  Dates and times from text, as the input functions of their types read them.
  *
  * What begins with a year of four digits is read here.  The rest goes through
@@ -11,7 +11,7 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "import/convert.h"
+#include "import/value.h"
 #include "miscadmin.h"
 #include "pgtime.h"
 #include "utils/date.h"
@@ -39,8 +39,8 @@ typedef struct IsoTime
 static const char *read_date(const char *p, IsoTime *iso);
 static const char *read_time(const char *p, IsoTime *iso);
 static bool read_zone(const char *p, int *seconds);
-static Conversion decode(Converter *converter, const char *text, Decoded *decoded);
-static bool needs_rounding(Converter *converter);
+static ValueResult decode(ValueParser *parser, const char *text, Decoded *decoded);
+static bool needs_rounding(ValueParser *parser);
 
 static inline int
 two_digits(const char *p)
@@ -99,21 +99,21 @@ read_time(const char *p, IsoTime *iso)
 	return p;
 }
 
-Conversion
-jobs_parse_date(Converter *converter, const char *text, int len, Datum *value)
+ValueResult
+jobs_parse_date(ValueParser *parser, const char *text, int len, Datum *value)
 {
 	IsoTime		iso;
 	const char *end = read_date(text, &iso);
 	Decoded		d;
 	DateADT		date;
-	Conversion	result;
+	ValueResult	result;
 
 	if (end != NULL && *end == '\0')
 	{
 		*value = DateADTGetDatum(date2j(iso.year, iso.month, iso.day) - POSTGRES_EPOCH_JDATE);
-		return CONVERTED;
+		return VALUE_READ;
 	}
-	if ((result = decode(converter, text, &d)) != CONVERTED)
+	if ((result = decode(parser, text, &d)) != VALUE_READ)
 		return result;
 	switch (d.kind)
 	{
@@ -125,28 +125,28 @@ jobs_parse_date(Converter *converter, const char *text, int len, Datum *value)
 		case DTK_LATE:
 			DATE_NOEND(date);
 			*value = DateADTGetDatum(date);
-			return CONVERTED;
+			return VALUE_READ;
 		case DTK_EARLY:
 			DATE_NOBEGIN(date);
 			*value = DateADTGetDatum(date);
-			return CONVERTED;
+			return VALUE_READ;
 		default:
-			return CONVERT_MALFORMED;
+			return VALUE_MALFORMED;
 	}
 	if (!IS_VALID_JULIAN(d.tm.tm_year, d.tm.tm_mon, d.tm.tm_mday))
-		return CONVERT_OUT_OF_RANGE;
+		return VALUE_OUT_OF_RANGE;
 	date = date2j(d.tm.tm_year, d.tm.tm_mon, d.tm.tm_mday) - POSTGRES_EPOCH_JDATE;
 	if (!IS_VALID_DATE(date))
-		return CONVERT_OUT_OF_RANGE;
+		return VALUE_OUT_OF_RANGE;
 	*value = DateADTGetDatum(date);
-	return CONVERTED;
+	return VALUE_READ;
 }
 
 /* Whether the type cuts fractions of seconds: rare enough for the input function. */
 static bool
-needs_rounding(Converter *converter)
+needs_rounding(ValueParser *parser)
 {
-	return converter->typmod >= 0 && converter->typmod < MAX_TIMESTAMP_PRECISION;
+	return parser->typmod >= 0 && parser->typmod < MAX_TIMESTAMP_PRECISION;
 }
 
 static inline int64
@@ -172,66 +172,66 @@ read_clock(const char *text, IsoTime *iso)
 }
 
 /* The decoder's result as a timestamp; zone: NULL, or that of a timestamptz. */
-static Conversion
+static ValueResult
 decoded_timestamp(Decoded *d, bool zone, Timestamp *time)
 {
 	switch (d->kind)
 	{
 		case DTK_DATE:
 			if (tm2timestamp(&d->tm, d->fsec, zone ? &d->tz : NULL, time) != 0)
-				return CONVERT_OUT_OF_RANGE;
-			return CONVERTED;
+				return VALUE_OUT_OF_RANGE;
+			return VALUE_READ;
 		case DTK_EPOCH:
 			*time = SetEpochTimestamp();
-			return CONVERTED;
+			return VALUE_READ;
 		case DTK_LATE:
 			TIMESTAMP_NOEND(*time);
-			return CONVERTED;
+			return VALUE_READ;
 		case DTK_EARLY:
 			TIMESTAMP_NOBEGIN(*time);
-			return CONVERTED;
+			return VALUE_READ;
 		default:
-			return CONVERT_MALFORMED;
+			return VALUE_MALFORMED;
 	}
 }
 
-Conversion
-jobs_parse_timestamp(Converter *converter, const char *text, int len, Datum *value)
+ValueResult
+jobs_parse_timestamp(ValueParser *parser, const char *text, int len, Datum *value)
 {
 	IsoTime		iso;
-	const char *end = needs_rounding(converter) ? NULL : read_clock(text, &iso);
+	const char *end = needs_rounding(parser) ? NULL : read_clock(text, &iso);
 	Timestamp	time;
 	Decoded		d;
-	Conversion	result;
+	ValueResult	result;
 
 	if (end != NULL && *end == '\0')
 	{
 		*value = TimestampGetDatum(clock_of(&iso));
-		return CONVERTED;
+		return VALUE_READ;
 	}
-	if ((result = decode(converter, text, &d)) != CONVERTED ||
-		(result = decoded_timestamp(&d, false, &time)) != CONVERTED)
+	if ((result = decode(parser, text, &d)) != VALUE_READ ||
+		(result = decoded_timestamp(&d, false, &time)) != VALUE_READ)
 		return result;
-	if (needs_rounding(converter))
-		jobs_AdjustTimestampForTypmod(&time, converter->typmod);
+	if (needs_rounding(parser))
+		jobs_AdjustTimestampForTypmod(&time, parser->typmod);
 	*value = TimestampGetDatum(time);
-	return CONVERTED;
+	return VALUE_READ;
 }
 
-Conversion
-jobs_parse_timestamptz(Converter *converter, const char *text, int len, Datum *value)
+ValueResult
+jobs_parse_timestamptz(ValueParser *parser, const char *text, int len, Datum *value)
 {
 	IsoTime		iso;
-	const char *end = needs_rounding(converter) ? NULL : read_clock(text, &iso);
+	const char *end = needs_rounding(parser) ? NULL : read_clock(text, &iso);
 	int			seconds;
 	TimestampTz time;
 	Decoded		d;
-	Conversion	result;
+	ValueResult	result;
 
 	if (end != NULL && *end != '\0' && read_zone(end, &seconds))
 	{
 		*value = TimestampTzGetDatum(clock_of(&iso) - seconds * USECS_PER_SEC);
-		return CONVERTED;
+		return VALUE_READ;
 	}
 	if (end != NULL && *end == '\0')
 	{
@@ -245,15 +245,15 @@ jobs_parse_timestamptz(Converter *converter, const char *text, int len, Datum *v
 		tm.tm_sec = iso.usecs / USECS_PER_SEC % SECS_PER_MINUTE;
 		tm.tm_isdst = -1;
 		*value = TimestampTzGetDatum(clock_of(&iso) + DetermineTimeZoneOffset(&tm, session_timezone) * USECS_PER_SEC);
-		return CONVERTED;
+		return VALUE_READ;
 	}
-	if ((result = decode(converter, text, &d)) != CONVERTED ||
-		(result = decoded_timestamp(&d, true, &time)) != CONVERTED)
+	if ((result = decode(parser, text, &d)) != VALUE_READ ||
+		(result = decoded_timestamp(&d, true, &time)) != VALUE_READ)
 		return result;
-	if (needs_rounding(converter))
-		jobs_AdjustTimestampForTypmod(&time, converter->typmod);
+	if (needs_rounding(parser))
+		jobs_AdjustTimestampForTypmod(&time, parser->typmod);
 	*value = TimestampTzGetDatum(time);
-	return CONVERTED;
+	return VALUE_READ;
 }
 
 /* "Z", "+hh" and "+hh:mm": seconds east of Greenwich. */
@@ -284,8 +284,8 @@ read_zone(const char *p, int *seconds)
 	return *p == '\0';
 }
 
-static Conversion
-decode(Converter *converter, const char *text, Decoded *decoded)
+static ValueResult
+decode(ValueParser *parser, const char *text, Decoded *decoded)
 {
 	char		workbuf[MAXDATELEN + 1];
 	char	   *field[MAXDATEFIELDS];
@@ -297,10 +297,10 @@ decode(Converter *converter, const char *text, Decoded *decoded)
 	memset(decoded, 0, sizeof(*decoded));
 	error = ParseDateTime(text, workbuf, sizeof(workbuf), field, ftype, MAXDATEFIELDS, &nf);
 	if (error != 0)
-		return CONVERT_MALFORMED;
-	if (converter->style->date_order >= 0)
-		DateOrder = converter->style->date_order;
+		return VALUE_MALFORMED;
+	if (parser->style->date_order >= 0)
+		DateOrder = parser->style->date_order;
 	error = jobs_DecodeDateTime(field, ftype, nf, &decoded->kind, &decoded->tm, &decoded->fsec, &decoded->tz);
 	DateOrder = saved;
-	return error != 0 ? CONVERT_MALFORMED : CONVERTED;
+	return error != 0 ? VALUE_MALFORMED : VALUE_READ;
 }
