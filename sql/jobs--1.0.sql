@@ -185,7 +185,7 @@ CREATE TABLE jobs.item_rule (
 ALTER TABLE jobs.item_rule ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON jobs.item_rule FROM PUBLIC;
 
--- Bulk jobs that have been deleted and whose rows go in batches.
+-- Bulk jobs and uploads that have been deleted and whose rows go in batches.
 CREATE TABLE jobs.garbage (
     job  bigint NOT NULL CONSTRAINT garbage_pkey PRIMARY KEY
 );
@@ -193,8 +193,29 @@ ALTER TABLE jobs.garbage ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON jobs.garbage FROM PUBLIC;
 
 -------------------------------------------------------------------------------
--- Tables of uploads, see src/import/input.h
+-- Tables of uploads, see src/import/upload.h; their bytes are in jobs.chunk
 -------------------------------------------------------------------------------
+
+CREATE TABLE jobs.upload_entry (
+    id          bigint NOT NULL CONSTRAINT upload_entry_pkey PRIMARY KEY,
+    owner       oid NOT NULL,
+    tenant      text NOT NULL,
+    filename    text,
+    created_at  timestamptz NOT NULL,
+    expires_at  timestamptz NOT NULL    -- infinity while a job uses it
+);
+CREATE INDEX upload_entry_expires_at ON jobs.upload_entry (expires_at);
+ALTER TABLE jobs.upload_entry ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.upload_entry FROM PUBLIC;
+
+-- Jobs that read an upload, or may again; it is kept as long as one of them.
+CREATE TABLE jobs.upload_use (
+    job     bigint NOT NULL CONSTRAINT upload_use_pkey PRIMARY KEY,
+    upload  bigint NOT NULL
+);
+CREATE INDEX upload_use_upload ON jobs.upload_use (upload);
+ALTER TABLE jobs.upload_use ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.upload_use FROM PUBLIC;
 
 -------------------------------------------------------------------------------
 -- Tables of previews and imports

@@ -45,7 +45,9 @@ static const struct
 	{"offer", 6},
 	{"job_lease", 12},
 	{"claimer", 4},
-	{"item_lease", 10}
+	{"item_lease", 10},
+	{"upload_entry", 6},
+	{"upload_use", 2}
 };
 
 static void prepare_write(JobsRel *r);

@@ -15,6 +15,7 @@
 #include "commands/sequence.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
+#include "import/upload.h"
 #include "miscadmin.h"
 #include "outside/outside.h"
 #include "recent.h"
@@ -490,6 +491,7 @@ jobs_store_delete(JobId id)
 	jobs_store_remove_dependencies(id);
 	if (jobs_store_find_file(id))
 		jobs_store_remove_file(id);
+	jobs_upload_unuse(id);
 }
 
 /* ------------------------------------------------------------------------
