@@ -175,7 +175,7 @@ jobs_value_error(const ErrorData *error)
 static Datum
 make_text(ValueParser *parser, const char *text, int len, int padding)
 {
-	text	   *result = jobs_arena_alloc(parser->style->arena, VARHDRSZ + len + padding);
+	struct varlena *result = jobs_arena_alloc(parser->style->arena, VARHDRSZ + len + padding);
 
 	SET_VARSIZE(result, VARHDRSZ + len + padding);
 	memcpy(VARDATA(result), text, len);
