@@ -179,6 +179,25 @@
 #define jobs_DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz) \
 	DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz)
 #define jobs_AdjustTimestampForTypmod(time, typmod) AdjustTimestampForTypmod(time, typmod)
+
+ * 16 lets maps of attributes have holes.  Can go with 15.
+ */
+#if PG_VERSION_NUM >= 160000
+#define jobs_attrmap_if_req(in, out) build_attrmap_by_name_if_req(in, out, false)
+#else
+#define jobs_attrmap_if_req(in, out) build_attrmap_by_name_if_req(in, out)
+#endif
+
+/*
+ * 18 has constraints that are not enforced, and generated columns that are not stored.
+ * Can go with 17.
+ */
+#if PG_VERSION_NUM >= 180000
+#define jobs_check_is_enforced(check) ((check)->ccenforced)
+#define jobs_expand_generated(node, rel) expand_generated_columns_in_expr(node, rel, 1)
+#else
+#define jobs_check_is_enforced(check) true
+#define jobs_expand_generated(node, rel) ((void) (rel), (Node *) (node))
 #endif
 
 #endif							/* JOBS_COMPAT_H */

@@ -1,251 +1,162 @@
 /*-------------------------------------------------------------------------
  *
  * finding.c
- *	  What is said of a column's value: codes, words, and what is done about it.
+ *	  Words for what constraints find wrong with rows.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "import/finding.h"
+#include "catalog/pg_collation.h"
+#include "import/judge.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "utils/formatting.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
 
-/* Characters of a value in a message, and bytes of it in an issue. */
-#define MAX_SHOWN		60
-#define MAX_KEPT		1000
+#define SHOWN_BYTES		100		/* of a value, in a message */
 
-/* Labels of an enum in a message. */
-#define MAX_LABELS		10
+static int	column_of(Constraints *c, AttrNumber attno);
+static char *clipped(Constraints *c, const char *value);
 
-static const char *kept_value(const ColumnWords *words, const char *value);
-static const char *fate(const ColumnWords *words, OnFail on_fail);
-static const char *reason_of(const ErrorData *error, const ColumnWords *words);
-static char *label_list(const List *labels);
-
-void
-jobs_issue_add(CheckedRow *row, const Issue *issue, RowAction action)
+/* Where the file has an attribute: an index of input->columns, or -1. */
+static int
+column_of(Constraints *c, AttrNumber attno)
 {
-	Issue	   *copy = palloc(sizeof(Issue));
-
-	*copy = *issue;
-	row->issues = lappend(row->issues, copy);
-	row->severity = Max(row->severity, issue->severity);
-	row->action = Max(row->action, action);
-}
-
-void
-jobs_words_init(ColumnWords *words, const char *name, bool sensitive)
-{
-	words->name = name;
-	words->sensitive = sensitive;
-	if (name[0] >= 'a' && name[0] <= 'z')
+	for (int i = 0; i < c->input->ncolumns; i++)
 	{
-		char	   *label = pstrdup(name);
-
-		label[0] = pg_toupper((unsigned char) label[0]);
-		words->label = label;
+		if (c->input->columns[i] == attno)
+			return i;
 	}
-	else
-		words->label = name;
+	return -1;
 }
 
 const char *
-jobs_words_value(const ColumnWords *words, const char *value)
+jobs_judge_name(Constraints *c, AttrNumber attno)
 {
-	StringInfoData shown;
-	const char *p = value;
-	int			n = 0;
+	int			i = column_of(c, attno);
 
-	if (words->sensitive || value == NULL)
-		return "";
-	initStringInfo(&shown);
-	appendStringInfoString(&shown, " \"");
-	for (; *p != '\0' && n < MAX_SHOWN; n++)
+	if (i >= 0)
+		return c->input->names[i];
+	return NameStr(TupleDescAttr(RelationGetDescr(c->target), attno - 1)->attname);
+}
+
+/* customer_id, or "first, last". */
+char *
+jobs_judge_names(Constraints *c, List *attnos)
+{
+	MemoryContext old = MemoryContextSwitchTo(c->batch);
+	StringInfoData names;
+	ListCell   *lc;
+
+	initStringInfo(&names);
+	foreach(lc, attnos)
 	{
-		int			len = pg_mblen(p);
-
-		if (len == 1)
-			appendStringInfoChar(&shown, (unsigned char) *p < ' ' || *p == 0x7f ? ' ' : *p);
-		else
-			appendBinaryStringInfo(&shown, p, len);
-		p += len;
+		if (names.len > 0)
+			appendStringInfoString(&names, ", ");
+		appendStringInfoString(&names, jobs_judge_name(c, lfirst_int(lc)));
 	}
-	appendStringInfoString(&shown, *p != '\0' ? "...\"" : "\"");
-	return shown.data;
+	MemoryContextSwitchTo(old);
+	return names.data;
 }
 
-static const char *
-kept_value(const ColumnWords *words, const char *value)
+char *
+jobs_judge_sentence(const char *name)
 {
-	int			len;
+	int			first = *name ? pg_mblen(name) : 0;
+	char	   *upper = str_toupper(name, first, DEFAULT_COLLATION_OID);
 
-	if (words->sensitive || value == NULL)
-		return NULL;
-	len = strlen(value);
-	return len <= MAX_KEPT ? value : pnstrdup(value, pg_mbcliplen(value, len, MAX_KEPT));
-}
-
-static const char *
-fate(const ColumnWords *words, OnFail on_fail)
-{
-	switch (on_fail)
-	{
-		case FAIL_SKIP:
-			return "will skip";
-		case FAIL_NULL:
-			return psprintf("will import without %s", words->name);
-		case FAIL_DEFAULT:
-			return psprintf("will import with the default of %s", words->name);
-		case FAIL_REJECT:
-			return "will refuse the file";
-	}
-	return NULL;
-}
-
-static void
-add(CheckedRow *row, const ColumnWords *words, const char *value, const char *code, OnFail on_fail,
-	const char *message)
-{
-	Issue		issue;
-
-	issue.severity = on_fail == FAIL_SKIP || on_fail == FAIL_REJECT ? SEVERITY_ERROR : SEVERITY_WARNING;
-	issue.code = code;
-	issue.column = words->name;
-	issue.value = kept_value(words, value);
-	issue.message = message;
-	issue.action = fate(words, on_fail);
-	jobs_issue_add(row, &issue, on_fail == FAIL_REJECT ? ROW_REJECT : on_fail == FAIL_SKIP ? ROW_SKIP : ROW_INSERT);
-}
-
-void
-jobs_find_value(CheckedRow *row, const ColumnWords *words, const char *value, const char *code,
-				OnFail on_fail, const char *message)
-{
-	add(row, words, value, code, on_fail,
-		psprintf("%s%s %s", words->label, jobs_words_value(words, value), message));
-}
-
-void
-jobs_find_missing(CheckedRow *row, const ColumnWords *words, OnFail on_fail)
-{
-	add(row, words, NULL, "missing_required", on_fail,
-		psprintf("Missing required field \"%s\"", words->name));
-}
-
-void
-jobs_find_row(CheckedRow *row, const char *code, const char *message)
-{
-	Issue		issue = {SEVERITY_ERROR, code, NULL, NULL, message, "will skip"};
-
-	jobs_issue_add(row, &issue, ROW_SKIP);
-}
-
-void
-jobs_find_conversion(CheckedRow *row, const ColumnWords *words, const char *value,
-					 const Converter *converter, Conversion conversion, OnFail on_fail,
-					 const ErrorData *error)
-{
-	const char *message;
-	const char *code;
-
-	switch (conversion)
-	{
-		case CONVERT_OUT_OF_RANGE:
-			code = "out_of_range";
-			message = "is out of range";
-			break;
-		case CONVERT_TOO_LONG:
-			code = "too_long";
-			if (converter->limit > 0)
-				message = psprintf("is too long: %d characters, at most %d",
-								   pg_mbstrlen(value), converter->limit);
-			else
-				message = "is too long";
-			break;
-		case CONVERT_NOT_IN_LIST:
-			code = "not_in_list";
-			message = psprintf("is not one of %s", label_list(converter->labels));
-			break;
-		case CONVERT_REFUSED:
-			code = "check_violation";
-			message = error != NULL && error->constraint_name != NULL
-				? psprintf("violates \"%s\"", error->constraint_name) : "violates a constraint of its type";
-			break;
-		case CONVERT_NULL:
-			jobs_find_missing(row, words, on_fail);
-			return;
-		default:
-			code = "malformed";
-			if (converter->noun != NULL)
-				message = psprintf("is not %s", converter->noun);
-			else
-				message = psprintf("is malformed%s", reason_of(error, words));
-			break;
-	}
-	jobs_find_value(row, words, value, code, on_fail, message);
-}
-
-/* The words of a type that only it knows; they may hold the value. */
-static const char *
-reason_of(const ErrorData *error, const ColumnWords *words)
-{
-	const char *reason;
-
-	if (error == NULL || words->sensitive)
-		return "";
-	reason = error->detail != NULL ? error->detail : error->message;
-	if (reason == NULL)
-		return "";
-	return psprintf(": %s", pnstrdup(reason, pg_mbcliplen(reason, strlen(reason), 4 * MAX_SHOWN)));
+	return psprintf("%s%s", upper, name + first);
 }
 
 static char *
-label_list(const List *labels)
+clipped(Constraints *c, const char *value)
 {
-	StringInfoData list;
+	int			len = strlen(value);
+	char	   *copy;
+
+	if (len <= SHOWN_BYTES)
+		return MemoryContextStrdup(c->batch, value);
+	len = pg_mbcliplen(value, len, SHOWN_BYTES);
+	copy = MemoryContextAlloc(c->batch, len + 4);
+	memcpy(copy, value, len);
+	strcpy(copy + len, "...");
+	return copy;
+}
+
+char *
+jobs_judge_value(Constraints *c, CheckedRow *row, AttrNumber attno)
+{
+	int			i = column_of(c, attno);
+	Oid			output;
+	bool		varlena;
+	bool		isnull;
+	Datum		value;
+
+	if (bms_is_member(attno, c->input->sensitive))
+		return NULL;
+	if (i >= 0 && c->input->fields && row->fields && c->input->fields[i] < row->nfields &&
+		row->fields[c->input->fields[i]])
+		return clipped(c, row->fields[c->input->fields[i]]);
+	value = slot_getattr(row->slot, attno, &isnull);
+	if (isnull)
+		return NULL;
+	getTypeOutputInfo(TupleDescAttr(RelationGetDescr(c->target), attno - 1)->atttypid, &output, &varlena);
+	return clipped(c, OidOutputFunctionCall(output, value));
+}
+
+char *
+jobs_judge_values(Constraints *c, CheckedRow *row, List *attnos)
+{
+	MemoryContext old = MemoryContextSwitchTo(c->batch);
+	StringInfoData values;
 	ListCell   *lc;
 
-	initStringInfo(&list);
-	foreach(lc, labels)
+	initStringInfo(&values);
+	foreach(lc, attnos)
 	{
-		int			i = foreach_current_index(lc);
+		AttrNumber	attno = lfirst_int(lc);
+		char	   *value = jobs_judge_value(c, row, attno);
 
-		if (i == MAX_LABELS)
+		if (bms_is_member(attno, c->input->sensitive))
 		{
-			appendStringInfo(&list, " and %d more", list_length(labels) - i);
+			resetStringInfo(&values);
 			break;
 		}
-		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "", (char *) lfirst(lc));
+		if (value)
+			appendStringInfo(&values, "%s \"%s\"", values.len > 0 ? "," : "", value);
+		else
+			appendStringInfo(&values, "%s null", values.len > 0 ? "," : "");
 	}
-	return list.data;
+	MemoryContextSwitchTo(old);
+	return values.data;
 }
 
 void
-jobs_find_flaw(CheckedRow *row, const FileRow *file, const Dialect *dialect)
+jobs_judge_issue(Constraints *c, Judged *judged, Severity severity, const char *code,
+				 List *attnos, char *message, const char *action, RowAction row_action)
 {
-	static const struct
-	{
-		RowFlaw		flaw;
-		const char *code;
-		const char *message;
-	}			flaws[] = {
-		{ROW_BROKEN_QUOTE, "broken_quote", "Broken quote"},
-		{ROW_BAD_ENCODING, "bad_encoding", "Text that is not in the encoding of the file"},
-		{ROW_TOO_LONG, "too_long", "Row is too long"},
-	};
+	MemoryContext old = MemoryContextSwitchTo(c->batch);
+	Issue	   *issue = palloc0(sizeof(Issue));
 
-	for (int i = 0; i < lengthof(flaws); i++)
+	issue->severity = severity;
+	issue->code = code;
+	if (list_length(attnos) == 1)
 	{
-		if (file->flaws & flaws[i].flaw)
-			jobs_find_row(row, flaws[i].code,
-						  file->flaw_detail != NULL
-						  ? psprintf("%s: %s", flaws[i].message, file->flaw_detail) : flaws[i].message);
+		issue->column = jobs_judge_name(c, linitial_int(attnos));
+		issue->value = jobs_judge_value(c, judged->row, linitial_int(attnos));
 	}
-	if (file->flaws & ROW_TOO_FEW)
-		jobs_find_row(row, "too_few_fields",
-					  psprintf("Too few fields: %d instead of %d", file->nfields, dialect->ncolumns));
-	if (file->flaws & ROW_TOO_MANY)
-		jobs_find_row(row, "too_many_fields",
-					  psprintf("Too many fields: %d instead of %d", file->nfields, dialect->ncolumns));
+	issue->message = message;
+	issue->action = action;
+	jobs_issue_add(judged->row, issue, row_action);
+	if (row_action >= ROW_SKIP)
+		judged->refused = true;
+	MemoryContextSwitchTo(old);
+}
+
+void
+jobs_judge_refuse(Constraints *c, Judged *judged, const char *code, List *attnos, char *message)
+{
+	jobs_judge_issue(c, judged, SEVERITY_ERROR, code, attnos, message, "will skip", ROW_SKIP);
 }

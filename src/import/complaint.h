@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
- * finding.h
+ * complaint.h
  *	  What is said of a column's value: codes, words, and what is done about it.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef JOBS_FINDING_H
-#define JOBS_FINDING_H
+#ifndef JOBS_COMPLAINT_H
+#define JOBS_COMPLAINT_H
 
 #include "postgres.h"
 
 #include "import/checker.h"
-#include "import/convert.h"
+#include "import/value.h"
 
 /* What a rule, or a column, wants where a value is not good. */
 typedef enum OnFail
@@ -47,11 +47,11 @@ extern void jobs_find_missing(CheckedRow *row, const ColumnWords *words, OnFail 
 extern void jobs_find_row(CheckedRow *row, const char *code, const char *message);
 
 /* A value that could not be had; reason: an error's own words, or NULL. */
-extern void jobs_find_conversion(CheckedRow *row, const ColumnWords *words, const char *value,
-								 const Converter *converter, Conversion conversion, OnFail on_fail,
+extern void jobs_find_unread(CheckedRow *row, const ColumnWords *words, const char *value,
+								 const ValueParser *parser, ValueResult result, OnFail on_fail,
 								 const ErrorData *error);
 
 /* A flaw of the row's form. */
 extern void jobs_find_flaw(CheckedRow *row, const FileRow *file, const Dialect *dialect);
 
-#endif							/* JOBS_FINDING_H */
+#endif							/* JOBS_COMPLAINT_H */
