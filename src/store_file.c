@@ -12,6 +12,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "due.h"
+#include "import/import.h"
 #include "rel.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
