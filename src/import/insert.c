@@ -219,7 +219,7 @@ jobs_inserter_close(Inserter *in)
 	hash_seq_init(&status, in->leaves);
 	while ((leaf = hash_seq_search(&status)) != NULL)
 	{
-		for (int i = 0; i < leaf->nslots; i++)
+		for (int i = 0; i < leaf->nslots && leaf->slots[i]; i++)
 			ExecDropSingleTupleTableSlot(leaf->slots[i]);
 		table_finish_bulk_insert(leaf->rri->ri_RelationDesc, 0);
 	}

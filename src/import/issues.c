@@ -118,8 +118,8 @@ keep(IssueLog *log, const CheckedRow *row, const Issue *issue)
 	values[ISSUE_CODE] = CStringGetTextDatum(issue->code);
 	values[ISSUE_MESSAGE] = CStringGetTextDatum(issue->message);
 	values[ISSUE_ACTION] = CStringGetTextDatum(issue->action);
-	jobs_rel_insert(&log->rel, values, nulls);
 	MemoryContextSwitchTo(old);
+	jobs_rel_insert(&log->rel, values, nulls);
 	MemoryContextReset(log->context);
 }
 

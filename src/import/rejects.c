@@ -50,6 +50,7 @@ typedef struct Rejects
 	IssueReader *import_issues;
 	StringInfoData buf;			/* in the file's encoding */
 	StringInfoData line;		/* in the database's */
+	int			nth;			/* number of the line's next field, from 0 */
 	Tuplestorestate *store;
 	TupleDesc	desc;
 } Rejects;
@@ -241,7 +242,7 @@ static void
 append_field(Rejects *r, const char *value, int len, bool quoted)
 {
 	const Dialect *d = r->dialect;
-	bool		first = r->line.len == 0;
+	bool		first = r->nth++ == 0;
 
 	if (!first)
 		appendStringInfoChar(&r->line, d->delimiter);
@@ -310,6 +311,7 @@ end_line(Rejects *r)
 		appendBinaryStringInfo(&r->buf, r->line.data, r->line.len);
 	appendStringInfoString(&r->buf, newline);
 	resetStringInfo(&r->line);
+	r->nth = 0;
 	if (r->buf.len >= CHUNK_BYTES)
 		end_chunk(r);
 }

@@ -86,11 +86,8 @@ jobs_import_preview_upload(PG_FUNCTION_ARGS)
 {
 	Job		   *job = new_preview(fcinfo, "upload", "Pass the id that jobs.upload, or a function like it, has returned.");
 	char	   *filename = jobs_text_arg(fcinfo, ARG_FILENAME);
-	Upload	   *upload = jobs_upload_find_controlled(PG_GETARG_INT64(ARG_SOURCE));
+	Upload	   *upload = jobs_upload_lock_controlled(PG_GETARG_INT64(ARG_SOURCE));
 
-	/* It may go until it is locked. */
-	if (jobs_store_find_upload(upload->id, true) == NULL)
-		(void) jobs_upload_find_controlled(upload->id);
 	PG_RETURN_INT64(submit_preview(fcinfo, job, upload->id, filename ? filename : upload->filename));
 }
 
