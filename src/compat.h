@@ -146,7 +146,9 @@
 #define jobs_DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz) \
 	DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz)
 #define jobs_AdjustTimestampForTypmod(time, typmod) AdjustTimestampForTypmod(time, typmod)
+#endif
 
+/*
  * 16 lets maps of attributes have holes.  Can go with 15.
  */
 #if PG_VERSION_NUM >= 160000
