@@ -296,10 +296,7 @@ jobs_checker_next(Checker *c, CheckedRow **rows)
 	{
 		CheckedRow *row = &c->rows[i];
 
-		if (!row->readable)
-			continue;
-		ExecStoreVirtualTuple(row->slot);
-		if (row->action >= ROW_SKIP)
+		if (!row->readable || row->action >= ROW_SKIP)
 			continue;
 		if (c->import && row->unknown != NULL)
 			finish_defaults(c, row);
@@ -333,6 +330,7 @@ begin_row(Checker *c, CheckedRow *row, FileRow *file)
 	ExecClearTuple(slot);
 	memcpy(slot->tts_values, c->defaults->values, c->defaults->natts * sizeof(Datum));
 	memcpy(slot->tts_isnull, c->defaults->isnull, c->defaults->natts * sizeof(bool));
+	ExecStoreVirtualTuple(slot);
 	if (file->flaws != 0)
 		jobs_find_flaw(row, file, c->dialect);
 	else
