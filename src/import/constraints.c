@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include "access/sysattr.h"
+#include "access/tupconvert.h"
 #include "catalog/pg_class.h"
 #include "compat.h"
 #include "executor/executor.h"
@@ -27,6 +28,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "utils/memutils.h"
+#include "utils/partcache.h"
 #include "utils/snapmgr.h"
 
 /* All sets of keys, in memory. */
@@ -49,13 +51,16 @@ typedef struct Check
 
 static void open_not_nulls(Constraints *c, Leaf *leaf);
 static void open_checks(Constraints *c, Leaf *leaf);
+static void open_bounds(Constraints *c, Leaf *leaf);
 static void begin_batch(Constraints *c, CheckedRow **rows, int n);
 static void send_rows(Constraints *c);
+static TupleTableSlot *leaf_slot(Constraints *c, Leaf *leaf);
 static void check_not_nulls(Constraints *c, Judged *judged);
 static void evaluate(Constraints *c);
 static void evaluate_steps(void *arg);
 static void step_failed(Evaluation *at, ErrorData *error);
 static void run_check(Constraints *c, Judged *judged, Step *step);
+static void run_bounds(Constraints *c, Judged *judged, Step *step);
 
 Constraints *
 jobs_constraints_open(Relation target, const ConstraintInput *input)
@@ -73,7 +78,9 @@ jobs_constraints_open(Relation target, const ConstraintInput *input)
 	c->estate = CreateExecutorState();
 	c->estate->es_snapshot = c->snapshot;
 	c->econtext = GetPerTupleExprContext(c->estate);
-	if (RELKIND_HAS_TABLE_AM(target->rd_rel->relkind))
+	if (target->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		jobs_routing_open(c);
+	else
 		jobs_judge_leaf(c, target);
 	MemoryContextSwitchTo(old);
 	return c;
@@ -82,7 +89,18 @@ jobs_constraints_open(Relation target, const ConstraintInput *input)
 void
 jobs_constraints_close(Constraints *c)
 {
+	ListCell   *lc;
+
 	jobs_keys_close(c);
+	if (c->routing)
+		jobs_routing_close(c);
+	foreach(lc, c->leaves)
+	{
+		Leaf	   *leaf = lfirst(lc);
+
+		for (int i = 0; i < leaf->nslots; i++)
+			ExecDropSingleTupleTableSlot(leaf->slots[i]);
+	}
 	FreeExecutorState(c->estate);
 	UnregisterSnapshot(c->snapshot);
 	MemoryContextDelete(c->context);
@@ -107,9 +125,15 @@ jobs_judge_leaf(Constraints *c, Relation rel)
 		}
 	}
 	c->leaves = lappend(c->leaves, leaf);
-	open_not_nulls(c, leaf);
-	open_checks(c, leaf);
-	jobs_keys_open(c, leaf);
+
+	/* Of views and foreign tables, PostgreSQL checks nothing. */
+	if (RELKIND_HAS_TABLE_AM(rel->rd_rel->relkind))
+	{
+		open_not_nulls(c, leaf);
+		open_checks(c, leaf);
+		open_bounds(c, leaf);
+		jobs_keys_open(c, leaf);
+	}
 	MemoryContextSwitchTo(old);
 	return leaf;
 }
@@ -209,14 +233,26 @@ open_checks(Constraints *c, Leaf *leaf)
 	}
 }
 
+/* A partition that is itself the target takes only rows within its bounds. */
+static void
+open_bounds(Constraints *c, Leaf *leaf)
+{
+	List	   *bounds;
+
+	if (!c->target->rd_rel->relispartition)
+		return;
+	bounds = RelationGetPartitionQual(leaf->rel);
+	if (bounds != NIL && !jobs_judge_unknown(leaf, (Node *) bounds))
+		jobs_judge_step(leaf, run_bounds, "no_partition", "Bounds of the partition",
+						ExecPrepareCheck(bounds, c->estate));
+}
+
 void
 jobs_constraints_check(Constraints *c, CheckedRow **rows, int n)
 {
 	MemoryContext old;
 
 	MemoryContextReset(c->batch);
-	if (c->leaves == NIL && c->routing == NULL)
-		return;
 	old = MemoryContextSwitchTo(c->batch);
 	begin_batch(c, rows, n);
 	send_rows(c);
@@ -263,10 +299,36 @@ send_rows(Constraints *c)
 	{
 		Judged	   *judged = &c->rows[i];
 
-		judged->leaf = linitial(c->leaves);
 		slot_getallattrs(judged->slot);
+		if (c->routing)
+			jobs_routing_send(c, judged);
+		else
+			judged->leaf = linitial(c->leaves);
+		if (judged->leaf == NULL)
+			continue;
+		if (judged->leaf->map)
+			judged->slot = execute_attr_map_slot(judged->leaf->map, judged->slot, leaf_slot(c, judged->leaf));
 		check_not_nulls(c, judged);
 	}
+}
+
+/* One that no other row of the batch has. */
+static TupleTableSlot *
+leaf_slot(Constraints *c, Leaf *leaf)
+{
+	MemoryContext old = MemoryContextSwitchTo(c->context);
+
+	if (leaf->nused == leaf->nslots)
+	{
+		int			n = Max(16, 2 * leaf->nslots);
+
+		leaf->slots = leaf->slots ? repalloc(leaf->slots, n * sizeof(TupleTableSlot *)) :
+			palloc(n * sizeof(TupleTableSlot *));
+		while (leaf->nslots < n)
+			leaf->slots[leaf->nslots++] = MakeSingleTupleTableSlot(RelationGetDescr(leaf->rel), &TTSOpsVirtual);
+	}
+	MemoryContextSwitchTo(old);
+	return leaf->slots[leaf->nused++];
 }
 
 static void
@@ -350,4 +412,13 @@ run_check(Constraints *c, Judged *judged, Step *step)
 	else
 		message = psprintf("Row violates check \"%s\"", check->name);
 	jobs_judge_refuse(c, judged, step->code, check->attnos, message);
+}
+
+static void
+run_bounds(Constraints *c, Judged *judged, Step *step)
+{
+	if (!ExecCheck(step->of, c->econtext))
+		jobs_judge_refuse(c, judged, step->code, NIL,
+						  psprintf("Row is not within the bounds of partition \"%s\"",
+								   RelationGetRelationName(c->target)));
 }

@@ -134,4 +134,9 @@ extern void jobs_keys_close(Constraints *c);
 extern void jobs_keys_met(Constraints *c, Judged *judged);
 extern void jobs_keys_take(Constraints *c, Judged *judged);
 
+/* partition.c: finds the leaf of a row, or refuses it. */
+extern void jobs_routing_open(Constraints *c);
+extern void jobs_routing_send(Constraints *c, Judged *judged);
+extern void jobs_routing_close(Constraints *c);
+
 #endif							/* JOBS_JUDGE_H */
