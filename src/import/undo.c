@@ -103,6 +103,10 @@ jobs_undo_import(PG_FUNCTION_ARGS)
 	CommandCounterIncrement();
 	deleted = delete_rows(&u);
 	mark_undone(&u);
+	tuplestore_end(u.places);
+	tuplestore_end(u.writers);
+	if (u.old)
+		tuplestore_end(u.old);
 	UnregisterSnapshot(u.snapshot);
 	relation_close(u.target, NoLock);
 	return answer(fcinfo, &u, deleted, restored);
