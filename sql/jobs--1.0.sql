@@ -324,6 +324,30 @@ COMMENT ON FUNCTION jobs.report_progress(bigint, bigint, text) IS 'inside a job:
 -- Uploads
 -------------------------------------------------------------------------------
 
+CREATE FUNCTION jobs.upload(filename text DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_upload' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.upload(text) IS 'begins an upload, to which jobs.upload_append adds, and returns its id';
+
+CREATE FUNCTION jobs.upload_append(upload bigint, data bytea) RETURNS void
+AS 'MODULE_PATHNAME', 'jobs_upload_append' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.upload_append(bigint, bytea) IS 'adds bytes to the end of an upload';
+
+CREATE FUNCTION jobs.upload_lo(lo oid, filename text DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_upload_lo' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.upload_lo(oid, text) IS 'makes an upload of the bytes of a large object and returns its id';
+
+CREATE FUNCTION jobs.upload_file(path text) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_upload_file' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.upload_file(text) IS 'makes an upload of a file on the server and returns its id; for members of pg_read_server_files';
+
+CREATE FUNCTION jobs.upload_delete(upload bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'jobs_upload_delete' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.upload_delete(bigint) IS 'removes an upload that no job uses';
+
+CREATE FUNCTION jobs._upload_size(upload bigint) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_upload_size' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION jobs._upload_size(bigint) IS 'internal: the bytes of an upload that the caller may see';
+
 -------------------------------------------------------------------------------
 -- Imports
 -------------------------------------------------------------------------------
@@ -668,6 +692,16 @@ SELECT f.job, f.filename, f.format, f.media_type, f.rows, f.bytes, f.sha256, f.c
  WHERE v.visible;
 COMMENT ON VIEW jobs.artifact IS 'the files that exports made';
 GRANT SELECT ON jobs.artifact TO PUBLIC;
+
+CREATE VIEW jobs.upload WITH (security_barrier) AS
+SELECT u.id, u.filename, pg_catalog.pg_get_userbyid(u.owner) AS owner, jobs._upload_size(u.id) AS bytes, u.created_at,
+       CASE WHEN pg_catalog.isfinite(u.expires_at) THEN u.expires_at END AS expires_at,
+       ARRAY(SELECT x.job FROM jobs.upload_use x WHERE x.upload OPERATOR(pg_catalog.=) u.id ORDER BY x.job) AS jobs
+  FROM jobs.upload_entry u,
+       LATERAL (SELECT jobs._visible(u.owner, u.tenant) AS visible) v
+ WHERE v.visible;
+COMMENT ON VIEW jobs.upload IS 'the files that were uploaded, how far they are, and the jobs that use them';
+GRANT SELECT ON jobs.upload TO PUBLIC;
 
 CREATE VIEW jobs._job_lease WITH (security_barrier) AS
 SELECT l.* FROM jobs.job_lease l, LATERAL (SELECT jobs._visible(l.owner, l.tenant) AS visible) v

@@ -31,6 +31,7 @@ int			jobs_max_artifact_ttl = 30 * SECS_PER_DAY_INT;
 int			jobs_max_export_workers = 4;
 int			jobs_max_running_per_role = 0;
 int			jobs_max_timeout = 0;
+int			jobs_max_upload_size = 10 * 1024;
 int			jobs_max_workers = 4;
 int			jobs_pdf_max_rows = 100000;
 int			jobs_progress_interval = 500;
@@ -106,6 +107,10 @@ define_administrators_settings(void)
 							"Size of all the files together that the exports of one role may keep.",
 							"0 is no limit.  Meant for ALTER ROLE and ALTER DATABASE.",
 							&jobs_max_artifact_bytes_per_role, 0, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MB,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("jobs.max_upload_size", "The largest file that may be uploaded.",
+							"Counted as it is handed in: compressed, where it is.",
+							&jobs_max_upload_size, 10 * 1024, 1, INT_MAX, PGC_SUSET, GUC_UNIT_MB,
 							NULL, NULL, NULL);
 	define_time("jobs.max_artifact_ttl", "The longest time that the file of an export is kept.", NULL,
 				&jobs_max_artifact_ttl, 1, INT_MAX, PGC_SUSET, GUC_UNIT_S);

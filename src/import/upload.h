@@ -39,6 +39,9 @@ typedef struct Upload
  */
 extern Upload *jobs_upload_find_controlled(JobId id);
 
+/* The same, and locks it: what jobs_upload_use wants first. */
+extern Upload *jobs_upload_lock_controlled(JobId id);
+
 /* A new one with the bytes of a value; 54000 where they exceed jobs.max_upload_size. */
 extern JobId jobs_upload_from_bytes(const char *bytes, size_t len, const char *filename);
 
