@@ -107,6 +107,7 @@ static Leaf *add_leaf(Inserter *in, ResultRelInfo *rri);
 static void split_triggers(Inserter *in, Leaf *leaf);
 static void insert_group(Inserter *in);
 static bool try_rows(Inserter *in, int from, int to, ErrorData **error);
+static void forget_pins(Inserter *in);
 static void insert_rows(void *arg);
 static int	insert_many(Inserter *in, int i);
 static void insert_one(Inserter *in, int i);
@@ -278,6 +279,9 @@ add_leaf(Inserter *in, ResultRelInfo *rri)
 		leaf->before_row = leaf->triggers->trig_insert_before_row;
 		split_triggers(in, leaf);
 	}
+	/* What a subtransaction made would go with it. */
+	(void) ExecGetTriggerOldSlot(in->estate, rri);
+	(void) ExecGetTriggerNewSlot(in->estate, rri);
 	leaf->after_row |= in->mtstate->mt_transition_capture != NULL;
 	in->in_order |= leaf->before_row || leaf->after_row;
 	MemoryContextSwitchTo(old);
@@ -426,11 +430,8 @@ try_rows(Inserter *in, int from, int to, ErrorData **error)
 	*error = jobs_guard(insert_rows, in);
 	if (*error)
 	{
-		/* Its pin went with the subtransaction. */
-		in->bulk->current_buf = InvalidBuffer;
-		FreeBulkInsertState(in->bulk);
 		MemoryContextSwitchTo(in->context);
-		in->bulk = GetBulkInsertState();
+		forget_pins(in);
 		MemoryContextSwitchTo(old);
 		if (!jobs_is_row_error(*error))
 			ReThrowError(*error);
@@ -439,6 +440,30 @@ try_rows(Inserter *in, int from, int to, ErrorData **error)
 	MemoryContextSwitchTo(old);
 	succeeded(in);
 	return true;
+}
+
+/* Buffers that were pinned in a subtransaction are not any more, once it is rolled back. */
+static void
+forget_pins(Inserter *in)
+{
+	HASH_SEQ_STATUS status;
+	Leaf	   *leaf;
+
+	in->bulk->current_buf = InvalidBuffer;
+	FreeBulkInsertState(in->bulk);
+	in->bulk = GetBulkInsertState();
+	hash_seq_init(&status, in->leaves);
+	while ((leaf = hash_seq_search(&status)) != NULL)
+	{
+		TupleTableSlot *slots[] = {leaf->rri->ri_TrigOldSlot, leaf->rri->ri_TrigNewSlot};
+
+		for (int i = 0; i < lengthof(slots); i++)
+		{
+			if (TTS_IS_BUFFERTUPLE(slots[i]))
+				((BufferHeapTupleTableSlot *) slots[i])->buffer = InvalidBuffer;
+			ExecClearTuple(slots[i]);
+		}
+	}
 }
 
 /* In the subtransaction. */
