@@ -28,6 +28,7 @@
 static void open_columns(Checker *c, Jsonb *options);
 static void open_absent(Checker *c);
 static void open_rules(Checker *c);
+static int	compare_checks(const void *a, const void *b);
 static OnFail possible(Checker *c, AttrNumber attnum, OnFail on_fail);
 static void open_file_issues(Checker *c);
 static void open_constraints(Checker *c, Jsonb *options);
@@ -167,8 +168,9 @@ open_rules(Checker *c)
 			jobs_words_init(&checked->words,
 							NameStr(TupleDescAttr(RelationGetDescr(c->target), rule->attnum - 1)->attname),
 							bms_is_member(rule->attnum, c->options.sensitive));
-		c->nchecks++;
+		checked->order = c->nchecks++;
 	}
+	qsort(c->checks, c->nchecks, sizeof(CheckedRule), compare_checks);
 
 	/* What a type refuses is treated as what the column's first rule refuses. */
 	for (int i = 0; i < c->nchecks; i++)
@@ -181,6 +183,20 @@ open_rules(Checker *c)
 			column->on_fail_set = true;
 		}
 	}
+}
+
+/* As the file has its columns; rules of one column as they were given. */
+static int
+compare_checks(const void *a, const void *b)
+{
+	const CheckedRule *x = a;
+	const CheckedRule *y = b;
+	int			xfield = x->column != NULL ? x->column->field : PG_INT32_MAX;
+	int			yfield = y->column != NULL ? y->column->field : PG_INT32_MAX;
+
+	if (xfield != yfield)
+		return xfield < yfield ? -1 : 1;
+	return x->order - y->order;
 }
 
 /* A value that is left out has to be one that the column can do without. */

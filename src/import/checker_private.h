@@ -47,6 +47,7 @@ typedef struct CheckedRule
 {
 	Rule	   *rule;
 	CheckedColumn *column;		/* NULL: the file does not fill it */
+	int			order;			/* in which it was given */
 	ColumnWords words;
 } CheckedRule;
 

@@ -384,8 +384,8 @@ match_by_position(ColumnMap *map, Relation target, const Dialect *dialect, bool 
 		if (!settled[field])
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("the file has %d columns, more than \"%s\"", map->nfields,
-							RelationGetRelationName(target)),
+					 errmsg("the file has %d columns and no header, and \"%s\" has no column for number %d",
+							map->nfields, RelationGetRelationName(target), field + 1),
 					 errhint("Leave some out by option \"mapping\", as {\"%d\": null}, "
 							 "or set option \"header\" if the file has one.", field + 1)));
 	}
@@ -426,8 +426,9 @@ take(ColumnMap *map, Relation target, int field, AttrNumber attnum, bool explici
 		if (map->attnums[i] == attnum)
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_COLUMN),
-					 errmsg("columns %d and %d of the file both go to column \"%s\"",
-							Min(i, field) + 1, Max(i, field) + 1, NameStr(att->attname)),
+					 errmsg("columns \"%s\" (%d) and \"%s\" (%d) of the file both go to column \"%s\"",
+							map->names[Min(i, field)], Min(i, field) + 1,
+							map->names[Max(i, field)], Max(i, field) + 1, NameStr(att->attname)),
 					 errhint("Leave one out by option \"mapping\", as {\"%d\": null}.", Max(i, field) + 1)));
 	}
 	if (att->attgenerated != '\0' || (!takes_values(att) && !explicitly))
@@ -448,12 +449,13 @@ take(ColumnMap *map, Relation target, int field, AttrNumber attnum, bool explici
 static void
 refuse_unmatched(const ColumnMap *map, Relation target, const Dialect *dialect)
 {
+	/* A job keeps an error's message alone, so that the names have to be in it. */
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
-			 errmsg("no column of the file is one of \"%s\"", RelationGetRelationName(target)),
-			 errdetail("The file has %s; the target has %s.",
-					   dialect->columns != NULL ? name_list(dialect->columns, dialect->ncolumns) : "no header",
-					   target_names(target)),
+			 errmsg("no column of the file is one of \"%s\": the file has %s, the target %s",
+					RelationGetRelationName(target),
+					dialect->columns != NULL ? name_list(dialect->columns, dialect->ncolumns) : "no header",
+					target_names(target)),
 			 errhint("Say which goes where by option \"mapping\", or set option \"header\" to false if the file has none.")));
 }
 
