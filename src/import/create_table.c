@@ -197,7 +197,12 @@ jobs_import_template(PG_FUNCTION_ARGS)
 	bool		all;
 
 	jobs_require_arg(fcinfo, 0, "target", "Pass the name of a table.");
-	target = relation_open(PG_GETARG_OID(0), AccessShareLock);
+	target = try_relation_open(PG_GETARG_OID(0), AccessShareLock);
+	if (target == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table with OID %u does not exist", PG_GETARG_OID(0)),
+				 errhint("Pass the name of a table.")));
 	if (!strchr("rpvf", target->rd_rel->relkind))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),

@@ -15,7 +15,7 @@
 #include "import/detect.h"
 
 #define HEAD_RECORDS	48		/* that may be above the table */
-#define TALLY_RECORDS	1000	/* of which every value is looked at; then some */
+#define TALLY_RECORDS	500	/* of which every value is looked at; then some */
 #define TALLY_EVERY		8
 
 /* One of the first records. */

@@ -96,12 +96,12 @@ find_encoding(const char *raw, int len, bool at_end, DialectOptions *options, Sa
 	TextCoding	coding = jobs_detect_coding(raw, len, at_end, &bom);
 	bool		utf16 = coding == CODING_UTF16LE || coding == CODING_UTF16BE;
 
-	bool		said_utf16 = options->said_encoding && strncmp(dialect->encoding_name, "UTF16", 5) == 0;
+	bool		said_utf16 = options->said_encoding && strncmp(dialect->encoding_name, "UTF-16", 6) == 0;
 
 	/* A byte order mark is the last word; without one, what is said counts. */
-	if (said_utf16 && (!utf16 || (bom == 0 && dialect->encoding_name[5] != '\0')))
+	if (said_utf16 && (!utf16 || (bom == 0 && dialect->encoding_name[6] != '\0')))
 	{
-		coding = strcmp(dialect->encoding_name, "UTF16BE") == 0 ? CODING_UTF16BE : CODING_UTF16LE;
+		coding = strcmp(dialect->encoding_name, "UTF-16BE") == 0 ? CODING_UTF16BE : CODING_UTF16LE;
 		utf16 = true;
 	}
 	else if (options->said_encoding && !said_utf16 && utf16 && bom == 0)
@@ -114,7 +114,7 @@ find_encoding(const char *raw, int len, bool at_end, DialectOptions *options, Sa
 	if (utf16)
 	{
 		dialect->encoding = PG_UTF8;
-		dialect->encoding_name = coding == CODING_UTF16BE ? "UTF16BE" : "UTF16LE";
+		dialect->encoding_name = coding == CODING_UTF16BE ? "UTF-16BE" : "UTF-16LE";
 		take_utf16(raw + bom, len - bom, coding == CODING_UTF16BE, sample);
 		return;
 	}

@@ -16,6 +16,7 @@
 #include "access/xact.h"
 #include "guc.h"
 #include "import/checker.h"
+#include "import/dialect_options.h"
 #include "import/fallout.h"
 #include "import/import.h"
 #include "import/input.h"
@@ -80,7 +81,7 @@ jobs_import_run(Job *job)
 	im.columns = jobs_checker_columns(im.checker, &im.ncolumns);
 	im.verdicts = jobs_verdicts_open(im.preview->id, VERDICTS_OF_ROWS, snapshot);
 	im.fallout = jobs_fallout_begin(job->id, jobs_checker_entity(im.checker),
-									jobs_result_object(im.spec->options, "sensitive") != NULL);
+									jobs_dialect_key(im.spec->options, "sensitive") != NULL);
 	open_target(&im);
 	jobs_progress_phase("importing");
 	import_rows(&im);

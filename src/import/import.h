@@ -44,6 +44,13 @@ typedef struct PreviewSpec
 /* Result in the current memory context.  Raises XX000 for a row that nobody has written so. */
 extern PreviewSpec *jobs_preview_spec(const Job *preview);
 
+/*
+ * Checks the names of a preview's options, and the values of max_errors and
+ * max_error_ratio, which the next gives; -1 where one is not there.  Raises 22023.
+ */
+extern void jobs_preview_check_options(Jsonb *options);
+extern double jobs_preview_limit(Jsonb *options, const char *name);
+
 /* The preview of an import. */
 extern JobId jobs_import_preview_id(const Job *import);
 extern bool jobs_import_includes_warnings(const Job *import);

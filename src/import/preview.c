@@ -20,8 +20,6 @@
 #include "miscadmin.h"
 #include "progress.h"
 #include "submit.h"
-#include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -54,7 +52,6 @@ typedef struct Preview
 } Preview;
 
 static void read_patience(Preview *p);
-static double number_option(Jsonb *options, const char *name);
 static void check_rows(Preview *p);
 static void tell(Preview *p, const CheckedRow *row);
 static bool hopeless(const Preview *p);
@@ -89,21 +86,10 @@ jobs_preview_run(Job *job)
 static void
 read_patience(Preview *p)
 {
-	double		errors = number_option(p->spec->options, "max_errors");
+	double		errors = jobs_preview_limit(p->spec->options, "max_errors");
 
 	p->patience.errors = errors < 0 ? -1 : errors > PG_INT64_MAX / 2 ? PG_INT64_MAX : (int64) errors;
-	p->patience.ratio = number_option(p->spec->options, "max_error_ratio");
-}
-
-static double
-number_option(Jsonb *options, const char *name)
-{
-	JsonbValue	buffer;
-	JsonbValue *value = getKeyJsonValueFromContainer(&options->root, name, strlen(name), &buffer);
-
-	if (value == NULL || value->type != jbvNumeric)
-		return -1;
-	return DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(value->val.numeric)));
+	p->patience.ratio = jobs_preview_limit(p->spec->options, "max_error_ratio");
 }
 
 /* Where both limits are given, both must have been passed. */

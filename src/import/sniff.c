@@ -32,7 +32,7 @@ PG_FUNCTION_INFO_V1(jobs_sniff_upload);
 #define EXAMPLE_LENGTH	100
 
 /* How much is read, in bytes of values; and of how many rows every value is looked at. */
-#define SNIFF_BYTES		2097152
+#define SNIFF_BYTES		1048576
 #define SNIFF_ALL_ROWS	1000
 #define SNIFF_EVERY		8
 
@@ -89,8 +89,7 @@ in_database_encoding(Jsonb *options)
 {
 	StringInfoData encoding;
 
-	if (!JB_ROOT_IS_OBJECT(options))
-		return options;
+	jobs_dialect_check_options(options);
 	initStringInfo(&encoding);
 	appendStringInfoString(&encoding, "{\"encoding\": ");
 	escape_json(&encoding, GetDatabaseEncodingName());

@@ -8,12 +8,15 @@
 #include "postgres.h"
 
 #include "import/import.h"
+#include "lib/stringinfo.h"
+#include "options.h"
 #include "submit.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 
 static JsonbValue *field(Jsonb *object, const char *key, JsonbValue *buffer);
+static char *join(const char *const *names, int n);
 static void push_key(JsonbParseState **state, const char *key);
 static JsonbParseState *copy_open(Jsonb *object, const char *without);
 
@@ -34,6 +37,67 @@ jobs_preview_spec(const Job *preview)
 	if (spec->upload < 0 || spec->options == NULL)
 		elog(ERROR, "options of job %lld are not those of a preview", (long long) preview->id);
 	return spec;
+}
+
+/* Each part of the import checks the values of its own. */
+void
+jobs_preview_check_options(Jsonb *options)
+{
+	static const char *const names[] = {
+		"comment", "date_order", "decimal", "delimiter", "encoding", "escape", "header", "header_rows", "mapping",
+		"max_error_ratio", "max_errors", "null", "on_conflict", "quote", "ragged", "rules", "sensitive", "skip_lines",
+		"trim", "unique"
+	};
+	JsonbIterator *it;
+	JsonbValue	value;
+
+	if (!JB_ROOT_IS_OBJECT(options))
+		jobs_refuse_option(errmsg("options must be a JSON object"),
+						   errhint("For example '{\"on_conflict\": \"update\"}'."));
+	it = JsonbIteratorInit(&options->root);
+	(void) JsonbIteratorNext(&it, &value, true);	/* WJB_BEGIN_OBJECT */
+	while (JsonbIteratorNext(&it, &value, true) == WJB_KEY)
+	{
+		char	   *name = pnstrdup(value.val.string.val, value.val.string.len);
+		bool		known = false;
+
+		for (int i = 0; i < lengthof(names); i++)
+			known |= strcmp(name, names[i]) == 0;
+		if (!known)
+			jobs_refuse_option(errmsg("option \"%s\" not recognized", name),
+							   errhint("Options of imports are %s.", join(names, lengthof(names))));
+		(void) JsonbIteratorNext(&it, &value, true);
+	}
+	(void) jobs_preview_limit(options, "max_errors");
+	if (jobs_preview_limit(options, "max_error_ratio") > 1)
+		jobs_refuse_option(errmsg("option \"%s\" must be from 0 to 1", "max_error_ratio"));
+}
+
+static char *
+join(const char *const *names, int n)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < n; i++)
+		appendStringInfo(&list, "%s%s", i == 0 ? "" : i == n - 1 ? " and " : ", ", names[i]);
+	return list.data;
+}
+
+double
+jobs_preview_limit(Jsonb *options, const char *name)
+{
+	JsonbValue	buffer;
+	JsonbValue *value = field(options, name, &buffer);
+	double		number;
+
+	if (value == NULL || value->type == jbvNull)
+		return -1;
+	number = value->type == jbvNumeric ?
+		DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(value->val.numeric))) : -1;
+	if (!(number >= 0))
+		jobs_refuse_option(errmsg("option \"%s\" must be a number that is not negative", name));
+	return number;
 }
 
 JobId

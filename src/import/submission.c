@@ -121,6 +121,7 @@ new_preview(FunctionCallInfo fcinfo, const char *source, const char *hint)
 		jobs_filename_check(jobs_text_arg(fcinfo, ARG_FILENAME));
 	job->options = options_arg(fcinfo);
 	target = jobs_target_open(PG_GETARG_OID(ARG_TARGET), NULL, AccessShareLock);
+	jobs_preview_check_options(job->options);
 	jobs_dialect_check_options(job->options);
 	jobs_checker_check(target, job->options);
 	job->command = jobs_target_name(RelationGetRelid(target));
