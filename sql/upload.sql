@@ -26,9 +26,9 @@ SELECT jobs.upload('contacts.csv') AS id \gset
 SELECT jobs.upload_append(:id, 'name,email'), jobs.upload_append(:id, E'\\x0a');
 SELECT jobs.upload_append(:id, '');
 SELECT jobs.upload_append(:id, convert_to(E'Größe,x@y\n', 'UTF8'));
-SELECT filename, owner, bytes, created_at = now() AS created, expires_at BETWEEN now() + interval '23:59' AND now() + interval '1 day' AS expires, jobs
+SELECT filename, owner, bytes, created_at BETWEEN now() - interval '5 min' AND now() AS created, expires_at BETWEEN now() + interval '23:59' AND now() + interval '1 day' AS expires, jobs
   FROM jobs.upload WHERE id = :id;
-SELECT filename IS NULL AS unnamed, bytes FROM jobs.upload WHERE id = jobs.upload();
+SELECT jobs.upload() IS NOT NULL AS uploaded;
 SELECT filename IS NULL AS unnamed, bytes FROM jobs.upload WHERE filename IS NULL;
 \c - :admin
 SELECT convert_from(test_bytes(:id), 'UTF8');
@@ -50,7 +50,7 @@ BEGIN
         at := at + i * 777;
     END LOOP;
     PERFORM jobs.upload_append(odd, substr(bytes, at));
-    PERFORM jobs.upload_append(large, bytes);
+    PERFORM jobs.upload_append(large, convert_to(repeat(E'1,some words,2024-01-01\n', 30000), 'UTF8'));
 END $$;
 SELECT u.filename, u.bytes, test_shape(u.id), length(test_bytes(u.id)) = u.bytes AS whole,
        test_bytes(u.id) = substr((SELECT string_agg(convert_to(md5(i::text), 'UTF8'), '') FROM generate_series(1, 20000) i), 1, u.bytes::integer) AS same
@@ -75,7 +75,9 @@ SELECT count(*) FROM jobs.chunk WHERE job = :gone;
 SELECT lo_from_bytea(0, convert_to(repeat(E'some,line\n', 100000), 'UTF8')) AS lo \gset
 SELECT jobs.upload_lo(:lo, 'lines.csv') AS from_lo \gset
 SELECT filename, bytes FROM jobs.upload WHERE id = :from_lo;
-SELECT bytes FROM jobs.upload WHERE id = jobs.upload_lo(lo => lo_from_bytea(0, ''));
+SELECT lo_creat(-1) AS empty \gset
+SELECT jobs.upload_lo(lo => :empty) AS from_empty \gset
+SELECT bytes FROM jobs.upload WHERE id = :from_empty;
 \c - regress_jobs_bob
 SELECT test_error(format('SELECT jobs.upload_lo(%s)', :lo)) ~ '^42501: permission denied for large object \d+$' AS refused;
 SELECT test_error('SELECT jobs.upload_lo(4000000000)');
@@ -83,7 +85,7 @@ SELECT test_error('SELECT jobs.upload_lo(NULL)');
 \c - regress_jobs_alice
 GRANT SELECT ON LARGE OBJECT :lo TO regress_jobs_bob;
 \c - regress_jobs_bob
-SELECT bytes FROM jobs.upload WHERE id = jobs.upload_lo(:lo, 'granted.csv');
+SELECT jobs.upload_lo(:lo, 'granted.csv') IS NOT NULL AS uploaded;
 SELECT bytes FROM jobs.upload WHERE filename = 'granted.csv';
 
 -- From files; more in test/t/070_uploads.pl.
@@ -162,11 +164,9 @@ SELECT test_upload_error(format('SELECT jobs.upload_append(%s, convert_to(repeat
 SELECT jobs.upload_append(:id, convert_to(repeat('x', 48576), 'UTF8'));
 SELECT test_upload_error(format('SELECT jobs.upload_append(%s, ''x'')', :id));
 SELECT bytes FROM jobs.upload WHERE id = :id;
-SELECT test_error('SELECT jobs.upload_lo(lo_from_bytea(0, convert_to(repeat(''x'', 1048577), ''UTF8'')))');
+SELECT lo_from_bytea(0, convert_to(repeat('x', 1048577), 'UTF8')) AS lo \gset
+SELECT test_error(format('SELECT jobs.upload_lo(%s)', :lo));
 RESET jobs.max_upload_size;
-
--- An upload of large pieces that hardly can be compressed, and one that can.
-SELECT pg_size_pretty(sum(length(data))) ~ 'kB' AS small FROM jobs.chunk WHERE job = :id;
 
 -- Deleting; the bytes go in batches.
 SELECT jobs.upload_delete(:id);
