@@ -170,7 +170,7 @@ jobs_routing_send(Constraints *c, Judged *judged)
 	{
 		Datum		values[PARTITION_MAX_KEYS];
 		bool		nulls[PARTITION_MAX_KEYS];
-		BranchKey	key = {c, branch, judged->row->slot, values, nulls};
+		BranchKey	key = {c, branch, judged->whole, values, nulls};
 		ErrorData  *error = NULL;
 		Part	   *part;
 		int			i;
@@ -178,7 +178,7 @@ jobs_routing_send(Constraints *c, Judged *judged)
 		if (branch->unknown)
 			return;
 		if (branch->map)
-			key.slot = execute_attr_map_slot(branch->map, judged->row->slot, branch->slot);
+			key.slot = execute_attr_map_slot(branch->map, judged->whole, branch->slot);
 		if (branch->expressions)
 			error = jobs_guard(form_key, &key);
 		else
