@@ -85,6 +85,9 @@ jobs_constraints_open(Relation target, const ConstraintInput *input)
 	if (input->on_conflict == CONFLICT_UPDATE)
 		jobs_merging_open(c);
 	jobs_policy_open(c);
+	if (input->unique != NIL &&
+		(RELKIND_HAS_TABLE_AM(target->rd_rel->relkind) || target->rd_rel->relkind == RELKIND_PARTITIONED_TABLE))
+		jobs_own_key_open(c);
 	if (target->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		jobs_routing_open(c);
 	else
@@ -99,6 +102,8 @@ jobs_constraints_close(Constraints *c)
 	ListCell   *lc;
 
 	jobs_keys_close(c);
+	if (c->own_key)
+		jobs_own_key_close(c);
 	if (c->merging)
 		jobs_merging_close(c);
 	foreach(lc, c->leaves)
@@ -152,6 +157,21 @@ jobs_judge_leaf(Constraints *c, Relation rel)
 	}
 	MemoryContextSwitchTo(old);
 	return leaf;
+}
+
+Leaf *
+jobs_judge_leaf_of(Constraints *c, Oid table)
+{
+	ListCell   *lc;
+	Leaf	   *leaf;
+
+	foreach(lc, c->leaves)
+	{
+		leaf = lfirst(lc);
+		if (RelationGetRelid(leaf->rel) == table)
+			return leaf;
+	}
+	return jobs_routing_leaf(c, table);
 }
 
 void
@@ -462,6 +482,7 @@ step_failed(Evaluation *at, ErrorData *error)
 
 	if (!at->keys_only)
 		jobs_judge_refuse(at->c, judged, step->code, NIL,
+						  at->c->input->sensitive ? psprintf("%s failed", step->what) :
 						  psprintf("%s failed: %s", step->what, error->message));
 }
 

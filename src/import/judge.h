@@ -28,6 +28,7 @@ typedef struct ForeignKey ForeignKey;
 typedef struct Policy Policy;
 typedef struct Routing Routing;
 typedef struct Merging Merging;
+typedef struct OwnKey OwnKey;
 
 /* A row of the batch. */
 typedef struct Judged
@@ -60,6 +61,7 @@ typedef struct KeyEntry
 	int			row;			/* of c->rows */
 	Key			key;
 	ItemPointerData existing;	/* the row that has it, or invalid */
+	Oid			existing_rel;	/* ... and its table */
 } KeyEntry;
 
 /* Those of a constraint, in the order of the rows. */
@@ -103,6 +105,7 @@ struct Constraints
 	List	   *shared_sets;	/* of keys.c: one set for all partitions of an index */
 	Routing    *routing;		/* NULL: not partitioned */
 	Policy	   *policy;			/* NULL: none applies */
+	OwnKey	   *own_key;		/* options.unique; NULL: none */
 	Merging    *merging;		/* NULL: rows update nothing */
 	Bitmapset  *filled;			/* input->columns as a set */
 	Judged	   *rows;			/* of the batch */
@@ -119,6 +122,9 @@ extern void jobs_judge_step(Leaf *leaf, void (*run) (Constraints *, Judged *, St
 
 /* Attributes of a leaf as attributes of the target. */
 extern AttrNumber jobs_judge_root_attno(const Leaf *leaf, AttrNumber attno);
+
+/* The leaf of a table that no row may have been sent to yet. */
+extern Leaf *jobs_judge_leaf_of(Constraints *c, Oid table);
 
 /* Sends a row, by judged->whole, to its table; refuses it where there is none. */
 extern void jobs_judge_send(Constraints *c, Judged *judged);
@@ -199,7 +205,13 @@ extern void jobs_merging_take(Constraints *c, Judged *judged);
 extern void jobs_merging_close(Constraints *c);
 
 /* keys.c: the existing row that the row's keys have met first, and the key's attributes. */
-extern bool jobs_keys_existing(Constraints *c, Judged *judged, ItemPointer tid, List **attnos);
+extern KeyEntry *jobs_keys_existing(Constraints *c, Judged *judged, List **attnos);
+
+/* own_key.c: what keys.c asks of options.unique; one for all partitions. */
+extern void jobs_own_key_open(Constraints *c);
+extern const KeyShape *jobs_own_key_shape(Constraints *c, KeySet **file, const AttrNumber **attnos);
+extern void jobs_own_key_look_up(Constraints *c, KeyEntry **entries, const Key **keys, int n, ItemPointerData *tids);
+extern void jobs_own_key_close(Constraints *c);
 
 /* exclude.c */
 extern void jobs_exclusion_open(Constraints *c, Leaf *leaf, Relation index);
@@ -218,6 +230,7 @@ extern Oid	jobs_index_top(Relation index);
 /* partition.c: finds the leaf of a row, or refuses it. */
 extern void jobs_routing_open(Constraints *c);
 extern void jobs_routing_send(Constraints *c, Judged *judged);
+extern Leaf *jobs_routing_leaf(Constraints *c, Oid table);
 extern void jobs_routing_close(Constraints *c);
 
 #endif							/* JOBS_JUDGE_H */

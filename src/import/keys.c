@@ -23,10 +23,11 @@
 struct KeyCheck
 {
 	Leaf	   *leaf;
-	Relation	index;
-	IndexInfo  *info;
+	Relation	index;			/* NULL: options.unique */
+	IndexInfo  *info;			/* the same */
 	bool		nulls_distinct;
-	KeyShape   *shape;
+	const KeyShape *shape;
+	AttrNumber *attnums;		/* of the leaf, where there is no index */
 	List	   *attnos;			/* of the target */
 	Existing   *existing;
 	KeySet	   *set;			/* of the file's keys */
@@ -42,6 +43,7 @@ typedef struct SharedSet
 	KeySet	   *set;
 } SharedSet;
 
+static void open_own(Constraints *c, Leaf *leaf);
 static void open_index(Constraints *c, Leaf *leaf, Relation index);
 static bool same_as_another(Leaf *leaf, IndexInfo *info, Relation index);
 static KeyShape *index_shape(Leaf *leaf, IndexInfo *info, Relation index);
@@ -68,6 +70,8 @@ jobs_keys_open(Constraints *c, Leaf *leaf)
 			index_close(index, AccessShareLock);
 	}
 	list_free(indexes);
+	if (c->own_key)
+		open_own(c, leaf);
 	leaf->nkey_steps = list_length(leaf->steps);
 }
 
@@ -83,6 +87,8 @@ jobs_keys_close(Constraints *c)
 		{
 			KeyCheck   *check = lfirst(lc2);
 
+			if (check->index == NULL)
+				continue;
 			jobs_existing_close(check->existing);
 			index_close(check->index, NoLock);
 		}
@@ -115,6 +121,42 @@ open_index(Constraints *c, Leaf *leaf, Relation index)
 	check->set = shared_set(c, index, check->shape);
 	leaf->keys = lappend(leaf->keys, check);
 	jobs_judge_step(leaf, make_key, "check_violation", psprintf("Index \"%s\"", RelationGetRelationName(index)), check);
+}
+
+/* options.unique, unless it is a key of the table anyway. */
+static void
+open_own(Constraints *c, Leaf *leaf)
+{
+	KeyCheck   *check = palloc0(sizeof(KeyCheck));
+	const AttrNumber *attnos;
+	ListCell   *lc;
+
+	check->leaf = leaf;
+	check->nulls_distinct = true;
+	check->shape = jobs_own_key_shape(c, &check->set, &attnos);
+	check->attnums = palloc0(check->shape->ncolumns * sizeof(AttrNumber));
+	for (int i = 0; i < check->shape->ncolumns; i++)
+	{
+		check->attnos = lappend_int(check->attnos, attnos[i]);
+		for (AttrNumber k = 1; k <= RelationGetNumberOfAttributes(leaf->rel); k++)
+		{
+			if (jobs_judge_root_attno(leaf, k) == attnos[i])
+				check->attnums[i] = k;
+		}
+		if (bms_is_member(check->attnums[i], leaf->unknown))
+			return;
+	}
+	foreach(lc, leaf->keys)
+	{
+		KeyCheck   *other = lfirst(lc);
+
+		if (other->info->ii_Expressions == NIL && other->info->ii_Predicate == NIL && other->nulls_distinct &&
+			list_difference_int(check->attnos, other->attnos) == NIL &&
+			list_difference_int(other->attnos, check->attnos) == NIL)
+			return;
+	}
+	leaf->keys = lappend(leaf->keys, check);
+	jobs_judge_step(leaf, make_key, "check_violation", "Option \"unique\"", check);
 }
 
 /* Two indexes of the same columns find the same duplicates. */
@@ -214,15 +256,24 @@ make_key(Constraints *c, Judged *judged, Step *step)
 	Datum		values[INDEX_MAX_KEYS];
 	bool		nulls[INDEX_MAX_KEYS];
 
-	if (!ExecQual(check->info->ii_PredicateState, c->econtext))
-		return;
-	FormIndexDatum(check->info, judged->slot, c->estate, values, nulls);
+	if (check->info)
+	{
+		if (!ExecQual(check->info->ii_PredicateState, c->econtext))
+			return;
+		FormIndexDatum(check->info, judged->slot, c->estate, values, nulls);
+	}
+	else
+	{
+		for (int i = 0; i < check->shape->ncolumns; i++)
+			values[i] = slot_getattr(judged->slot, check->attnums[i], &nulls[i]);
+	}
 	for (int i = 0; i < check->shape->ncolumns; i++)
 	{
 		if (nulls[i] && check->nulls_distinct)
 			return;
 	}
-	jobs_judge_key(c, &check->entries, check->shape, judged, values, nulls, check->info->ii_Expressions != NIL);
+	jobs_judge_key(c, &check->entries, check->shape, judged, values, nulls,
+				   check->info && check->info->ii_Expressions != NIL);
 }
 
 void
@@ -247,20 +298,29 @@ jobs_keys_look_up(Constraints *c, Leaf *leaf, bool updates_only)
 			wanted[n] = entry;
 			keys[n++] = &entry->key;
 		}
-		if (n > 0)
-			jobs_existing_find(check->existing, keys, n, tids);
+		if (n == 0)
+			continue;
+		if (check->index == NULL)
+		{
+			jobs_own_key_look_up(c, wanted, keys, n, tids);
+			continue;
+		}
+		jobs_existing_find(check->existing, keys, n, tids);
 		for (int i = 0; i < n; i++)
+		{
 			wanted[i]->existing = tids[i];
+			wanted[i]->existing_rel = RelationGetRelid(leaf->rel);
+		}
 	}
 	pfree(keys);
 	pfree(wanted);
 	pfree(tids);
 }
 
-bool
-jobs_keys_existing(Constraints *c, Judged *judged, ItemPointer tid, List **attnos)
+KeyEntry *
+jobs_keys_existing(Constraints *c, Judged *judged, List **attnos)
 {
-	bool		found = false;
+	KeyEntry   *found = NULL;
 	ListCell   *lc;
 
 	foreach(lc, judged->leaf->keys)
@@ -270,9 +330,8 @@ jobs_keys_existing(Constraints *c, Judged *judged, ItemPointer tid, List **attno
 
 		if (found || entry == NULL || !ItemPointerIsValid(&entry->existing))
 			continue;
-		*tid = entry->existing;
 		*attnos = check->attnos;
-		found = true;
+		found = entry;
 	}
 	return found;
 }
@@ -286,7 +345,7 @@ jobs_keys_is_own(Constraints *c, Judged *judged, Oid index, const Datum *values,
 	{
 		KeyCheck   *check = lfirst(lc);
 
-		if (check->current && jobs_index_top(check->index) == index)
+		if (check->index && check->current && jobs_index_top(check->index) == index)
 			return jobs_key_compare(check->shape, values, nulls,
 									check->current->key.values, check->current->key.nulls) == 0;
 	}
@@ -308,7 +367,7 @@ jobs_keys_met(Constraints *c, Judged *judged)
 			continue;
 		if (ItemPointerIsValid(&check->current->existing) &&
 			!(judged->update && ItemPointerEquals(&check->current->existing, &judged->row->existing) &&
-			  judged->row->existing_rel == RelationGetRelid(check->leaf->rel)))
+			  judged->row->existing_rel == check->current->existing_rel))
 			existing_issue(c, judged, check);
 		else if ((row_no = jobs_keyset_find(check->set, &check->current->key)) != 0)
 			repeated_issue(c, judged, check, row_no);
@@ -335,7 +394,7 @@ existing_issue(Constraints *c, Judged *judged, KeyCheck *check)
 	if (!judged->update)
 	{
 		judged->row->existing = check->current->existing;
-		judged->row->existing_rel = RelationGetRelid(check->leaf->rel);
+		judged->row->existing_rel = check->current->existing_rel;
 	}
 	jobs_judge_issue(c, judged, c->input->on_conflict == CONFLICT_ERROR ? SEVERITY_ERROR : SEVERITY_WARNING,
 					 "duplicate_existing", check->attnos,

@@ -127,10 +127,13 @@ jobs_merging_merge(Constraints *c)
 		Generation	generation = {.c = c};
 		ErrorData  *error;
 
-		if (judged->leaf == NULL || !jobs_keys_existing(c, judged, &judged->row->existing, &judged->met))
+		KeyEntry   *entry = judged->leaf ? jobs_keys_existing(c, judged, &judged->met) : NULL;
+
+		if (entry == NULL)
 			continue;
 		judged->update = true;
-		judged->row->existing_rel = RelationGetRelid(judged->leaf->rel);
+		judged->row->existing = entry->existing;
+		judged->row->existing_rel = entry->existing_rel;
 		load_old(c, judged);
 		judged->whole = pool_slot(c, &merging->wholes);
 		for (int k = 0; k < natts; k++)
@@ -153,16 +156,17 @@ jobs_merging_merge(Constraints *c)
 static void
 load_old(Constraints *c, Judged *judged)
 {
-	TupleTableSlot *found = table_slot_create(judged->leaf->rel, NULL);
+	Leaf	   *leaf = jobs_judge_leaf_of(c, judged->row->existing_rel);
+	TupleTableSlot *found = table_slot_create(leaf->rel, NULL);
 
-	if (!table_tuple_fetch_row_version(judged->leaf->rel, &judged->row->existing, c->snapshot, found))
+	if (!table_tuple_fetch_row_version(leaf->rel, &judged->row->existing, c->snapshot, found))
 		elog(ERROR, "could not fetch a row that an index has led to");
 	slot_getallattrs(found);
 	judged->old = pool_slot(c, &c->merging->olds);
 	memset(judged->old->tts_isnull, true, judged->old->tts_tupleDescriptor->natts * sizeof(bool));
 	for (AttrNumber attno = 1; attno <= found->tts_tupleDescriptor->natts; attno++)
 	{
-		AttrNumber	root = jobs_judge_root_attno(judged->leaf, attno);
+		AttrNumber	root = jobs_judge_root_attno(leaf, attno);
 
 		if (root == 0)
 			continue;
