@@ -191,13 +191,16 @@
 #endif
 
 /*
- * 18 has constraints that are not enforced, and generated columns that are not stored.
+ * 18 has constraints that are not enforced, or of periods, and generated columns that
+ * are not stored.
  * Can go with 17.
  */
 #if PG_VERSION_NUM >= 180000
+#define jobs_is_temporal(constraint) ((constraint)->conperiod)
 #define jobs_check_is_enforced(check) ((check)->ccenforced)
 #define jobs_expand_generated(node, rel) expand_generated_columns_in_expr(node, rel, 1)
 #else
+#define jobs_is_temporal(constraint) false
 #define jobs_check_is_enforced(check) true
 #define jobs_expand_generated(node, rel) ((void) (rel), (Node *) (node))
 #endif

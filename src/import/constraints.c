@@ -38,6 +38,7 @@
 typedef struct Evaluation
 {
 	Constraints *c;
+	bool		keys_only;		/* with their errors left for later */
 	int			row;
 	int			step;
 } Evaluation;
@@ -53,10 +54,11 @@ static void open_not_nulls(Constraints *c, Leaf *leaf);
 static void open_checks(Constraints *c, Leaf *leaf);
 static void open_bounds(Constraints *c, Leaf *leaf);
 static void begin_batch(Constraints *c, CheckedRow **rows, int n);
-static void send_rows(Constraints *c);
+static void begin_keys(Constraints *c);
+static void settle(Constraints *c, Judged *judged);
 static TupleTableSlot *leaf_slot(Constraints *c, Leaf *leaf);
 static void check_not_nulls(Constraints *c, Judged *judged);
-static void evaluate(Constraints *c);
+static void evaluate(Constraints *c, bool keys_only);
 static void evaluate_steps(void *arg);
 static void step_failed(Evaluation *at, ErrorData *error);
 static void run_check(Constraints *c, Judged *judged, Step *step);
@@ -78,6 +80,14 @@ jobs_constraints_open(Relation target, const ConstraintInput *input)
 	c->estate = CreateExecutorState();
 	c->estate->es_snapshot = c->snapshot;
 	c->econtext = GetPerTupleExprContext(c->estate);
+	for (int i = 0; i < input->ncolumns; i++)
+		c->filled = bms_add_member(c->filled, input->columns[i]);
+	if (input->on_conflict == CONFLICT_UPDATE)
+		jobs_merging_open(c);
+	jobs_policy_open(c);
+	if (input->unique != NIL &&
+		(RELKIND_HAS_TABLE_AM(target->rd_rel->relkind) || target->rd_rel->relkind == RELKIND_PARTITIONED_TABLE))
+		jobs_own_key_open(c);
 	if (target->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		jobs_routing_open(c);
 	else
@@ -92,6 +102,15 @@ jobs_constraints_close(Constraints *c)
 	ListCell   *lc;
 
 	jobs_keys_close(c);
+	if (c->own_key)
+		jobs_own_key_close(c);
+	if (c->merging)
+		jobs_merging_close(c);
+	foreach(lc, c->leaves)
+	{
+		jobs_exclusions_close(lfirst(lc));
+		jobs_foreign_close(lfirst(lc));
+	}
 	if (c->routing)
 		jobs_routing_close(c);
 	foreach(lc, c->leaves)
@@ -129,13 +148,30 @@ jobs_judge_leaf(Constraints *c, Relation rel)
 	/* Of views and foreign tables, PostgreSQL checks nothing. */
 	if (RELKIND_HAS_TABLE_AM(rel->rd_rel->relkind))
 	{
+		jobs_keys_open(c, leaf);
+		jobs_policy_step(c, leaf);
 		open_not_nulls(c, leaf);
 		open_checks(c, leaf);
 		open_bounds(c, leaf);
-		jobs_keys_open(c, leaf);
+		jobs_foreign_open(c, leaf);
 	}
 	MemoryContextSwitchTo(old);
 	return leaf;
+}
+
+Leaf *
+jobs_judge_leaf_of(Constraints *c, Oid table)
+{
+	ListCell   *lc;
+	Leaf	   *leaf;
+
+	foreach(lc, c->leaves)
+	{
+		leaf = lfirst(lc);
+		if (RelationGetRelid(leaf->rel) == table)
+			return leaf;
+	}
+	return jobs_routing_leaf(c, table);
 }
 
 void
@@ -251,20 +287,57 @@ void
 jobs_constraints_check(Constraints *c, CheckedRow **rows, int n)
 {
 	MemoryContext old;
+	ListCell   *lc;
 
 	MemoryContextReset(c->batch);
 	old = MemoryContextSwitchTo(c->batch);
 	begin_batch(c, rows, n);
-	send_rows(c);
-	evaluate(c);
-	jobs_keys_look_up(c);
+	for (int i = 0; i < n; i++)
+		jobs_judge_send(c, &c->rows[i]);
+	if (c->merging)
+	{
+		/* Which rows there are is known by their keys, and then what they become. */
+		evaluate(c, true);
+		foreach(lc, c->leaves)
+			jobs_keys_look_up(c, lfirst(lc), false);
+		jobs_merging_merge(c);
+		begin_keys(c);
+	}
 	for (int i = 0; i < n; i++)
 	{
-		jobs_keys_met(c, &c->rows[i]);
-		if (!c->rows[i].refused)
-			jobs_keys_take(c, &c->rows[i]);
+		if (c->rows[i].leaf)
+			check_not_nulls(c, &c->rows[i]);
+	}
+	evaluate(c, false);
+	foreach(lc, c->leaves)
+	{
+		jobs_keys_look_up(c, lfirst(lc), c->merging != NULL);
+		jobs_foreign_look_up(c, lfirst(lc));
+		jobs_exclusions_look_up(c, lfirst(lc));
+	}
+	for (int i = 0; i < n; i++)
+	{
+		if (c->rows[i].leaf)
+			settle(c, &c->rows[i]);
 	}
 	MemoryContextSwitchTo(old);
+}
+
+/* A row meets those before it, and takes its place among them. */
+static void
+settle(Constraints *c, Judged *judged)
+{
+	jobs_keys_met(c, judged);
+	jobs_foreign_met(c, judged);
+	jobs_exclusions_met(c, judged);
+	if (judged->update)
+		jobs_merging_met(c, judged);
+	if (judged->refused)
+		return;
+	jobs_keys_take(c, judged);
+	jobs_exclusions_take(c, judged);
+	if (judged->update)
+		jobs_merging_take(c, judged);
 }
 
 static void
@@ -284,32 +357,41 @@ begin_batch(Constraints *c, CheckedRow **rows, int n)
 	{
 		c->rows[i].row = rows[i];
 		c->rows[i].leaf = NULL;
-		c->rows[i].slot = rows[i]->slot;
+		c->rows[i].whole = rows[i]->slot;
+		c->rows[i].update = false;
+		c->rows[i].old = NULL;
 		c->rows[i].refused = false;
 	}
 	foreach(lc, c->leaves)
 		((Leaf *) lfirst(lc))->nused = 0;
-	jobs_keys_begin_batch(c);
+	begin_keys(c);
 }
 
 static void
-send_rows(Constraints *c)
+begin_keys(Constraints *c)
 {
-	for (int i = 0; i < c->nrows; i++)
-	{
-		Judged	   *judged = &c->rows[i];
+	ListCell   *lc;
 
-		slot_getallattrs(judged->slot);
-		if (c->routing)
-			jobs_routing_send(c, judged);
-		else
-			judged->leaf = linitial(c->leaves);
-		if (judged->leaf == NULL)
-			continue;
-		if (judged->leaf->map)
-			judged->slot = execute_attr_map_slot(judged->leaf->map, judged->slot, leaf_slot(c, judged->leaf));
-		check_not_nulls(c, judged);
+	foreach(lc, c->leaves)
+	{
+		jobs_keys_begin_batch(lfirst(lc));
+		jobs_foreign_begin_batch(lfirst(lc));
+		jobs_exclusions_begin_batch(lfirst(lc));
 	}
+}
+
+void
+jobs_judge_send(Constraints *c, Judged *judged)
+{
+	slot_getallattrs(judged->whole);
+	judged->leaf = NULL;
+	judged->slot = judged->whole;
+	if (c->routing)
+		jobs_routing_send(c, judged);
+	else
+		judged->leaf = linitial(c->leaves);
+	if (judged->leaf && judged->leaf->map)
+		judged->slot = execute_attr_map_slot(judged->leaf->map, judged->whole, leaf_slot(c, judged->leaf));
 }
 
 /* One that no other row of the batch has. */
@@ -350,13 +432,14 @@ check_not_nulls(Constraints *c, Judged *judged)
 
 /* The steps of all rows, in as many guards as there are errors. */
 static void
-evaluate(Constraints *c)
+evaluate(Constraints *c, bool keys_only)
 {
-	Evaluation	at = {.c = c};
+	Evaluation	at = {.c = c,.keys_only = keys_only};
 	ErrorData  *error;
 
 	while ((error = jobs_guard(evaluate_steps, &at)) != NULL)
 	{
+		jobs_policy_forget(c);
 		step_failed(&at, error);
 		at.step++;
 	}
@@ -375,8 +458,10 @@ evaluate_steps(void *arg)
 		CHECK_FOR_INTERRUPTS();
 		if (judged->leaf)
 		{
+			int			nsteps = at->keys_only ? judged->leaf->nkey_steps : list_length(judged->leaf->steps);
+
 			c->econtext->ecxt_scantuple = judged->slot;
-			for (; at->step < list_length(judged->leaf->steps); at->step++)
+			for (; at->step < nsteps; at->step++)
 			{
 				Step	   *step = list_nth(judged->leaf->steps, at->step);
 
@@ -386,6 +471,7 @@ evaluate_steps(void *arg)
 		}
 		at->step = 0;
 	}
+	jobs_policy_end(c);
 }
 
 static void
@@ -394,7 +480,10 @@ step_failed(Evaluation *at, ErrorData *error)
 	Judged	   *judged = &at->c->rows[at->row];
 	Step	   *step = list_nth(judged->leaf->steps, at->step);
 
-	jobs_judge_refuse(at->c, judged, step->code, NIL, psprintf("%s failed: %s", step->what, error->message));
+	if (!at->keys_only)
+		jobs_judge_refuse(at->c, judged, step->code, NIL,
+						  at->c->input->sensitive ? psprintf("%s failed", step->what) :
+						  psprintf("%s failed: %s", step->what, error->message));
 }
 
 static void

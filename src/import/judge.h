@@ -27,13 +27,19 @@ typedef struct Exclusion Exclusion;
 typedef struct ForeignKey ForeignKey;
 typedef struct Policy Policy;
 typedef struct Routing Routing;
+typedef struct Merging Merging;
+typedef struct OwnKey OwnKey;
 
 /* A row of the batch. */
 typedef struct Judged
 {
 	CheckedRow *row;
 	Leaf	   *leaf;			/* the table that it would go to; NULL: none */
-	TupleTableSlot *slot;		/* in that table's form */
+	TupleTableSlot *whole;		/* as it would be, in the target's form */
+	TupleTableSlot *slot;		/* the same in that table's form */
+	bool		update;			/* of the row in row->existing, which is ... */
+	TupleTableSlot *old;		/* ... this, in the target's form */
+	List	   *met;			/* attributes of the key that has led there */
 	bool		refused;		/* by an issue: it takes no key */
 } Judged;
 
@@ -49,6 +55,24 @@ struct Step
 	void	   *of;				/* the constraint that it belongs to */
 };
 
+/* The key of one row of the batch. */
+typedef struct KeyEntry
+{
+	int			row;			/* of c->rows */
+	Key			key;
+	ItemPointerData existing;	/* the row that has it, or invalid */
+	Oid			existing_rel;	/* ... and its table */
+} KeyEntry;
+
+/* Those of a constraint, in the order of the rows. */
+typedef struct KeyEntries
+{
+	KeyEntry   *entries;
+	int			n;
+	int			size;
+	int			next;			/* the first that was not met */
+} KeyEntries;
+
 /* A table whose constraints apply: the target, or a partition of it. */
 struct Leaf
 {
@@ -61,6 +85,7 @@ struct Leaf
 	AttrNumber *not_nulls;
 	int			nnot_nulls;
 	List	   *steps;			/* of Step * */
+	int			nkey_steps;		/* the first of them make keys that rows may be met by */
 	List	   *keys;			/* of KeyCheck * */
 	List	   *exclusions;		/* of Exclusion * */
 	List	   *foreign_keys;	/* of ForeignKey * */
@@ -80,6 +105,9 @@ struct Constraints
 	List	   *shared_sets;	/* of keys.c: one set for all partitions of an index */
 	Routing    *routing;		/* NULL: not partitioned */
 	Policy	   *policy;			/* NULL: none applies */
+	OwnKey	   *own_key;		/* options.unique; NULL: none */
+	Merging    *merging;		/* NULL: rows update nothing */
+	Bitmapset  *filled;			/* input->columns as a set */
 	Judged	   *rows;			/* of the batch */
 	int			nrows;
 	int			rows_size;
@@ -95,11 +123,27 @@ extern void jobs_judge_step(Leaf *leaf, void (*run) (Constraints *, Judged *, St
 /* Attributes of a leaf as attributes of the target. */
 extern AttrNumber jobs_judge_root_attno(const Leaf *leaf, AttrNumber attno);
 
+/* The leaf of a table that no row may have been sent to yet. */
+extern Leaf *jobs_judge_leaf_of(Constraints *c, Oid table);
+
+/* Sends a row, by judged->whole, to its table; refuses it where there is none. */
+extern void jobs_judge_send(Constraints *c, Judged *judged);
+
 /* Whether an expression over a leaf's row uses an attribute that nobody knows yet. */
 extern bool jobs_judge_unknown(const Leaf *leaf, Node *expression);
 
 /* Attributes of the target (integer list) that an expression over a leaf's row uses. */
 extern List *jobs_judge_used(const Leaf *leaf, Node *expression);
+
+/*
+ * Makes a key of the row in the batch's context.  copy: values by reference do not
+ * last as long as the batch.
+ */
+extern void jobs_judge_key(Constraints *c, KeyEntries *entries, const KeyShape *shape, Judged *judged,
+						   const Datum *values, const bool *nulls, bool copy);
+
+/* The key of a row, or NULL; rows are asked for in their order, each once. */
+extern KeyEntry *jobs_judge_met(Constraints *c, KeyEntries *entries, Judged *judged);
 
 /* finding.c: words. */
 
@@ -126,17 +170,67 @@ extern void jobs_judge_refuse(Constraints *c, Judged *judged, const char *code, 
 
 /* keys.c */
 extern void jobs_keys_open(Constraints *c, Leaf *leaf);
-extern void jobs_keys_begin_batch(Constraints *c);
-extern void jobs_keys_look_up(Constraints *c);
+extern void jobs_keys_begin_batch(Leaf *leaf);
+extern void jobs_keys_look_up(Constraints *c, Leaf *leaf, bool updates_only);
 extern void jobs_keys_close(Constraints *c);
 
 /* For one row, in the file's order: the rows before, and then itself. */
 extern void jobs_keys_met(Constraints *c, Judged *judged);
 extern void jobs_keys_take(Constraints *c, Judged *judged);
 
+/* foreign.c: looks up in step with the batch, so that issues come before keys are taken. */
+extern void jobs_foreign_open(Constraints *c, Leaf *leaf);
+extern void jobs_foreign_begin_batch(Leaf *leaf);
+extern void jobs_foreign_look_up(Constraints *c, Leaf *leaf);
+extern void jobs_foreign_met(Constraints *c, Judged *judged);
+extern void jobs_foreign_close(Leaf *leaf);
+
+/* Whether the row itself has these values in a unique index, given by its uppermost parent. */
+extern bool jobs_keys_is_own(Constraints *c, Judged *judged, Oid index, const Datum *values, const bool *nulls);
+
+/* The file's keys of a unique index, or NULL; and their shape. */
+extern KeySet *jobs_keys_of_index(Constraints *c, Oid index, const KeyShape **shape);
+
+/* policy.c: opened before leaves; in each guard that has run a step of it, end or, after an error, forget. */
+extern void jobs_policy_open(Constraints *c);
+extern void jobs_policy_step(Constraints *c, Leaf *leaf);
+extern void jobs_policy_end(Constraints *c);
+extern void jobs_policy_forget(Constraints *c);
+
+/* merge.c: rows that update others, once their keys are looked up. */
+extern void jobs_merging_open(Constraints *c);
+extern void jobs_merging_merge(Constraints *c);
+extern void jobs_merging_met(Constraints *c, Judged *judged);
+extern void jobs_merging_take(Constraints *c, Judged *judged);
+extern void jobs_merging_close(Constraints *c);
+
+/* keys.c: the existing row that the row's keys have met first, and the key's attributes. */
+extern KeyEntry *jobs_keys_existing(Constraints *c, Judged *judged, List **attnos);
+
+/* own_key.c: what keys.c asks of options.unique; one for all partitions. */
+extern void jobs_own_key_open(Constraints *c);
+extern const KeyShape *jobs_own_key_shape(Constraints *c, KeySet **file, const AttrNumber **attnos);
+extern void jobs_own_key_look_up(Constraints *c, KeyEntry **entries, const Key **keys, int n, ItemPointerData *tids);
+extern void jobs_own_key_close(Constraints *c);
+
+/* exclude.c */
+extern void jobs_exclusion_open(Constraints *c, Leaf *leaf, Relation index);
+extern void jobs_exclusions_begin_batch(Leaf *leaf);
+extern void jobs_exclusions_look_up(Constraints *c, Leaf *leaf);
+extern void jobs_exclusions_met(Constraints *c, Judged *judged);
+extern void jobs_exclusions_take(Constraints *c, Judged *judged);
+extern void jobs_exclusions_close(Leaf *leaf);
+
+/* index.c: what an index is of. */
+extern bool jobs_index_unknown(const Leaf *leaf, IndexInfo *info);
+extern List *jobs_index_attnos(const Leaf *leaf, IndexInfo *info);
+extern void jobs_index_types(const Leaf *leaf, IndexInfo *info, Oid *types);
+extern Oid	jobs_index_top(Relation index);
+
 /* partition.c: finds the leaf of a row, or refuses it. */
 extern void jobs_routing_open(Constraints *c);
 extern void jobs_routing_send(Constraints *c, Judged *judged);
+extern Leaf *jobs_routing_leaf(Constraints *c, Oid table);
 extern void jobs_routing_close(Constraints *c);
 
 #endif							/* JOBS_JUDGE_H */

@@ -63,6 +63,23 @@ shape_column(KeyColumn *column, Oid opfamily, Oid opcintype, Oid type, Oid colla
 		fmgr_info(hash, &column->hash);
 }
 
+KeyShape *
+jobs_key_shape_of_bytes(int ncolumns, const Oid *types)
+{
+	KeyShape   *shape = palloc0(sizeof(KeyShape));
+
+	shape->ncolumns = ncolumns;
+	shape->columns = palloc0(ncolumns * sizeof(KeyColumn));
+	shape->image_equal = true;
+	shape->hashable = true;
+	for (int i = 0; i < ncolumns; i++)
+	{
+		get_typlenbyval(types[i], &shape->columns[i].typlen, &shape->columns[i].typbyval);
+		shape->columns[i].image_equal = true;
+	}
+	return shape;
+}
+
 /* Bytes of a value, without TOAST and without the length word of a varlena. */
 static const char *
 value_bytes(const KeyColumn *column, const Datum *value, int *len)
@@ -209,6 +226,9 @@ jobs_key_compare(const KeyShape *shape, const Datum *values1, const bool *nulls1
 				continue;
 			return nulls1[i] ? 1 : -1;
 		}
+		if (OidIsValid(column->overlaps.fn_oid) &&
+			DatumGetBool(FunctionCall2Coll(&column->overlaps, column->collation, values1[i], values2[i])))
+			continue;
 		order = DatumGetInt32(FunctionCall2Coll(&column->compare, column->collation, values1[i], values2[i]));
 		if (order != 0)
 			return order > 0 ? 1 : -1;

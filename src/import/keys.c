@@ -13,37 +13,25 @@
 
 #include "access/genam.h"
 #include "catalog/index.h"
-#include "catalog/partition.h"
 #include "compat.h"
 #include "executor/executor.h"
 #include "import/existing.h"
 #include "import/judge.h"
 #include "miscadmin.h"
-#include "nodes/nodeFuncs.h"
 #include "utils/memutils.h"
-
-/* The key of one row of the batch. */
-typedef struct KeyEntry
-{
-	int			row;			/* of c->rows */
-	Key			key;
-	ItemPointerData existing;	/* the row that has it, or invalid */
-} KeyEntry;
 
 struct KeyCheck
 {
 	Leaf	   *leaf;
-	Relation	index;
-	IndexInfo  *info;
+	Relation	index;			/* NULL: options.unique */
+	IndexInfo  *info;			/* the same */
 	bool		nulls_distinct;
-	KeyShape   *shape;
+	const KeyShape *shape;
+	AttrNumber *attnums;		/* of the leaf, where there is no index */
 	List	   *attnos;			/* of the target */
 	Existing   *existing;
 	KeySet	   *set;			/* of the file's keys */
-	KeyEntry   *entries;		/* of the batch, in the order of its rows */
-	int			nentries;
-	int			size;
-	int			next;			/* entry that has not been met */
+	KeyEntries	entries;		/* of the batch */
 	KeyEntry   *current;		/* of the row that was met last, or NULL */
 };
 
@@ -51,17 +39,16 @@ struct KeyCheck
 typedef struct SharedSet
 {
 	Oid			index;
+	const KeyShape *shape;
 	KeySet	   *set;
 } SharedSet;
 
+static void open_own(Constraints *c, Leaf *leaf);
 static void open_index(Constraints *c, Leaf *leaf, Relation index);
 static bool same_as_another(Leaf *leaf, IndexInfo *info, Relation index);
-static bool index_unknown(Leaf *leaf, IndexInfo *info);
-static List *index_attnos(Leaf *leaf, IndexInfo *info);
 static KeyShape *index_shape(Leaf *leaf, IndexInfo *info, Relation index);
 static KeySet *shared_set(Constraints *c, Relation index, const KeyShape *shape);
 static void make_key(Constraints *c, Judged *judged, Step *step);
-static void add_entry(Constraints *c, KeyCheck *check, Judged *judged, const Datum *values, const bool *nulls);
 static void existing_issue(Constraints *c, Judged *judged, KeyCheck *check);
 static void repeated_issue(Constraints *c, Judged *judged, KeyCheck *check, int64 row_no);
 
@@ -75,12 +62,17 @@ jobs_keys_open(Constraints *c, Leaf *leaf)
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 
-		if (index->rd_index->indisunique && index->rd_index->indisready && !index->rd_index->indisexclusion)
+		if (index->rd_index->indisready && index->rd_index->indisexclusion)
+			jobs_exclusion_open(c, leaf, index);
+		else if (index->rd_index->indisready && index->rd_index->indisunique)
 			open_index(c, leaf, index);
 		else
 			index_close(index, AccessShareLock);
 	}
 	list_free(indexes);
+	if (c->own_key)
+		open_own(c, leaf);
+	leaf->nkey_steps = list_length(leaf->steps);
 }
 
 void
@@ -95,6 +87,8 @@ jobs_keys_close(Constraints *c)
 		{
 			KeyCheck   *check = lfirst(lc2);
 
+			if (check->index == NULL)
+				continue;
 			jobs_existing_close(check->existing);
 			index_close(check->index, NoLock);
 		}
@@ -109,7 +103,7 @@ open_index(Constraints *c, Leaf *leaf, Relation index)
 	IndexInfo  *info = BuildIndexInfo(index);
 	KeyCheck   *check;
 
-	if (same_as_another(leaf, info, index) || index_unknown(leaf, info))
+	if (same_as_another(leaf, info, index) || jobs_index_unknown(leaf, info))
 	{
 		index_close(index, AccessShareLock);
 		return;
@@ -122,11 +116,47 @@ open_index(Constraints *c, Leaf *leaf, Relation index)
 	check->info = info;
 	check->nulls_distinct = !info->ii_NullsNotDistinct;
 	check->shape = index_shape(leaf, info, index);
-	check->attnos = index_attnos(leaf, info);
+	check->attnos = jobs_index_attnos(leaf, info);
 	check->existing = jobs_existing_open(leaf->rel, index, info, check->shape, c->snapshot, &c->memory);
 	check->set = shared_set(c, index, check->shape);
 	leaf->keys = lappend(leaf->keys, check);
 	jobs_judge_step(leaf, make_key, "check_violation", psprintf("Index \"%s\"", RelationGetRelationName(index)), check);
+}
+
+/* options.unique, unless it is a key of the table anyway. */
+static void
+open_own(Constraints *c, Leaf *leaf)
+{
+	KeyCheck   *check = palloc0(sizeof(KeyCheck));
+	const AttrNumber *attnos;
+	ListCell   *lc;
+
+	check->leaf = leaf;
+	check->nulls_distinct = true;
+	check->shape = jobs_own_key_shape(c, &check->set, &attnos);
+	check->attnums = palloc0(check->shape->ncolumns * sizeof(AttrNumber));
+	for (int i = 0; i < check->shape->ncolumns; i++)
+	{
+		check->attnos = lappend_int(check->attnos, attnos[i]);
+		for (AttrNumber k = 1; k <= RelationGetNumberOfAttributes(leaf->rel); k++)
+		{
+			if (jobs_judge_root_attno(leaf, k) == attnos[i])
+				check->attnums[i] = k;
+		}
+		if (bms_is_member(check->attnums[i], leaf->unknown))
+			return;
+	}
+	foreach(lc, leaf->keys)
+	{
+		KeyCheck   *other = lfirst(lc);
+
+		if (other->info->ii_Expressions == NIL && other->info->ii_Predicate == NIL && other->nulls_distinct &&
+			list_difference_int(check->attnos, other->attnos) == NIL &&
+			list_difference_int(other->attnos, check->attnos) == NIL)
+			return;
+	}
+	leaf->keys = lappend(leaf->keys, check);
+	jobs_judge_step(leaf, make_key, "check_violation", "Option \"unique\"", check);
 }
 
 /* Two indexes of the same columns find the same duplicates. */
@@ -153,58 +183,12 @@ same_as_another(Leaf *leaf, IndexInfo *info, Relation index)
 	return false;
 }
 
-static bool
-index_unknown(Leaf *leaf, IndexInfo *info)
-{
-	for (int i = 0; i < info->ii_NumIndexKeyAttrs; i++)
-	{
-		if (info->ii_IndexAttrNumbers[i] > 0 && bms_is_member(info->ii_IndexAttrNumbers[i], leaf->unknown))
-			return true;
-	}
-	return jobs_judge_unknown(leaf, (Node *) info->ii_Expressions) ||
-		jobs_judge_unknown(leaf, (Node *) info->ii_Predicate);
-}
-
-/* The target's attributes in a key, each once, in its order. */
-static List *
-index_attnos(Leaf *leaf, IndexInfo *info)
-{
-	List	   *attnos = NIL;
-	ListCell   *lc = list_head(info->ii_Expressions);
-
-	for (int i = 0; i < info->ii_NumIndexKeyAttrs; i++)
-	{
-		AttrNumber	attno = info->ii_IndexAttrNumbers[i];
-
-		if (attno > 0)
-			attnos = list_append_unique_int(attnos, jobs_judge_root_attno(leaf, attno));
-		else
-		{
-			attnos = list_union_int(attnos, jobs_judge_used(leaf, lfirst(lc)));
-			lc = lnext(info->ii_Expressions, lc);
-		}
-	}
-	return attnos;
-}
-
 static KeyShape *
 index_shape(Leaf *leaf, IndexInfo *info, Relation index)
 {
 	Oid			types[INDEX_MAX_KEYS];
-	ListCell   *lc = list_head(info->ii_Expressions);
 
-	for (int i = 0; i < info->ii_NumIndexKeyAttrs; i++)
-	{
-		AttrNumber	attno = info->ii_IndexAttrNumbers[i];
-
-		if (attno > 0)
-			types[i] = TupleDescAttr(RelationGetDescr(leaf->rel), attno - 1)->atttypid;
-		else
-		{
-			types[i] = exprType(lfirst(lc));
-			lc = lnext(info->ii_Expressions, lc);
-		}
-	}
+	jobs_index_types(leaf, info, types);
 	return jobs_key_shape(info->ii_NumIndexKeyAttrs, index->rd_opfamily, index->rd_opcintype, types,
 						  index->rd_indcollation);
 }
@@ -212,12 +196,10 @@ index_shape(Leaf *leaf, IndexInfo *info, Relation index)
 static KeySet *
 shared_set(Constraints *c, Relation index, const KeyShape *shape)
 {
-	Oid			top = RelationGetRelid(index);
+	Oid			top = jobs_index_top(index);
 	SharedSet  *shared;
 	ListCell   *lc;
 
-	if (index->rd_rel->relispartition)
-		top = llast_oid(get_partition_ancestors(top));
 	foreach(lc, c->shared_sets)
 	{
 		shared = lfirst(lc);
@@ -226,29 +208,44 @@ shared_set(Constraints *c, Relation index, const KeyShape *shape)
 	}
 	shared = palloc(sizeof(SharedSet));
 	shared->index = top;
+	shared->shape = shape;
 	shared->set = jobs_keyset_create(shape, &c->memory);
 	c->shared_sets = lappend(c->shared_sets, shared);
 	return shared->set;
 }
 
+KeySet *
+jobs_keys_of_index(Constraints *c, Oid index, const KeyShape **shape)
+{
+	ListCell   *lc;
+
+	foreach(lc, c->shared_sets)
+	{
+		SharedSet  *shared = lfirst(lc);
+
+		if (shared->index == index)
+		{
+			*shape = shared->shape;
+			return shared->set;
+		}
+	}
+	return NULL;
+}
+
 /* One batch. */
 
 void
-jobs_keys_begin_batch(Constraints *c)
+jobs_keys_begin_batch(Leaf *leaf)
 {
 	ListCell   *lc;
-	ListCell   *lc2;
 
-	foreach(lc, c->leaves)
+	foreach(lc, leaf->keys)
 	{
-		foreach(lc2, ((Leaf *) lfirst(lc))->keys)
-		{
-			KeyCheck   *check = lfirst(lc2);
+		KeyCheck   *check = lfirst(lc);
 
-			check->nentries = 0;
-			check->next = 0;
-			check->current = NULL;
-		}
+		check->entries.n = 0;
+		check->entries.next = 0;
+		check->current = NULL;
 	}
 }
 
@@ -259,75 +256,100 @@ make_key(Constraints *c, Judged *judged, Step *step)
 	Datum		values[INDEX_MAX_KEYS];
 	bool		nulls[INDEX_MAX_KEYS];
 
-	if (!ExecQual(check->info->ii_PredicateState, c->econtext))
-		return;
-	FormIndexDatum(check->info, judged->slot, c->estate, values, nulls);
+	if (check->info)
+	{
+		if (!ExecQual(check->info->ii_PredicateState, c->econtext))
+			return;
+		FormIndexDatum(check->info, judged->slot, c->estate, values, nulls);
+	}
+	else
+	{
+		for (int i = 0; i < check->shape->ncolumns; i++)
+			values[i] = slot_getattr(judged->slot, check->attnums[i], &nulls[i]);
+	}
 	for (int i = 0; i < check->shape->ncolumns; i++)
 	{
 		if (nulls[i] && check->nulls_distinct)
 			return;
 	}
-	add_entry(c, check, judged, values, nulls);
-}
-
-static void
-add_entry(Constraints *c, KeyCheck *check, Judged *judged, const Datum *values, const bool *nulls)
-{
-	int			n = check->shape->ncolumns;
-	MemoryContext old;
-	KeyEntry   *entry;
-
-	if (check->nentries == check->size)
-	{
-		check->size = Max(64, 2 * check->size);
-		check->entries = check->entries ? repalloc(check->entries, check->size * sizeof(KeyEntry)) :
-			MemoryContextAlloc(c->context, check->size * sizeof(KeyEntry));
-	}
-	entry = &check->entries[check->nentries];
-	old = MemoryContextSwitchTo(c->batch);
-	jobs_key_make(check->shape, values, nulls, &entry->key);
-	entry->key.values = palloc(n * sizeof(Datum));
-	entry->key.nulls = palloc(n * sizeof(bool));
-
-	/* What expressions gave goes with the row; the slot's values stay. */
-	if (check->info->ii_Expressions)
-		jobs_key_unpack(check->shape, entry->key.bytes, entry->key.values, entry->key.nulls);
-	else
-	{
-		memcpy(entry->key.values, values, n * sizeof(Datum));
-		memcpy(entry->key.nulls, nulls, n * sizeof(bool));
-	}
-	MemoryContextSwitchTo(old);
-	entry->row = judged - c->rows;
-	ItemPointerSetInvalid(&entry->existing);
-	check->nentries++;
+	jobs_judge_key(c, &check->entries, check->shape, judged, values, nulls,
+				   check->info && check->info->ii_Expressions != NIL);
 }
 
 void
-jobs_keys_look_up(Constraints *c)
+jobs_keys_look_up(Constraints *c, Leaf *leaf, bool updates_only)
 {
 	const Key **keys = palloc(c->nrows * sizeof(Key *));
+	KeyEntry  **wanted = palloc(c->nrows * sizeof(KeyEntry *));
 	ItemPointerData *tids = palloc(c->nrows * sizeof(ItemPointerData));
 	ListCell   *lc;
-	ListCell   *lc2;
 
-	foreach(lc, c->leaves)
+	foreach(lc, leaf->keys)
 	{
-		foreach(lc2, ((Leaf *) lfirst(lc))->keys)
-		{
-			KeyCheck   *check = lfirst(lc2);
+		KeyCheck   *check = lfirst(lc);
+		int			n = 0;
 
-			if (check->nentries == 0)
+		for (int i = 0; i < check->entries.n; i++)
+		{
+			KeyEntry   *entry = &check->entries.entries[i];
+
+			if (updates_only && !c->rows[entry->row].update)
 				continue;
-			for (int i = 0; i < check->nentries; i++)
-				keys[i] = &check->entries[i].key;
-			jobs_existing_find(check->existing, keys, check->nentries, tids);
-			for (int i = 0; i < check->nentries; i++)
-				check->entries[i].existing = tids[i];
+			wanted[n] = entry;
+			keys[n++] = &entry->key;
+		}
+		if (n == 0)
+			continue;
+		if (check->index == NULL)
+		{
+			jobs_own_key_look_up(c, wanted, keys, n, tids);
+			continue;
+		}
+		jobs_existing_find(check->existing, keys, n, tids);
+		for (int i = 0; i < n; i++)
+		{
+			wanted[i]->existing = tids[i];
+			wanted[i]->existing_rel = RelationGetRelid(leaf->rel);
 		}
 	}
 	pfree(keys);
+	pfree(wanted);
 	pfree(tids);
+}
+
+KeyEntry *
+jobs_keys_existing(Constraints *c, Judged *judged, List **attnos)
+{
+	KeyEntry   *found = NULL;
+	ListCell   *lc;
+
+	foreach(lc, judged->leaf->keys)
+	{
+		KeyCheck   *check = lfirst(lc);
+		KeyEntry   *entry = jobs_judge_met(c, &check->entries, judged);
+
+		if (found || entry == NULL || !ItemPointerIsValid(&entry->existing))
+			continue;
+		*attnos = check->attnos;
+		found = entry;
+	}
+	return found;
+}
+
+bool
+jobs_keys_is_own(Constraints *c, Judged *judged, Oid index, const Datum *values, const bool *nulls)
+{
+	ListCell   *lc;
+
+	foreach(lc, judged->leaf->keys)
+	{
+		KeyCheck   *check = lfirst(lc);
+
+		if (check->index && check->current && jobs_index_top(check->index) == index)
+			return jobs_key_compare(check->shape, values, nulls,
+									check->current->key.values, check->current->key.nulls) == 0;
+	}
+	return false;
 }
 
 void
@@ -335,18 +357,17 @@ jobs_keys_met(Constraints *c, Judged *judged)
 {
 	ListCell   *lc;
 
-	if (judged->leaf == NULL)
-		return;
 	foreach(lc, judged->leaf->keys)
 	{
 		KeyCheck   *check = lfirst(lc);
 		int64		row_no;
 
-		check->current = NULL;
-		if (check->next == check->nentries || check->entries[check->next].row != judged - c->rows)
+		check->current = jobs_judge_met(c, &check->entries, judged);
+		if (check->current == NULL)
 			continue;
-		check->current = &check->entries[check->next++];
-		if (ItemPointerIsValid(&check->current->existing))
+		if (ItemPointerIsValid(&check->current->existing) &&
+			!(judged->update && ItemPointerEquals(&check->current->existing, &judged->row->existing) &&
+			  judged->row->existing_rel == check->current->existing_rel))
 			existing_issue(c, judged, check);
 		else if ((row_no = jobs_keyset_find(check->set, &check->current->key)) != 0)
 			repeated_issue(c, judged, check, row_no);
@@ -358,8 +379,6 @@ jobs_keys_take(Constraints *c, Judged *judged)
 {
 	ListCell   *lc;
 
-	if (judged->leaf == NULL)
-		return;
 	foreach(lc, judged->leaf->keys)
 	{
 		KeyCheck   *check = lfirst(lc);
@@ -372,8 +391,11 @@ jobs_keys_take(Constraints *c, Judged *judged)
 static void
 existing_issue(Constraints *c, Judged *judged, KeyCheck *check)
 {
-	judged->row->existing = check->current->existing;
-	judged->row->existing_rel = RelationGetRelid(check->leaf->rel);
+	if (!judged->update)
+	{
+		judged->row->existing = check->current->existing;
+		judged->row->existing_rel = check->current->existing_rel;
+	}
 	jobs_judge_issue(c, judged, c->input->on_conflict == CONFLICT_ERROR ? SEVERITY_ERROR : SEVERITY_WARNING,
 					 "duplicate_existing", check->attnos,
 					 psprintf("Duplicate of existing %s%s", c->input->entity,

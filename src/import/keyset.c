@@ -136,7 +136,11 @@ jobs_keyset_create(const KeyShape *shape, KeyMemory *memory)
 	set->memory = memory;
 	set->context = context;
 	set->owner = CurrentResourceOwner;
-	set->ascending = true;
+
+	/* Keys that are nothing but bytes have no order. */
+	set->ascending = OidIsValid(shape->columns[0].compare.fn_oid);
+	if (!set->ascending)
+		set->tables = MemoryContextAllocZero(context, NUM_TABLES * sizeof(Table));
 	set->last_context = AllocSetContextCreate(context, "jobs last key", ALLOCSET_SMALL_SIZES);
 	return set;
 }

@@ -28,6 +28,7 @@ typedef struct KeyColumn
 	FmgrInfo	compare;		/* of the operator class: three-way */
 	FmgrInfo	equal;
 	FmgrInfo	hash;			/* agrees with equal; not used where image_equal */
+	FmgrInfo	overlaps;		/* of ranges: those that overlap count as the same; fn_oid 0: none */
 } KeyColumn;
 
 typedef struct KeyShape
@@ -54,6 +55,9 @@ typedef struct Key
 /* The shape of a key by operator classes of B-trees; in the current memory context. */
 extern KeyShape *jobs_key_shape(int ncolumns, const Oid *opfamilies, const Oid *opcintypes,
 								const Oid *types, const Oid *collations);
+
+/* One for keys that are only packed, hashed and compared as bytes. */
+extern KeyShape *jobs_key_shape_of_bytes(int ncolumns, const Oid *types);
 
 /* Packs and hashes; bytes, values and nulls are in the current memory context. */
 extern void jobs_key_make(const KeyShape *shape, const Datum *values, const bool *nulls, Key *key);

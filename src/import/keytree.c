@@ -85,12 +85,6 @@ jobs_keytree_add(KeyTree *tree, const Key *key, int64 row_no)
 	KeyNode		node;
 	bool		isnew;
 
-	if (tree->memory->used + bytes > tree->memory->limit && tree->bytes > tree->memory->limit / 16)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("the keys of the file do not fit into %zu MB of memory", tree->memory->limit / (1024 * 1024)),
-				 errdetail("Their data type has no hash function, so they cannot be kept on disk."),
-				 errhint("Import the file in parts.")));
 	old = MemoryContextSwitchTo(tree->context);
 	node.row_no = row_no;
 	node.values = palloc(tree->shape->ncolumns * sizeof(Datum));
@@ -100,6 +94,19 @@ jobs_keytree_add(KeyTree *tree, const Key *key, int64 row_no)
 	MemoryContextSwitchTo(old);
 	tree->bytes += bytes;
 	tree->memory->used += bytes;
+	jobs_keytree_check_bytes(tree->bytes, tree->memory);
+}
+
+void
+jobs_keytree_check_bytes(Size bytes, const KeyMemory *memory)
+{
+	if (bytes > memory->limit)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the keys of the file do not fit into %zu MB of memory", memory->limit / (1024 * 1024)),
+				 errdetail("Keys of an exclusion constraint, or of a data type without a hash function, "
+						   "cannot be kept on disk."),
+				 errhint("Import the file in parts.")));
 }
 
 Size

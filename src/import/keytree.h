@@ -18,4 +18,7 @@ extern int64 jobs_keytree_find(KeyTree *tree, const Key *key);
 extern void jobs_keytree_add(KeyTree *tree, const Key *key, int64 row_no);
 extern Size jobs_keytree_bytes(KeyTree *tree);
 
+/* Raises 54000 where keys that have to stay in memory outgrow it. */
+extern void jobs_keytree_check_bytes(Size bytes, const KeyMemory *memory);
+
 #endif							/* JOBS_KEYTREE_H */

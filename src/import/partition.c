@@ -51,6 +51,7 @@ struct Routing
 {
 	PartitionDirectory directory;
 	Branch	   *root;
+	List	   *others;			/* of Leaf *: that rows were found in before any was sent there */
 };
 
 /* Computing the key of a branch for a row, and the guard's argument. */
@@ -65,6 +66,7 @@ typedef struct BranchKey
 
 static Branch *open_branch(Constraints *c, Routing *routing, Relation rel);
 static Part *open_part(Constraints *c, Branch *branch, int i);
+static Leaf *leaf_for(Constraints *c, Relation rel);
 static void form_key(void *arg);
 static int	partition_of(Branch *branch, Datum *values, bool *nulls);
 static void close_branch(Branch *branch);
@@ -82,7 +84,11 @@ jobs_routing_open(Constraints *c)
 void
 jobs_routing_close(Constraints *c)
 {
+	ListCell   *lc;
+
 	close_branch(c->routing->root);
+	foreach(lc, c->routing->others)
+		table_close(((Leaf *) lfirst(lc))->rel, NoLock);
 	DestroyPartitionDirectory(c->routing->directory);
 }
 
@@ -156,9 +162,40 @@ open_part(Constraints *c, Branch *branch, int i)
 	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		part->branch = open_branch(c, c->routing, rel);
 	else
-		part->leaf = jobs_judge_leaf(c, rel);
+		part->leaf = leaf_for(c, rel);
 	MemoryContextSwitchTo(old);
 	return part;
+}
+
+/* A leaf is one, however it was come by. */
+static Leaf *
+leaf_for(Constraints *c, Relation rel)
+{
+	ListCell   *lc;
+
+	foreach(lc, c->routing->others)
+	{
+		Leaf	   *leaf = lfirst(lc);
+
+		if (RelationGetRelid(leaf->rel) == RelationGetRelid(rel))
+		{
+			c->routing->others = list_delete_cell(c->routing->others, lc);
+			table_close(rel, NoLock);
+			return leaf;
+		}
+	}
+	return jobs_judge_leaf(c, rel);
+}
+
+Leaf *
+jobs_routing_leaf(Constraints *c, Oid table)
+{
+	MemoryContext old = MemoryContextSwitchTo(c->context);
+	Leaf	   *leaf = jobs_judge_leaf(c, table_open(table, AccessShareLock));
+
+	c->routing->others = lappend(c->routing->others, leaf);
+	MemoryContextSwitchTo(old);
+	return leaf;
 }
 
 void
@@ -170,7 +207,7 @@ jobs_routing_send(Constraints *c, Judged *judged)
 	{
 		Datum		values[PARTITION_MAX_KEYS];
 		bool		nulls[PARTITION_MAX_KEYS];
-		BranchKey	key = {c, branch, judged->row->slot, values, nulls};
+		BranchKey	key = {c, branch, judged->whole, values, nulls};
 		ErrorData  *error = NULL;
 		Part	   *part;
 		int			i;
@@ -178,7 +215,7 @@ jobs_routing_send(Constraints *c, Judged *judged)
 		if (branch->unknown)
 			return;
 		if (branch->map)
-			key.slot = execute_attr_map_slot(branch->map, judged->row->slot, branch->slot);
+			key.slot = execute_attr_map_slot(branch->map, judged->whole, branch->slot);
 		if (branch->expressions)
 			error = jobs_guard(form_key, &key);
 		else
