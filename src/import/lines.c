@@ -144,7 +144,7 @@ rows_block_reserve(RowBlock *block, size_t n)
 static bool
 grow_fields(RowBlock *block)
 {
-	int			size = block->fields_size ? 2 * block->fields_size : ROWS_BLOCK / 16 + 2 * GROUP;
+	int			size = block->fields_size ? 2 * block->fields_size : ROWS_BLOCK / 16;
 	char	  **fields = realloc(block->fields, size * sizeof(char *));
 	int		   *lengths;
 	bool	   *quoted;
@@ -595,8 +595,6 @@ split_clean(RowSplitter *s, size_t *pos, bool at_end, bool *special)
 	{
 		uint32_t	mask = find_specials_until(base, end, &specials);
 
-		if (block->nfields + GROUP > block->fields_size && !grow_fields(block))
-			return false;
 		while (mask)
 		{
 			char	   *at = base + __builtin_ctz(mask);
@@ -621,7 +619,7 @@ split_clean(RowSplitter *s, size_t *pos, bool at_end, bool *special)
 				if (next < end && *next == '\n')
 					next++;
 			}
-			if (plain && block->nfields - first < ROWS_MAX_FIELDS)
+			if (plain && block->nfields - first < ROWS_MAX_FIELDS && block->nfields < block->fields_size)
 			{
 				n = block->nfields++;
 				block->fields[n] = len > 0 ? field : NULL;
