@@ -352,6 +352,26 @@ COMMENT ON FUNCTION jobs._upload_size(bigint) IS 'internal: the bytes of an uplo
 -- Imports
 -------------------------------------------------------------------------------
 
+CREATE FUNCTION jobs.sniff(data bytea, options jsonb DEFAULT '{}', OUT dialect jsonb, OUT columns jsonb, OUT first_rows jsonb)
+AS 'MODULE_PATHNAME', 'jobs_sniff_data' LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION jobs.sniff(bytea, jsonb) IS 'how the bytes of a file are written, its columns with guessed types, and its first rows';
+
+CREATE FUNCTION jobs.sniff(content text, options jsonb DEFAULT '{}', OUT dialect jsonb, OUT columns jsonb, OUT first_rows jsonb)
+AS 'MODULE_PATHNAME', 'jobs_sniff_content' LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION jobs.sniff(text, jsonb) IS 'how the text of a file is written, its columns with guessed types, and its first rows';
+
+CREATE FUNCTION jobs.sniff(upload bigint, options jsonb DEFAULT '{}', OUT dialect jsonb, OUT columns jsonb, OUT first_rows jsonb)
+AS 'MODULE_PATHNAME', 'jobs_sniff_upload' LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION jobs.sniff(bigint, jsonb) IS 'how an uploaded file is written, its columns with guessed types, and its first rows';
+
+CREATE FUNCTION jobs.create_table_for(upload bigint, name text) RETURNS text
+AS 'MODULE_PATHNAME', 'jobs_create_table_for' LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION jobs.create_table_for(bigint, text) IS 'the CREATE TABLE statement for a table that takes an uploaded file';
+
+CREATE FUNCTION jobs.import_template(target regclass) RETURNS text
+AS 'MODULE_PATHNAME', 'jobs_import_template' LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION jobs.import_template(regclass) IS 'the header of an empty file for a table: the columns that the caller may import';
+
 -------------------------------------------------------------------------------
 -- Bulk jobs
 -------------------------------------------------------------------------------

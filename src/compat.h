@@ -129,4 +129,15 @@
 	index_beginscan(rel, index, snapshot, nkeys, 0)
 #endif
 
+/*
+ * 17 can begin the parsing of JSON in memory of the caller.  Can go with 16.
+ */
+#if PG_VERSION_NUM >= 170000
+#define jobs_json_lexer(text, len) \
+	makeJsonLexContextCstringLen(NULL, text, len, GetDatabaseEncoding(), false)
+#else
+#define jobs_json_lexer(text, len) \
+	makeJsonLexContextCstringLen(unconstify(char *, text), len, GetDatabaseEncoding(), false)
+#endif
+
 #endif							/* JOBS_COMPAT_H */

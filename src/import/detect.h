@@ -81,6 +81,7 @@ typedef struct Scan
 	int			ncells;			/* may be more than are kept */
 	ScanCell   *cells;			/* the caller's, with room for max_cells */
 	int			max_cells;
+	bool		first_filled;	/* the first field is not empty */
 	bool		blank;
 	bool		is_comment;
 	int			broken;			/* quotes that make no sense */

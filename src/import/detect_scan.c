@@ -82,7 +82,7 @@ jobs_scan_next(Scan *scan)
 	}
 	if (p >= scan->end && !scan->at_end)
 		return false;
-	scan->blank = scan->ncells == 1 && scan->cells[0].len == 0 && !scan->cells[0].quoted;
+	scan->blank = scan->ncells == 1 && !scan->first_filled;
 	end_line(scan, p);
 	return true;
 }
@@ -93,23 +93,21 @@ scan_field(Scan *scan, const char *p)
 {
 	ScanCell	spare;
 	ScanCell   *cell = scan->ncells < scan->max_cells ? &scan->cells[scan->ncells] : &spare;
-	const char *after;
+	const char *after = NULL;
+	const char *open = p;
 
 	scan->ncells++;
 	cell->quoted = false;
 	cell->spaced = p < scan->end && *p == ' ';
 	if (scan->form.quote != '\0')
-	{
-		const char *open = skip_spaces(scan, p);
-
-		if (open < scan->end && *open == scan->form.quote)
-		{
-			after = quoted_field(scan, open, cell);
-			if (after != NULL)
-				return after;
-		}
-	}
-	return plain_field(scan, p, cell);
+		open = skip_spaces(scan, p);
+	if (scan->form.quote != '\0' && open < scan->end && *open == scan->form.quote)
+		after = quoted_field(scan, open, cell);
+	if (after == NULL)
+		after = plain_field(scan, p, cell);
+	if (scan->ncells == 1)
+		scan->first_filled = cell->quoted || cell->len > 0;
+	return after;
 }
 
 /*

@@ -15,7 +15,7 @@
 #include "import/detect.h"
 
 #define HEAD_RECORDS	48		/* that may be above the table */
-#define TALLY_RECORDS	1000	/* of which every value is looked at; then some */
+#define TALLY_RECORDS	500	/* of which every value is looked at; then some */
 #define TALLY_EVERY		8
 
 /* One of the first records. */
@@ -492,7 +492,7 @@ has_group_row(Table *table, const HeadRecord *start)
 	{
 		ValueKind	kind = jobs_detect_value(table->second[i].text, table->second[i].len).kind;
 
-		if (kind == VALUE_EMPTY || jobs_value_is_typed(kind))
+		if (kind == VALUE_EMPTY || (jobs_value_is_typed(kind) && kind != VALUE_BOOLEAN))
 			return false;
 	}
 	look_at_rows(table, names_line);

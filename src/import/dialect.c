@@ -30,6 +30,13 @@ typedef struct Sample
 	int			encoding;
 } Sample;
 
+/* A name and where it stands. */
+typedef struct Place
+{
+	char	   *name;
+	int			column;
+} Place;
+
 static void refuse(const NoText *no_text);
 static void find_encoding(const char *raw, int len, bool at_end, DialectOptions *options, Sample *sample);
 static void take_utf16(const char *raw, int len, bool big_endian, Sample *sample);
@@ -40,6 +47,9 @@ static char **header_record(const Sample *sample, Scan *scan, int *ncells);
 static char *cell_text(const Sample *sample, const ScanForm *form, const ScanCell *cell);
 static char *to_database(const char *text, int len, int encoding);
 static char **join_header_rows(char ***rows, const int *widths, int nrows, int ncolumns);
+static void number_names(char **names, int n);
+static int	compare_by_name(const void *a, const void *b);
+static int	compare_names(const void *a, const void *b);
 static bool names_all(char **cells, int n, int ncolumns);
 static void put_char(StringInfo json, const char *name, char c);
 static void put_string(StringInfo json, const char *name, const char *string);
@@ -86,12 +96,12 @@ find_encoding(const char *raw, int len, bool at_end, DialectOptions *options, Sa
 	TextCoding	coding = jobs_detect_coding(raw, len, at_end, &bom);
 	bool		utf16 = coding == CODING_UTF16LE || coding == CODING_UTF16BE;
 
-	bool		said_utf16 = options->said_encoding && strncmp(dialect->encoding_name, "UTF16", 5) == 0;
+	bool		said_utf16 = options->said_encoding && strncmp(dialect->encoding_name, "UTF-16", 6) == 0;
 
 	/* A byte order mark is the last word; without one, what is said counts. */
-	if (said_utf16 && (!utf16 || (bom == 0 && dialect->encoding_name[5] != '\0')))
+	if (said_utf16 && (!utf16 || (bom == 0 && dialect->encoding_name[6] != '\0')))
 	{
-		coding = strcmp(dialect->encoding_name, "UTF16BE") == 0 ? CODING_UTF16BE : CODING_UTF16LE;
+		coding = strcmp(dialect->encoding_name, "UTF-16BE") == 0 ? CODING_UTF16BE : CODING_UTF16LE;
 		utf16 = true;
 	}
 	else if (options->said_encoding && !said_utf16 && utf16 && bom == 0)
@@ -104,7 +114,7 @@ find_encoding(const char *raw, int len, bool at_end, DialectOptions *options, Sa
 	if (utf16)
 	{
 		dialect->encoding = PG_UTF8;
-		dialect->encoding_name = coding == CODING_UTF16BE ? "UTF16BE" : "UTF16LE";
+		dialect->encoding_name = coding == CODING_UTF16BE ? "UTF-16BE" : "UTF-16LE";
 		take_utf16(raw + bom, len - bom, coding == CODING_UTF16BE, sample);
 		return;
 	}
@@ -230,6 +240,7 @@ read_header(const Sample *sample, const FileForm *form, Dialect *dialect)
 	while (ncolumns > form->width && ncolumns > 1 && dialect->columns[ncolumns - 1][0] == '\0')
 		ncolumns--;
 	dialect->ncolumns = ncolumns;
+	number_names(dialect->columns, ncolumns);
 }
 
 /* Reads the next record with all its fields, as text in the database's encoding. */
@@ -358,6 +369,51 @@ join_header_rows(char ***rows, const int *widths, int nrows, int ncolumns)
 		names[i] = name.data;
 	}
 	return names;
+}
+
+/* Columns without a name get one by their number, and of those with the same all but the first. */
+static void
+number_names(char **names, int n)
+{
+	Place	   *places = palloc(n * sizeof(Place));
+
+	for (int i = 0; i < n; i++)
+	{
+		if (names[i][0] == '\0')
+			names[i] = psprintf("column%d", i + 1);
+		places[i].name = names[i];
+		places[i].column = i;
+	}
+	qsort(places, n, sizeof(Place), compare_names);
+	for (int first = 0, next; first < n; first = next)
+	{
+		int			number = 2;
+
+		for (next = first + 1; next < n && strcmp(places[next].name, places[first].name) == 0; next++)
+		{
+			Place		numbered = {.column = -1};
+
+			do
+				numbered.name = psprintf("%s_%d", places[first].name, number++);
+			while (bsearch(&numbered, places, n, sizeof(Place), compare_by_name) != NULL);
+			names[places[next].column] = numbered.name;
+		}
+	}
+}
+
+static int
+compare_by_name(const void *a, const void *b)
+{
+	return strcmp(((const Place *) a)->name, ((const Place *) b)->name);
+}
+
+/* Those of the same name in their order. */
+static int
+compare_names(const void *a, const void *b)
+{
+	int			order = compare_by_name(a, b);
+
+	return order != 0 ? order : ((const Place *) a)->column - ((const Place *) b)->column;
 }
 
 /* None is empty and no two are the same. */

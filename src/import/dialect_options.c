@@ -136,7 +136,7 @@ set_escape(const char *name, const JsonbValue *value, DialectOptions *result)
 static void
 set_encoding(const char *name, const JsonbValue *value, DialectOptions *result)
 {
-	static const char *const hint = "Use a name such as UTF8, UTF16, WIN1252 or LATIN1.";
+	static const char *const hint = "Use a name such as UTF8, UTF-16, WIN1252 or LATIN1.";
 	char	   *string = string_value(name, value, hint);
 	static const char *const utf16[] = {"UTF16", "UTF-16", "UTF16LE", "UTF-16LE", "UTF16BE", "UTF-16BE"};
 	int			encoding;
@@ -147,7 +147,7 @@ set_encoding(const char *name, const JsonbValue *value, DialectOptions *result)
 		if (pg_strcasecmp(string, utf16[i]) == 0)
 		{
 			result->dialect.encoding = PG_UTF8;
-			result->dialect.encoding_name = i < 2 ? "UTF16" : i < 4 ? "UTF16LE" : "UTF16BE";
+			result->dialect.encoding_name = i < 2 ? "UTF-16" : i < 4 ? "UTF-16LE" : "UTF-16BE";
 			return;
 		}
 	}

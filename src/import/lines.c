@@ -277,6 +277,9 @@ rows_add_field(RowSplitter *s, char *text, size_t len, bool quoted)
 	int			n = block->nfields;
 	bool		null;
 
+	/* Between two spaces of many. */
+	if (s->form->delimiter == ' ' && len == 0 && !quoted)
+		return true;
 	/* Counted, but not kept: they are more than any table has. */
 	if (s->nfields++ >= ROWS_MAX_FIELDS)
 		return true;
@@ -331,7 +334,7 @@ rows_finish(RowSplitter *s, int64_t nlines, int flaws, const char *detail, int f
 	const RowForm *form = s->form;
 	int			kept = s->nfields < ROWS_MAX_FIELDS ? s->nfields : ROWS_MAX_FIELDS;
 	int			first = block->nfields - kept;
-	bool		blank = flaws == 0 && is_blank_row(s, first);
+	bool		blank = flaws == 0 && (s->nfields == 0 || is_blank_row(s, first));
 	FileRow    *row;
 
 	s->lines_done += nlines;
@@ -584,7 +587,7 @@ split_clean(RowSplitter *s, size_t *pos, bool at_end, bool *special)
 	RowBlock   *block = s->block;
 	const RowForm *form = s->form;
 	const Specials specials = {form->delimiter, form->quote ? form->quote : form->escape ? form->escape : '\n'};
-	const bool	plain = s->null_len == 0 && !form->trim;
+	const bool	plain = s->null_len == 0 && !form->trim && form->delimiter != ' ';
 	const int	ncolumns = form->ncolumns;
 	char	   *end = block->text + block->text_len;
 	char	   *row_start = block->text + *pos;
