@@ -29,7 +29,6 @@ struct Converter
 
 static DecodeKind utf16_kind(const char *name);
 static Oid	conversion_proc(int encoding);
-static void fill_table(DecodeTable *table, int encoding);
 
 static DecodeKind
 utf16_kind(const char *name)
@@ -55,7 +54,7 @@ jobs_conversion(const char *name, int encoding, DecodeTable *table)
 	if (conversion.decode == DECODE_NONE && pg_encoding_max_length(encoding) == 1)
 	{
 		conversion.decode = DECODE_TABLE;
-		fill_table(table, encoding);
+		jobs_conversion_table(encoding, table);
 	}
 	else
 	{
@@ -79,8 +78,8 @@ conversion_proc(int encoding)
 	return proc;
 }
 
-static void
-fill_table(DecodeTable *table, int encoding)
+void
+jobs_conversion_table(int encoding, DecodeTable *table)
 {
 	Oid			proc = conversion_proc(encoding);
 

@@ -27,6 +27,9 @@ typedef struct Conversion
  */
 extern Conversion jobs_conversion(const char *name, int encoding, DecodeTable *table);
 
+/* What becomes of each byte of an encoding with one byte a character. */
+extern void jobs_conversion_table(int encoding, DecodeTable *table);
+
 /* Conversion by the server's functions, bit by bit, in the current memory context. */
 typedef struct Converter Converter;
 

@@ -9,7 +9,6 @@
 
 #include <string.h>
 
-static size_t decode_table(const DecodeTable *table, const char *in, size_t len, char *out);
 static size_t decode_utf16(Decoder *decoder, const char *in, size_t len, char *out);
 static char *put_unit(Decoder *decoder, uint32_t unit, char *out);
 static char *put_utf8(uint32_t c, char *out);
@@ -57,7 +56,7 @@ decode_rest(Decoder *decoder, char *out)
 	return n;
 }
 
-static size_t
+size_t
 decode_table(const DecodeTable *table, const char *in, size_t len, char *out)
 {
 	char	   *p = out;

@@ -49,6 +49,9 @@ extern void decode_begin(Decoder *decoder, DecodeKind kind, const DecodeTable *t
  */
 extern size_t decode_some(Decoder *decoder, const char *in, size_t len, char *out);
 
+/* The same by a table, of text that stands alone. */
+extern size_t decode_table(const DecodeTable *table, const char *in, size_t len, char *out);
+
 /* What is left at the end of the input. */
 extern size_t decode_rest(Decoder *decoder, char *out);
 

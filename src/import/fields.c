@@ -29,7 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUFFER_STEP		(64 * 1024) /* by which libcsv's buffer grows */
+#define BUFFER_STEP		(ROWS_BLOCK / 2)	/* by which libcsv's buffer grows */
 #define MUCH			(1024 * 1024)	/* what no buffer keeps */
 #define LINES_OF_FIT	16		/* that a row may have with which reading goes on */
 

@@ -17,9 +17,9 @@
 #include <emmintrin.h>
 #endif
 
-#define ROWS_PER_BLOCK	65536	/* in text that was more than ROWS_BLOCK */
+#define ROWS_PER_BLOCK	(ROWS_BLOCK / 2)	/* in text that was more than ROWS_BLOCK */
 #define GROUP			32		/* bytes that are looked at together */
-#define PIECE_SIZE		(64 * 1024)
+#define PIECE_SIZE		(ROWS_BLOCK / 2)
 #define MUCH			(1024 * 1024)	/* what a block does not keep */
 
 struct RowMemory
@@ -44,7 +44,8 @@ static bool pass_line(RowSplitter *s, size_t *pos, bool at_end);
 static bool split_clean(RowSplitter *s, size_t *pos, bool at_end, bool *special);
 static bool too_long(RowSplitter *s, size_t *pos);
 static void verify_block(RowSplitter *s, bool at_end);
-static void check_encoding(RowSplitter *s, FileRow *row, int first);
+static bool check_encoding(RowSplitter *s, FileRow *row, int first);
+static bool mark_invalid(RowSplitter *s, char *text, int len);
 static bool is_blank_row(const RowSplitter *s, int first);
 
 /* ------------------------------------------------------------------------
@@ -143,7 +144,7 @@ rows_block_reserve(RowBlock *block, size_t n)
 static bool
 grow_fields(RowBlock *block)
 {
-	int			size = block->fields_size ? 2 * block->fields_size : 8192;
+	int			size = block->fields_size ? 2 * block->fields_size : ROWS_BLOCK / 16 + 2 * GROUP;
 	char	  **fields = realloc(block->fields, size * sizeof(char *));
 	int		   *lengths;
 	bool	   *quoted;
@@ -166,7 +167,7 @@ grow_fields(RowBlock *block)
 static bool
 grow_rows(RowBlock *block)
 {
-	int			size = block->rows_size ? 2 * block->rows_size : 1024;
+	int			size = block->rows_size ? 2 * block->rows_size : ROWS_BLOCK / 128;
 	FileRow    *rows = realloc(block->rows, size * sizeof(FileRow));
 
 	if (rows == NULL)
@@ -376,34 +377,59 @@ rows_finish(RowSplitter *s, int64_t nlines, int flaws, const char *detail, int f
 	row->flaws = flaws;
 	row->flaw_detail = detail;
 	row->flaw_field = field;
-	if (!s->verified)
-		check_encoding(s, row, first);
 	s->nfields = 0;
-	return true;
+	return s->verified || check_encoding(s, row, first);
 }
 
 /* Only where something in the block is not valid. */
-static void
+static bool
 check_encoding(RowSplitter *s, FileRow *row, int first)
 {
 	RowBlock   *block = s->block;
 
-	for (int i = 0; i < row->nfields; i++)
+	for (int i = first; i < first + row->nfields; i++)
 	{
-		char	   *text = block->fields[first + i];
-		int			len = block->lengths[first + i];
-		int			valid;
+		char	   *text = block->fields[i];
+		int			len = block->lengths[i];
 
-		while (len > 0 && (valid = s->form->verify((unsigned char *) text, len)) < len)
+		if (len == 0 || s->form->verify((unsigned char *) text, len) == len)
+			continue;
+		if (s->form->fallback)
 		{
-			if ((row->flaws & ROW_BAD_ENCODING) == 0 && row->flaws == 0)
-				row->flaw_field = i;
+			char	   *decoded = rows_alloc(block, (size_t) len * DECODE_MAX);
+
+			if (decoded == NULL)
+				return false;
+			len = decode_table(s->form->fallback, text, len, decoded);
+			decoded[len] = '\0';
+			block->fields[i] = text = decoded;
+			block->lengths[i] = len;
+		}
+		if (mark_invalid(s, text, len))
+		{
+			if (row->flaws == 0)
+				row->flaw_field = i - first;
 			row->flaws |= ROW_BAD_ENCODING;
-			text[valid] = '?';
-			text += valid + 1;
-			len -= valid + 1;
 		}
 	}
+	return true;
+}
+
+/* Shows bytes that are not valid as question marks; false where there are none. */
+static bool
+mark_invalid(RowSplitter *s, char *text, int len)
+{
+	bool		any = false;
+	int			valid;
+
+	while (len > 0 && (valid = s->form->verify((unsigned char *) text, len)) < len)
+	{
+		text[valid] = '?';
+		text += valid + 1;
+		len -= valid + 1;
+		any = true;
+	}
+	return any;
 }
 
 /* ------------------------------------------------------------------------

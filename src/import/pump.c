@@ -16,7 +16,7 @@
 
 #define SLOTS			3
 #define BLOCKS			4
-#define RAW_SIZE		(64 * 1024) /* bytes that are decoded at once */
+#define RAW_SIZE		(ROWS_BLOCK / 2)	/* bytes that are decoded at once */
 #define LARGE			(2 * 1024 * 1024)	/* a block of which there is only one */
 
 typedef struct Slot

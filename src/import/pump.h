@@ -16,7 +16,7 @@
 #include "import/decode.h"
 #include "import/rows.h"
 
-#define PUMP_SLOT_SIZE	(256 * 1024)
+#define PUMP_SLOT_SIZE	(2 * ROWS_BLOCK)
 
 typedef enum PumpState
 {

@@ -97,6 +97,11 @@ set_form(Reader *reader)
 	form->bom = conversion.encoding == PG_UTF8 && !conversion.server;
 	if (conversion.server)
 		reader->converter = jobs_converter_begin(dialect->encoding_name, dialect->encoding);
+	if (dialect->ascii && GetDatabaseEncoding() == PG_UTF8)
+	{
+		jobs_conversion_table(PG_WIN1252, &form->table);
+		form->rows.fallback = &form->table;
+	}
 	form->gzip = jobs_input_is_gzip(reader->input) && !conversion.server;
 }
 

@@ -21,6 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "import/decode.h"
+
 /* What is wrong with a row's form. */
 typedef enum RowFlaw
 {
@@ -48,14 +50,23 @@ typedef struct FileRow
 	int			flaw_field;		/* number of the field at fault from 0, or -1 */
 } FileRow;
 
-/* The text of a row, its quotes and delimiters included, has at most so many bytes. */
+/*
+ * The text of a row, its quotes and delimiters included, has at most so many bytes.
+ * This and the next two are less in tests.
+ */
+#ifndef ROWS_MAX_ROW
 #define ROWS_MAX_ROW	(16 * 1024 * 1024)
+#endif
 
 /* And a row so many fields: more than any table has columns. */
+#ifndef ROWS_MAX_FIELDS
 #define ROWS_MAX_FIELDS	65536
+#endif
 
 /* Text that a block is filled with, unless one row needs more. */
+#ifndef ROWS_BLOCK
 #define ROWS_BLOCK		(128 * 1024)
+#endif
 
 /* Behind a block's text there is always room for so many bytes. */
 #define ROWS_SLACK		64
@@ -78,6 +89,9 @@ typedef struct RowForm
 
 	/* How many bytes at the beginning of a text are valid in the database's encoding. */
 	int			(*verify) (const unsigned char *text, int len);
+
+	/* How a field is decoded that is not valid; NULL: it stays so. */
+	const DecodeTable *fallback;
 } RowForm;
 
 typedef struct RowMemory RowMemory;

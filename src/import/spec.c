@@ -70,7 +70,8 @@ jobs_preview_check_options(Jsonb *options)
 	}
 	(void) jobs_preview_limit(options, "max_errors");
 	if (jobs_preview_limit(options, "max_error_ratio") > 1)
-		jobs_refuse_option(errmsg("option \"%s\" must be from 0 to 1", "max_error_ratio"));
+		jobs_refuse_option(errmsg("option \"%s\" must be from 0 to 1", "max_error_ratio"),
+						   errhint("It is the part of the rows that may have errors."));
 }
 
 static char *
@@ -96,7 +97,8 @@ jobs_preview_limit(Jsonb *options, const char *name)
 	number = value->type == jbvNumeric ?
 		DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(value->val.numeric))) : -1;
 	if (!(number >= 0))
-		jobs_refuse_option(errmsg("option \"%s\" must be a number that is not negative", name));
+		jobs_refuse_option(errmsg("option \"%s\" must be a number that is not negative", name),
+						   errhint("Leave it out for no limit."));
 	return number;
 }
 

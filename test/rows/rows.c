@@ -119,11 +119,21 @@ static int
 verify_utf8(const unsigned char *text, int len)
 {
 	int			i = 0;
+	int			n;
 
 	while (i < len)
 	{
-		unsigned char c = text[i];
-		int			n = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+		unsigned char c;
+		uint64_t	word;
+
+		if (i + 8 <= len && (memcpy(&word, text + i, 8), (word & 0x8080808080808080) == 0) &&
+			((word - 0x0101010101010101) & ~word & 0x8080808080808080) == 0)
+		{
+			i += 8;
+			continue;
+		}
+		c = text[i];
+		n = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
 
 		if (n == 0 || c == 0 || i + n > len)
 			return i;
@@ -145,6 +155,7 @@ static void
 compare(const PumpForm *form, const char *bytes, size_t len, bool verbose)
 {
 	static const size_t steps[] = {PUMP_SLOT_SIZE, 1, 7, 1000};
+	static unsigned int threads;	/* they take long to start */
 	PumpForm   *other = malloc(sizeof(PumpForm));
 	Result		first;
 
@@ -155,9 +166,14 @@ compare(const PumpForm *form, const char *bytes, size_t len, bool verbose)
 	{
 		Result		result;
 
-		if (len / steps[i % 4] > 100000)
+		if (len / steps[i % 4] > 100000 || (i == 3 && threads++ % 16 != 0))
 			continue;
-		read_all(i >= 4 ? other : form, bytes, len, steps[i % 4], i == 3, true, &result);
+		read_all(i >= 4 ? other : form, bytes, len, steps[i % 4] < PUMP_SLOT_SIZE ? steps[i % 4] : PUMP_SLOT_SIZE,
+				 i == 3, true, &result);
+#ifdef ROWS_NO_COMPARE
+		free(result.data);
+		continue;
+#endif
 		if (result.state != first.state || result.len != first.len ||
 			(first.len > 0 && memcmp(result.data, first.data, first.len) != 0))
 		{
@@ -208,6 +224,7 @@ LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	form.rows.skip_lines = data[1] >> 5 & 3;
 	form.rows.null = data[1] & 128 ? "x" : "";
 	form.decode = data[2] & 3;
+	form.rows.fallback = data[2] & 4 ? &form.table : NULL;
 	form.gzip = gunzip_is_gzip((const char *) data + 4, size - 4);
 	for (int i = 0; i < 256; i++)
 	{
@@ -247,24 +264,25 @@ read_file(const char *path, size_t *len)
 }
 
 static double
-now(void)
+cpu_time(void)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	/* Of the process: other processes do not count, and threads are added up. */
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
 static void
 measure(const PumpForm *form, const char *bytes, size_t len, bool thread)
 {
-	double		began = now();
+	double		began = cpu_time();
 	Result		result;
 	double		seconds;
 
 	read_all(form, bytes, len, PUMP_SLOT_SIZE, thread, false, &result);
-	seconds = now() - began;
-	printf("%lld rows, %lld with flaws, sum %llu, state %d, %.0f MB/s%s\n", (long long) result.rows,
+	seconds = cpu_time() - began;
+	printf("%lld rows, %lld with flaws, sum %llu, state %d, %.0f MB of text a second of processor time%s\n", (long long) result.rows,
 		   (long long) result.flaws, (unsigned long long) result.sum, result.state, len / 1e6 / seconds,
 		   thread ? " with a thread" : "");
 }
