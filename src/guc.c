@@ -29,6 +29,7 @@ int			jobs_max_artifact_bytes_per_role = 0;
 int			jobs_max_artifact_size = 10 * 1024;
 int			jobs_max_artifact_ttl = 30 * SECS_PER_DAY_INT;
 int			jobs_max_export_workers = 4;
+int			jobs_max_issues = 10000;
 int			jobs_max_running_per_role = 0;
 int			jobs_max_timeout = 0;
 int			jobs_max_upload_size = 10 * 1024;
@@ -108,6 +109,9 @@ define_administrators_settings(void)
 							"0 is no limit.  Meant for ALTER ROLE and ALTER DATABASE.",
 							&jobs_max_artifact_bytes_per_role, 0, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MB,
 							NULL, NULL, NULL);
+	DefineCustomIntVariable("jobs.max_issues", "Issues of an import preview that are kept, one by one.",
+							"All are counted, however many there are.",
+							&jobs_max_issues, 10000, 0, INT_MAX, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("jobs.max_upload_size", "The largest file that may be uploaded.",
 							"Counted as it is handed in: compressed, where it is.",
 							&jobs_max_upload_size, 10 * 1024, 1, INT_MAX, PGC_SUSET, GUC_UNIT_MB,

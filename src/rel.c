@@ -47,7 +47,8 @@ static const struct
 	{"claimer", 4},
 	{"item_lease", 10},
 	{"upload_entry", 6},
-	{"upload_use", 2}
+	{"upload_use", 2},
+	{"issue", JOBS_ISSUE_NATTS}
 };
 
 static void prepare_write(JobsRel *r);

@@ -12,6 +12,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "due.h"
+#include "import/import.h"
 #include "rel.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -280,6 +281,7 @@ jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit)
 	{
 		bool		held = false;
 		bool		mine;
+		Job		   *job;
 
 		if (file_is_alive(due[i].job))
 		{
@@ -288,7 +290,8 @@ jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit)
 				*from = due[i].time + 1;
 			continue;
 		}
-		mine = jobs_store_lock_final(due[i].job, JOBS_WAIT_SKIP) != NULL;
+		job = jobs_store_lock_final(due[i].job, JOBS_WAIT_SKIP);
+		mine = job && !jobs_preview_in_use(job);
 		if (mine)
 			(void) lock_file(due[i].job, JOBS_WAIT_SKIP, &held);
 		mine &= !held;
