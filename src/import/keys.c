@@ -20,6 +20,9 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+/* So many rows ahead the place of a key is fetched into the caches. */
+#define AHEAD	8
+
 struct KeyCheck
 {
 	Leaf	   *leaf;
@@ -365,6 +368,8 @@ jobs_keys_met(Constraints *c, Judged *judged)
 		check->current = jobs_judge_met(c, &check->entries, judged);
 		if (check->current == NULL)
 			continue;
+		if (check->entries.next + AHEAD < check->entries.n)
+			jobs_keyset_prefetch(check->set, &check->entries.entries[check->entries.next + AHEAD].key);
 		if (ItemPointerIsValid(&check->current->existing) &&
 			!(judged->update && ItemPointerEquals(&check->current->existing, &judged->row->existing) &&
 			  judged->row->existing_rel == check->current->existing_rel))

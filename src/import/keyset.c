@@ -158,6 +158,24 @@ jobs_keyset_free(KeySet *set)
 	MemoryContextDelete(set->context);
 }
 
+static inline uint32
+home_slot(const Table *table, uint32 rest)
+{
+	return ((uint64) rest * table->nslots) >> HASH_BITS;
+}
+
+void
+jobs_keyset_prefetch(KeySet *set, const Key *key)
+{
+	Table	   *table;
+
+	if (set->tables == NULL)
+		return;
+	table = &set->tables[hash_table(key->hash)];
+	if (table->used > 0)
+		__builtin_prefetch(&table->slots[home_slot(table, hash_rest(key->hash))]);
+}
+
 int64
 jobs_keyset_find(KeySet *set, const Key *key)
 {
@@ -177,7 +195,7 @@ jobs_keyset_find(KeySet *set, const Key *key)
 	if (table->used > 0)
 	{
 		uint32		rest = hash_rest(key->hash);
-		uint32		i = ((uint64) rest * table->nslots) >> HASH_BITS;
+		uint32		i = home_slot(table, rest);
 
 		for (; table->slots[i] != 0; i = i + 1 == table->nslots ? 0 : i + 1)
 		{
@@ -366,7 +384,7 @@ table_add(KeySet *set, uint64 hash, uint64 place)
 static void
 table_insert(Table *table, Entry entry)
 {
-	uint32		i = (ENTRY_HASH(entry) * table->nslots) >> HASH_BITS;
+	uint32		i = home_slot(table, ENTRY_HASH(entry));
 
 	while (table->slots[i] != 0)
 		i = i + 1 == table->nslots ? 0 : i + 1;

@@ -88,6 +88,9 @@ typedef struct KeyMemory
  */
 extern KeySet *jobs_keyset_create(const KeyShape *shape, KeyMemory *memory);
 
+/* Fetches what a search for the key will read first, since it is hardly ever in a cache. */
+extern void jobs_keyset_prefetch(KeySet *set, const Key *key);
+
 /* The row that has the key, or 0. */
 extern int64 jobs_keyset_find(KeySet *set, const Key *key);
 

@@ -16,14 +16,17 @@
 #include "control.h"
 #include "filename.h"
 #include "fmgr.h"
+#include "catalog/objectaddress.h"
 #include "funcapi.h"
 #include "import/checker.h"
 #include "import/dialect.h"
 #include "import/import.h"
 #include "import/upload.h"
+#include "miscadmin.h"
 #include "rights.h"
 #include "store.h"
 #include "submit.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
@@ -45,6 +48,7 @@ enum
 static Job *new_preview(FunctionCallInfo fcinfo, const char *source, const char *hint);
 static Datum submit_value(FunctionCallInfo fcinfo, Job *job, const char *bytes, size_t len);
 static JobId submit_preview(FunctionCallInfo fcinfo, Job *job, JobId upload, const char *filename);
+static void check_update(Relation target, Jsonb *options);
 static Jsonb *options_arg(FunctionCallInfo fcinfo);
 static void check_importable(const Job *preview);
 static void check_not_imported(const Job *preview);
@@ -124,9 +128,26 @@ new_preview(FunctionCallInfo fcinfo, const char *source, const char *hint)
 	jobs_preview_check_options(job->options);
 	jobs_dialect_check_options(job->options);
 	jobs_checker_check(target, job->options);
+	check_update(target, job->options);
 	job->command = jobs_target_name(RelationGetRelid(target));
 	relation_close(target, NoLock);
 	return job;
+}
+
+/* An update finds its rows by reading them. */
+static void
+check_update(Relation target, Jsonb *options)
+{
+	char	   *on_conflict = jobs_result_text(options, "on_conflict");
+	Oid			relid = RelationGetRelid(target);
+
+	if (on_conflict == NULL || strcmp(on_conflict, "update") != 0)
+		return;
+	if (pg_class_aclcheck(relid, GetUserId(), ACL_UPDATE) != ACLCHECK_OK &&
+		pg_attribute_aclcheck_all(relid, GetUserId(), ACL_UPDATE, ACLMASK_ANY) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(target->rd_rel->relkind), RelationGetRelationName(target));
+	if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(target->rd_rel->relkind), RelationGetRelationName(target));
 }
 
 static Jsonb *
@@ -270,6 +291,7 @@ jobs_import_open_target(const Job *preview, LOCKMODE mode)
 				 errmsg("table %s was altered after preview %lld", preview->command, (long long) preview->id),
 				 errhint("Preview the file again.")));
 	jobs_checker_check(target, spec->options);
+	check_update(target, spec->options);
 	return target;
 }
 
