@@ -31,7 +31,7 @@
 #include "utils/partcache.h"
 #include "utils/snapmgr.h"
 
-/* All sets of keys, in memory. */
+/* All sets of keys, in memory; or maintenance_work_mem, where that is less. */
 #define KEYS_MEMORY		(64 * 1024 * 1024)
 
 /* Where evaluating the steps of a batch has got to. */
@@ -75,7 +75,7 @@ jobs_constraints_open(Relation target, const ConstraintInput *input)
 	c->input = input;
 	c->context = context;
 	c->batch = AllocSetContextCreate(context, "jobs constraints batch", ALLOCSET_DEFAULT_SIZES);
-	c->memory.limit = KEYS_MEMORY;
+	c->memory.limit = Min(KEYS_MEMORY, maintenance_work_mem * (Size) 1024);
 	c->snapshot = RegisterSnapshot(GetActiveSnapshot());
 	c->estate = CreateExecutorState();
 	c->estate->es_snapshot = c->snapshot;
