@@ -101,6 +101,8 @@ jobs_value_init(ValueParser *parser, Oid type, int32 typmod, const ValueStyle *s
 				parser->is_string = true;
 		}
 	}
+	if (parser->noun != NULL)
+		parser->refusal = psprintf("is not %s", parser->noun);
 	if (parser->parse == parse_enum)
 		load_labels(parser);
 }
