@@ -61,6 +61,7 @@ struct ValueParser
 	Oid			domain;			/* whose constraints are checked, or InvalidOid */
 	void	   *domain_cache;
 	MemoryContext context;
+	ErrorData  *error;			/* of the last value, where the type said why without raising it */
 };
 
 /* Lives in the current memory context. */
