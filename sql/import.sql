@@ -102,10 +102,10 @@ SELECT * FROM child WHERE id >= 30;
 
 -- Updates change the columns of the file only, and can be taken back.
 ALTER TABLE child ADD COLUMN at date DEFAULT '2026-02-01';
-CALL test_preview('child', E'id,code,at\n1,aa,03.04.2026\n2,bb,\n3,cc,05.06.2026\n40,new,\n41,b2,\n',
+CALL test_preview('child', E'id,code,at\n1,aa,03.04.2026\n2,bb,\n3,cc,05.06.2026\n40,new,\n41,b2,\n31,gone,\n',
                   '{"on_conflict": "update", "unique": ["id"], "date_order": "DMY"}') \gset
 SELECT ended(:id);
-DELETE FROM child WHERE id = 3;
+DELETE FROM child WHERE id = 31;
 INSERT INTO child (id, code) VALUES (41, 'taken');
 CALL test_import(:id) \gset
 SELECT ended(:id);
@@ -331,7 +331,9 @@ CALL test_preview('parent', E'8\nx\n9\n', '{"header": false}') \gset
 SELECT rejects_text(:id);
 SELECT replace(rejects_text(:id), 'x,', '10,') AS mended \gset
 CALL test_preview('parent', :'mended', '{"header": false}') \gset
+CALL test_import(:id) \gset
 SELECT ended(:id);
+SELECT max(id) FROM parent;
 CALL test_preview('base', U&'id;t\000D\000A10;"a;b"\000D\000Ax;"q""uote"\000D\000A11;"two\000Alines"\000D\000Ay;\00FC\000D\000A', '{"null": "-"}') \gset
 SELECT ended(:id), replace(rejects_text(:id), E'\r', '<CR>');
 SELECT jobs.import_preview('base', convert_to(U&'id\0009t\000Ax\0009\00FC\00E4\000A12\0009\00FC\000A', 'LATIN1'), options => '{"encoding": "LATIN1"}') AS id \gset

@@ -53,8 +53,9 @@ SELECT dialect -> 'columns' AS columns, dialect -> 'header_rows' AS header_rows,
 SELECT dialect -> 'columns' AS columns, first_rows FROM jobs.sniff(E'a,b\n1,2\n', '{"header_rows": 0}');
 SELECT dialect ->> 'delimiter' = E'\t' AS tab FROM jobs.sniff('a', '{"delimiter": "\\t"}') UNION ALL SELECT dialect ->> 'delimiter' = E'\t' FROM jobs.sniff('a', '{"delimiter": "tab"}');
 SELECT dialect ->> 'quote' AS quote, dialect ? 'escape' AS has_escape, first_rows FROM jobs.sniff(E'a,b\n"1,2\n', '{"quote": ""}');
+SELECT dialect ->> 'escape' AS escape, first_rows FROM jobs.sniff(E'a|b\n1\\|2|"3\n', '{"quote": "", "escape": "\\"}');
 SELECT options, refused(format('SELECT jobs.sniff(%L, %L)', 'a,b', options)) FROM (VALUES ('[]'), ('1'), ('{"delimiter": ""}'), ('{"delimiter": ",,"}'), ('{"delimiter": "ü"}'), ('{"delimiter": "\n"}'), ('{"delimiter": 1}'),
-    ('{"delimiter": "\""}'), ('{"delimiter": "''", "quote": "''"}'), ('{"quote": "ab"}'), ('{"escape": ""}'), ('{"escape": "\\", "quote": ""}'), ('{"escape": ",", "delimiter": ","}'),
+    ('{"delimiter": "\""}'), ('{"delimiter": "''", "quote": "''"}'), ('{"quote": "ab"}'), ('{"escape": ""}'), ('{"escape": ",", "delimiter": ","}'),
     ('{"encoding": "EBCDIC"}'), ('{"encoding": 8}'), ('{"header": "yes"}'), ('{"skip_lines": -1}'), ('{"skip_lines": 1.5}'), ('{"skip_lines": "1"}'), ('{"skip_lines": 1e20}'), ('{"header_rows": 101}'),
     ('{"header": false, "header_rows": 1}'), ('{"null": 0}'), ('{"null": "a\nb"}'), ('{"comment": "//"}'), ('{"comment": ",", "delimiter": ","}'), ('{"trim": 1}'), ('{"ragged": "skip"}'), ('{"decimal": ";"}'),
     ('{"date_order": "DYM"}')) v (options);

@@ -420,10 +420,10 @@ check_not_nulls(Constraints *c, Judged *judged)
 
 	for (int i = 0; i < leaf->nnot_nulls; i++)
 	{
-		if (judged->slot->tts_isnull[leaf->not_nulls[i] - 1])
-		{
-			AttrNumber	attno = jobs_judge_root_attno(leaf, leaf->not_nulls[i]);
+		AttrNumber	attno = jobs_judge_root_attno(leaf, leaf->not_nulls[i]);
 
+		if (judged->slot->tts_isnull[leaf->not_nulls[i] - 1] && !bms_is_member(attno, judged->row->unknown))
+		{
 			jobs_judge_refuse(c, judged, "missing_required", list_make1_int(attno),
 							  psprintf("Missing required field \"%s\"", jobs_judge_name(c, attno)));
 		}

@@ -175,7 +175,7 @@ is_binary(const unsigned char *raw, int len)
 			!(c >= 0x1c && c <= 0x1f) && c != 0x01)
 			controls++;
 	}
-	return (int64) controls * 20 >= len;
+	return controls >= 4 && (int64) controls * 20 >= len;
 }
 
 /* ------------------------------------------------------------------------
@@ -210,7 +210,7 @@ jobs_detect_coding(const char *raw, int len, bool at_end, int *bom)
 
 /*
  * UTF-16 without a byte order mark: every delimiter, newline and digit has a NUL
- * beside it, always on the same side.  CODING_ASCII where it is not.
+ * beside it, nearly always on the same side.  CODING_ASCII where it is not.
  */
 static TextCoding
 coding_of_utf16(const unsigned char *raw, int len)
@@ -225,7 +225,7 @@ coding_of_utf16(const unsigned char *raw, int len)
 	}
 	big_endian = nuls[0] > nuls[1];
 	if ((nuls[0] + nuls[1]) * (int64) 50 < len || len < 4 ||
-		nuls[big_endian ? 1 : 0] * (int64) 50 > nuls[big_endian ? 0 : 1] ||
+		nuls[big_endian ? 1 : 0] * (int64) 4 > nuls[big_endian ? 0 : 1] ||
 		!valid_utf16(raw, len, big_endian))
 		return CODING_ASCII;
 	return big_endian ? CODING_UTF16BE : CODING_UTF16LE;

@@ -66,6 +66,7 @@ static const Candidate candidates[] = {
 static bool separator_line(const char *text, int len, FileForm *form, const FormSaid *said, int *after);
 static Trial best_quotes(const char *text, int len, bool at_end, const FormSaid *said, const ScanForm *given);
 static void try_form(const char *text, int len, bool at_end, const ScanForm *form, Trial *trial);
+static void look_at_line(const char *line, int len, Trial *trial);
 static int	cell_mark(const Scan *scan, const ScanCell *cell, bool *typed);
 static void find_width(Trial *trial, const uint16 *widths);
 static double consistency(const Trial *trial);
@@ -163,7 +164,7 @@ best_quotes(const char *text, int len, bool at_end, const FormSaid *said, const 
 		if (!tried || (trial.nquoted >= 2 && trial.broken * 10 <= trial.nquoted && trial.score > best.score))
 			best = trial;
 		tried = true;
-		if (!said->escape && form.quote != '\0' && memchr(text, '\\', len) != NULL)
+		if (!said->escape && form.quote != '\0' && form.delimiter != '\\' && memchr(text, '\\', len) != NULL)
 		{
 			form.escape = '\\';
 			try_form(text, len, at_end, &form, &trial);
@@ -216,22 +217,27 @@ try_form(const char *text, int len, bool at_end, const ScanForm *form, Trial *tr
 			trial->cells++;
 		}
 		if (form->delimiter == ':' || form->delimiter == ' ')
-		{
-			int			n = scan.next - start;
-			const char *p = start;
-
-			while (n > 0 && (start[n - 1] == '\n' || start[n - 1] == '\r'))
-				n--;
-			if (jobs_value_is_typed(jobs_detect_value(start, n).kind))
-				trial->whole_typed++;
-			while ((p = memchr(p, ' ', start + n - p)) != NULL && *++p != ' ')
-				;
-			if (p != NULL)
-				trial->aligned++;
-		}
+			look_at_line(start, scan.next - start, trial);
 	}
 	find_width(trial, widths);
 	judge(trial);
+}
+
+/* Whether a line is one value as a whole, and whether spaces align something in it. */
+static void
+look_at_line(const char *line, int len, Trial *trial)
+{
+	while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
+		len--;
+	trial->whole_typed += jobs_value_is_typed(jobs_detect_value(line, len).kind);
+	for (int i = 1; i < len; i++)
+	{
+		if (line[i] == ' ' && line[i - 1] == ' ')
+		{
+			trial->aligned++;
+			break;
+		}
+	}
 }
 
 /* How much a field looks like a value, and not like a piece of a line that was cut wrongly. */

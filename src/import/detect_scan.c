@@ -168,10 +168,16 @@ static const char *
 plain_field(Scan *scan, const char *p, ScanCell *cell)
 {
 	char		delimiter = scan->form.delimiter;
+	char		escape = scan->form.quote == '\0' ? scan->form.escape : '\0';
 	const char *start = p;
 
 	while (p < scan->end && *p != delimiter && *p != '\n' && *p != '\r')
+	{
+		/* Without quotes, it is what stands before a delimiter that is none. */
+		if (escape != '\0' && *p == escape && p + 1 < scan->end)
+			p++;
 		p++;
+	}
 	cell->text = start;
 	cell->len = p - start;
 	return p;
@@ -189,8 +195,8 @@ end_line(Scan *scan, const char *p)
 			scan->newline[1] = *++p;
 		p++;
 	}
-	/* Only quotes keep newlines within a record. */
-	scan->next_line = scan->line + (scan->nquoted > 0 ? count_lines(scan->next, p) : scan->newline[0] != '\0');
+	/* Only quotes and escapes keep newlines within a record. */
+	scan->next_line = scan->line + (scan->nquoted > 0 || scan->form.quote == '\0' ? count_lines(scan->next, p) : scan->newline[0] != '\0');
 	scan->next = p;
 }
 

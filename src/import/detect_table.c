@@ -492,7 +492,7 @@ has_group_row(Table *table, const HeadRecord *start)
 	{
 		ValueKind	kind = jobs_detect_value(table->second[i].text, table->second[i].len).kind;
 
-		if (kind == VALUE_EMPTY || jobs_value_is_typed(kind))
+		if (kind == VALUE_EMPTY || (jobs_value_is_typed(kind) && kind != VALUE_BOOLEAN))
 			return false;
 	}
 	look_at_rows(table, names_line);

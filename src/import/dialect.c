@@ -448,7 +448,7 @@ jobs_dialect_to_jsonb(const Dialect *dialect)
 	appendStringInfoChar(&json, '{');
 	put_char(&json, "delimiter", dialect->delimiter);
 	put_char(&json, "quote", dialect->quote);
-	if (dialect->quote != '\0')
+	if (dialect->escape != '\0')
 		put_char(&json, "escape", dialect->escape);
 	put_string(&json, "encoding", dialect->encoding_name);
 	appendStringInfo(&json, "\"header\": %s, \"header_rows\": %d, \"skip_lines\": %d, ",

@@ -129,7 +129,8 @@ set_quote(const char *name, const JsonbValue *value, DialectOptions *result)
 static void
 set_escape(const char *name, const JsonbValue *value, DialectOptions *result)
 {
-	result->dialect.escape = char_value(name, value, false, "Use the quote itself where it is doubled, or \"\\\\\" for a backslash.");
+	result->dialect.escape = char_value(name, value, false,
+										"Use the quote itself where it is doubled, or \"\\\\\" for a backslash.");
 	result->said.escape = true;
 }
 
@@ -292,9 +293,6 @@ check_together(const DialectOptions *options)
 	if (options->said.escape && options->said.delimiter && d->escape == d->delimiter)
 		jobs_refuse_option(errmsg("delimiter and escape must be different"),
 						   errhint("Leave out escape where quotes are doubled."));
-	if (options->said.escape && options->said.quote && d->quote == '\0')
-		jobs_refuse_option(errmsg("option \"escape\" needs a quote"),
-						   errhint("A file without quotes has no escapes."));
 }
 
 /* ------------------------------------------------------------------------

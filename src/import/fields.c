@@ -141,7 +141,7 @@ field_read(void *field, size_t len, void *arg)
 	char	   *copy;
 
 	if (s->use_flags)
-		quoted = s->flags.data[s->nfields];
+		quoted = s->flags.data[s->nread++];
 	if (s->nfields >= ROWS_MAX_FIELDS)
 	{
 		s->nfields++;
@@ -211,6 +211,7 @@ parse_adapted(RowSplitter *s)
 {
 	s->cursor = s->adapted.data;
 	s->use_flags = true;
+	s->nread = 0;
 	if (csv_parse(&s->parser, s->adapted.data, s->adapted.len, field_read, row_read, s) != s->adapted.len)
 		s->no_memory = true;
 	parser_reset(s);
@@ -279,7 +280,7 @@ fits(RowSplitter *s, const char *line, const char *end)
 		int			nfields = 1;
 
 		for (const char *p = line; (p = memchr(p, form->delimiter, newline - p)) != NULL; p++)
-			nfields++;
+			nfields += form->delimiter != ' ' || (p > line && p[-1] != ' ' && p + 1 < newline);
 		return form->ncolumns == 0 || nfields == form->ncolumns;
 	}
 	for (int i = 0; i < LINES_OF_FIT && limit < end; i++)

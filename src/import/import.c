@@ -77,7 +77,8 @@ jobs_import_run(Job *job)
 	im.target = jobs_import_open_target(im.preview, RowExclusiveLock);
 	im.reader = jobs_reader_reopen(jobs_input_open(im.spec->upload),
 								   jobs_dialect_from_jsonb(jobs_result_object(im.preview->result, "dialect")));
-	im.checker = jobs_checker_open(im.target, im.reader, im.spec->options, true);
+	im.checker = jobs_checker_open(im.target, im.reader,
+								   jobs_comeback_options(im.spec, jobs_reader_dialect(im.reader)), true);
 	im.columns = jobs_checker_columns(im.checker, &im.ncolumns);
 	im.verdicts = jobs_verdicts_open(im.preview->id, VERDICTS_OF_ROWS, snapshot);
 	im.fallout = jobs_fallout_begin(job->id, jobs_checker_entity(im.checker),

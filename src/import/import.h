@@ -21,6 +21,7 @@
 #ifndef JOBS_IMPORT_H
 #define JOBS_IMPORT_H
 
+#include "import/reader.h"
 #include "jobs.h"
 
 #include "utils/rel.h"
@@ -43,6 +44,17 @@ typedef struct PreviewSpec
 
 /* Result in the current memory context.  Raises XX000 for a row that nobody has written so. */
 extern PreviewSpec *jobs_preview_spec(const Job *preview);
+
+/*
+ * What jobs.rejects puts before its two columns' values in a file without a header, so
+ * that they are known when the mended file comes back; whether a row has them, and the
+ * options with which they are passed over.
+ */
+#define COMEBACK_ROW_NO	"row_no="
+#define COMEBACK_REASON	"reason="
+
+extern bool jobs_is_comeback(const FileRow *row);
+extern Jsonb *jobs_comeback_options(const PreviewSpec *spec, const Dialect *dialect);
 
 /*
  * Checks the names of a preview's options, and the values of max_errors and

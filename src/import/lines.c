@@ -144,7 +144,7 @@ rows_block_reserve(RowBlock *block, size_t n)
 static bool
 grow_fields(RowBlock *block)
 {
-	int			size = block->fields_size ? 2 * block->fields_size : ROWS_BLOCK / 16 + 2 * GROUP;
+	int			size = block->fields_size ? 2 * block->fields_size : ROWS_BLOCK / 16;
 	char	  **fields = realloc(block->fields, size * sizeof(char *));
 	int		   *lengths;
 	bool	   *quoted;
@@ -277,6 +277,9 @@ rows_add_field(RowSplitter *s, char *text, size_t len, bool quoted)
 	int			n = block->nfields;
 	bool		null;
 
+	/* Between two spaces of many. */
+	if (s->form->delimiter == ' ' && len == 0 && !quoted)
+		return true;
 	/* Counted, but not kept: they are more than any table has. */
 	if (s->nfields++ >= ROWS_MAX_FIELDS)
 		return true;
@@ -331,7 +334,7 @@ rows_finish(RowSplitter *s, int64_t nlines, int flaws, const char *detail, int f
 	const RowForm *form = s->form;
 	int			kept = s->nfields < ROWS_MAX_FIELDS ? s->nfields : ROWS_MAX_FIELDS;
 	int			first = block->nfields - kept;
-	bool		blank = flaws == 0 && is_blank_row(s, first);
+	bool		blank = flaws == 0 && (s->nfields == 0 || is_blank_row(s, first));
 	FileRow    *row;
 
 	s->lines_done += nlines;
@@ -584,7 +587,7 @@ split_clean(RowSplitter *s, size_t *pos, bool at_end, bool *special)
 	RowBlock   *block = s->block;
 	const RowForm *form = s->form;
 	const Specials specials = {form->delimiter, form->quote ? form->quote : form->escape ? form->escape : '\n'};
-	const bool	plain = s->null_len == 0 && !form->trim;
+	const bool	plain = s->null_len == 0 && !form->trim && form->delimiter != ' ';
 	const int	ncolumns = form->ncolumns;
 	char	   *end = block->text + block->text_len;
 	char	   *row_start = block->text + *pos;
@@ -595,8 +598,6 @@ split_clean(RowSplitter *s, size_t *pos, bool at_end, bool *special)
 	{
 		uint32_t	mask = find_specials_until(base, end, &specials);
 
-		if (block->nfields + GROUP > block->fields_size && !grow_fields(block))
-			return false;
 		while (mask)
 		{
 			char	   *at = base + __builtin_ctz(mask);
@@ -621,7 +622,7 @@ split_clean(RowSplitter *s, size_t *pos, bool at_end, bool *special)
 				if (next < end && *next == '\n')
 					next++;
 			}
-			if (plain && block->nfields - first < ROWS_MAX_FIELDS)
+			if (plain && block->nfields - first < ROWS_MAX_FIELDS && block->nfields < block->fields_size)
 			{
 				n = block->nfields++;
 				block->fields[n] = len > 0 ? field : NULL;

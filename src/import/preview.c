@@ -68,8 +68,10 @@ jobs_preview_run(Job *job)
 	p.target = jobs_target_open(p.spec->target, job->command, AccessShareLock);
 	read_patience(&p);
 	p.reader = jobs_reader_open(jobs_input_open(p.spec->upload), p.spec->options);
-	p.checker = jobs_checker_open(p.target, p.reader, p.spec->options, false);
+	p.checker = jobs_checker_open(p.target, p.reader, jobs_comeback_options(p.spec, jobs_reader_dialect(p.reader)), false);
 	p.issues = jobs_issues_begin(job->id);
+	/* Of the header: row 0. */
+	jobs_issues_add(p.issues, &(CheckedRow) {.issues = jobs_checker_file_issues(p.checker)});
 	p.verdicts = jobs_verdicts_begin(job->id, VERDICTS_OF_ROWS);
 	p.row_context = AllocSetContextCreate(CurrentMemoryContext, "jobs preview row", ALLOCSET_DEFAULT_SIZES);
 	jobs_progress_phase("checking");

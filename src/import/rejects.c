@@ -225,13 +225,23 @@ write_header(Rejects *r)
 static void
 write_row(Rejects *r, const FileRow *row, const char *reason)
 {
+	bool		header = r->dialect->has_header;
+	int			ncolumns = r->nfields >= 0 ? r->nfields : r->dialect->ncolumns;
 	int			n = r->nfields >= 0 ? Min(row->nfields, r->nfields) : row->nfields;
-	char	   *row_no = psprintf("%lld", (long long) row->row_no);
+	char	   *row_no = psprintf("%s%lld", header ? "" : COMEBACK_ROW_NO, (long long) row->row_no);
+
+	if (!header)
+		reason = psprintf("%s%s", COMEBACK_REASON, reason);
+	if (!header && jobs_is_comeback(row))
+	{
+		n -= 2;
+		ncolumns -= 2;
+	}
 
 	for (int i = 0; i < n; i++)
 		append_field(r, row->fields[i], row->fields[i] ? row->lengths[i] : 0, row->quoted && row->quoted[i]);
 	/* Else the reason of a row with too few fields would be taken for one of them. */
-	for (int i = n; i < (r->nfields >= 0 ? r->nfields : r->dialect->ncolumns); i++)
+	for (int i = n; i < ncolumns; i++)
 		append_field(r, NULL, 0, false);
 	append_field(r, row_no, strlen(row_no), false);
 	append_field(r, reason, strlen(reason), false);

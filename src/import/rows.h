@@ -74,7 +74,7 @@ typedef struct FileRow
 /* How the text is written. */
 typedef struct RowForm
 {
-	char		delimiter;
+	char		delimiter;		/* ' ': any number of spaces */
 	char		quote;			/* '\0': none */
 	char		escape;			/* the quote itself where it is doubled */
 	char		comment;		/* '\0': none */

@@ -56,6 +56,7 @@ struct RowSplitter
 	RowText		adapted;
 	RowText		flags;			/* for each adapted field: it stood in quotes */
 	bool		use_flags;
+	int			nread;			/* adapted fields of the row, so far */
 	bool		bare_quote;		/* adapting has met one in a field without quotes */
 };
 

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "import/import.h"
+#include "import/input.h"
 #include "lib/stringinfo.h"
 #include "options.h"
 #include "submit.h"
@@ -251,5 +252,52 @@ jobs_with_text(Jsonb *object, const char *key, const char *value)
 	JsonbParseState *state = copy_open(object, key);
 
 	jobs_push_text(&state, key, value);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+/* ------------------------------------------------------------------------
+ * Mended files without a header
+ * ------------------------------------------------------------------------
+ */
+
+bool
+jobs_is_comeback(const FileRow *row)
+{
+	return row->nfields > 2 && row->fields[row->nfields - 2] && row->fields[row->nfields - 1] &&
+		strncmp(row->fields[row->nfields - 2], COMEBACK_ROW_NO, strlen(COMEBACK_ROW_NO)) == 0 &&
+		strncmp(row->fields[row->nfields - 1], COMEBACK_REASON, strlen(COMEBACK_REASON)) == 0;
+}
+
+/* The first row tells; a mapping leaves the two columns out. */
+Jsonb *
+jobs_comeback_options(const PreviewSpec *spec, const Dialect *dialect)
+{
+	Reader	   *reader;
+	FileRow    *row;
+	bool		comeback;
+	JsonbParseState *state = NULL;
+	Jsonb	   *mapping = jobs_result_object(spec->options, "mapping");
+	JsonbValue	null = {.type = jbvNull};
+
+	if (dialect->has_header)
+		return spec->options;
+	reader = jobs_reader_reopen(jobs_input_open(spec->upload), dialect);
+	row = jobs_reader_next(reader);
+	comeback = row && jobs_is_comeback(row);
+	jobs_reader_close(reader);
+	if (!comeback)
+		return spec->options;
+
+	state = mapping ? copy_open(mapping, "") : NULL;
+	if (state == NULL)
+		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = dialect->ncolumns - 1; i <= dialect->ncolumns; i++)
+	{
+		push_key(&state, psprintf("%d", i));
+		pushJsonbValue(&state, WJB_VALUE, &null);
+	}
+	mapping = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	state = copy_open(spec->options, "mapping");
+	jobs_push_jsonb(&state, "mapping", mapping);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
