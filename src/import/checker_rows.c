@@ -156,8 +156,6 @@ read_null(Checker *c, CheckedRow *row, CheckedColumn *column)
 		jobs_find_missing(row, &column->words, FAIL_SKIP);
 		refused(c, row, column->attnum, column, FAIL_SKIP);
 	}
-	else
-		jobs_value_check_null(&column->parser);
 }
 
 static void
