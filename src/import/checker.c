@@ -149,7 +149,9 @@ open_absent(Checker *c)
 
 		if (att->attisdropped || att->attgenerated != '\0' || bms_is_member(i + 1, c->filled))
 			continue;
-		if (c->defaults->is_volatile[i])
+		/* A trigger may fill in what would be null. */
+		if (c->defaults->is_volatile[i] ||
+			(c->defaults->isnull[i] && c->target->trigdesc && c->target->trigdesc->trig_insert_before_row))
 			c->unknown = bms_add_member(c->unknown, i + 1);
 		else if (c->defaults->isnull[i] && needs_value(c, att))
 		{

@@ -440,6 +440,8 @@ evaluate(Constraints *c, bool keys_only)
 	while ((error = jobs_guard(evaluate_steps, &at)) != NULL)
 	{
 		jobs_policy_forget(c);
+		if (at.row == c->nrows)
+			ReThrowError(error);
 		step_failed(&at, error);
 		at.step++;
 	}
@@ -491,7 +493,13 @@ run_check(Constraints *c, Judged *judged, Step *step)
 {
 	Check	   *check = step->of;
 	char	   *message;
+	ListCell   *lc;
 
+	foreach(lc, check->attnos)
+	{
+		if (bms_is_member(lfirst_int(lc), judged->row->unknown))
+			return;
+	}
 	if (ExecCheck(check->state, c->econtext))
 		return;
 	if (list_length(check->attnos) == 1)

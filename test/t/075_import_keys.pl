@@ -14,11 +14,11 @@ use Time::HiRes qw(usleep);
 my $node = JobsTest->create('main', conf => <<CONF);
 max_wal_size = '4GB'
 shared_buffers = '256MB'
-maintenance_work_mem = '1MB'
+maintenance_work_mem = '4MB'
 CONF
 
 # --- random tables and files -------------------------------------------------------
-my $cases = $ENV{JOBS_IMPORT_CASES} || 150;
+my $cases = $ENV{JOBS_IMPORT_CASES} || 100;
 
 $node->sql(slurp_file("$FindBin::Bin/../import_cases.psql"));
 for my $update ('false', 'true')
@@ -85,7 +85,7 @@ while (1)
 
 	$most = $memory if $memory > $most;
 	last if $state eq 'succeeded' || $state eq 'failed';
-	usleep(5_000);
+	usleep(50_000);
 }
 $session->quit;
 is($node->job($job, 'state, error_message'), 'succeeded|', 'a preview with many keys');
@@ -97,7 +97,7 @@ SKIP:
 	skip 'a sanitizer takes memory of its own', 1 if $node->has_sanitizer;
 	cmp_ok($most / 1024, '<', 128, 'memory of the worker');
 }
-ok($node->poll("SELECT temp_bytes > $temporary + 10000000 FROM pg_stat_database WHERE datname = current_database()"),
+ok($node->poll("SELECT temp_bytes > $temporary + 5000000 FROM pg_stat_database WHERE datname = current_database()"),
 	'the rest was on disk');
 my $import = $node->sql("SELECT jobs.import($job)");
 is($node->wait_job($import), 'succeeded', 'its import');
