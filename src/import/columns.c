@@ -312,17 +312,25 @@ match_by_name(ColumnMap *map, Relation target, const Dialect *dialect, bool *set
 		for (int i = 0; i < map->nfields; i++)
 		{
 			AttrNumber	attnum = InvalidAttrNumber;
+			const char *name = dialect->columns[i];
 
 			if (settled[i])
 				continue;
+			/* No column's name is longer than an identifier can be. */
+			if (strlen(name) >= NAMEDATALEN)
+				name = pnstrdup(name, pg_mbcliplen(name, strlen(name), NAMEDATALEN - 1));
 			for (int a = 0; round == 0 && a < desc->natts; a++)
 			{
 				if (is_column(TupleDescAttr(desc, a)) &&
-					strcmp(NameStr(TupleDescAttr(desc, a)->attname), dialect->columns[i]) == 0)
+					strcmp(NameStr(TupleDescAttr(desc, a)->attname), name) == 0)
 					attnum = a + 1;
 			}
 			if (round == 1)
+<<<<<<< HEAD
 				attnum = column_for(target, squeezed, dialect->columns[i], before);
+=======
+				attnum = column_for(target, name, before);
+>>>>>>> i-sniff
 			if (attnum == InvalidAttrNumber)
 				continue;
 			settled[i] = true;
