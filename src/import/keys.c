@@ -137,10 +137,10 @@ open_own(Constraints *c, Leaf *leaf)
 	check->leaf = leaf;
 	check->nulls_distinct = true;
 	check->shape = jobs_own_key_shape(c, &check->set, &attnos);
+	check->attnos = c->input->unique;
 	check->attnums = palloc0(check->shape->ncolumns * sizeof(AttrNumber));
 	for (int i = 0; i < check->shape->ncolumns; i++)
 	{
-		check->attnos = lappend_int(check->attnos, attnos[i]);
 		for (AttrNumber k = 1; k <= RelationGetNumberOfAttributes(leaf->rel); k++)
 		{
 			if (jobs_judge_root_attno(leaf, k) == attnos[i])
@@ -364,15 +364,21 @@ jobs_keys_met(Constraints *c, Judged *judged)
 	{
 		KeyCheck   *check = lfirst(lc);
 		int64		row_no;
+		bool		own;
 
 		check->current = jobs_judge_met(c, &check->entries, judged);
 		if (check->current == NULL)
 			continue;
 		if (check->entries.next + AHEAD < check->entries.n)
 			jobs_keyset_prefetch(check->set, &check->entries.entries[check->entries.next + AHEAD].key);
-		if (ItemPointerIsValid(&check->current->existing) &&
-			!(judged->update && ItemPointerEquals(&check->current->existing, &judged->row->existing) &&
-			  judged->row->existing_rel == check->current->existing_rel))
+		own = judged->update && ItemPointerIsValid(&check->current->existing) &&
+			ItemPointerEquals(&check->current->existing, &judged->row->existing) &&
+			judged->row->existing_rel == check->current->existing_rel;
+
+		/* merge.c tells of a row that is updated twice; one key is enough to say so. */
+		if (own && check->attnos != judged->met)
+			continue;
+		if (ItemPointerIsValid(&check->current->existing) && !own)
 			existing_issue(c, judged, check);
 		else if ((row_no = jobs_keyset_find(check->set, &check->current->key)) != 0)
 			repeated_issue(c, judged, check, row_no);

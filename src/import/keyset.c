@@ -403,7 +403,7 @@ table_grow(KeySet *set, Table *table)
 	Size		more = (nslots - table->nslots) * sizeof(Entry);
 	Table		old = *table;
 
-	if (set->memory->used + more > set->memory->limit && set->tables_bytes >= set->memory->limit / 16)
+	if (set->memory->used + more > set->memory->limit && set->tables_bytes >= set->memory->limit / 8)
 	{
 		merge(set);
 		return;
