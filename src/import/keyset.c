@@ -59,8 +59,8 @@ typedef struct Table
 /* What stands before each key in the log. */
 typedef struct LogHead
 {
-	int64		row_no;
-	int32		len;
+	uint64		row_no:40;
+	uint64		len:24;
 } LogHead;
 
 struct KeySet
