@@ -326,11 +326,7 @@ match_by_name(ColumnMap *map, Relation target, const Dialect *dialect, bool *set
 					attnum = a + 1;
 			}
 			if (round == 1)
-<<<<<<< HEAD
-				attnum = column_for(target, squeezed, dialect->columns[i], before);
-=======
-				attnum = column_for(target, name, before);
->>>>>>> i-sniff
+				attnum = column_for(target, squeezed, name, before);
 			if (attnum == InvalidAttrNumber)
 				continue;
 			settled[i] = true;
