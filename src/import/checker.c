@@ -26,6 +26,7 @@
 
 /* Memory for values of one batch that stays. */
 #define ARENA_SIZE		(512 * 1024)
+#define BATCH_MEMORY	((Size) 512 * 1024)
 
 static void open_columns(Checker *c, Jsonb *options);
 static bool needs_value(Checker *c, Form_pg_attribute att);
@@ -52,7 +53,7 @@ jobs_checker_open(Relation target, Reader *reader, Jsonb *options, bool import)
 	Checker    *c = palloc0(sizeof(Checker));
 
 	c->context = context;
-	c->batch = AllocSetContextCreate(context, "jobs checker batch", ALLOCSET_DEFAULT_SIZES);
+	c->batch = AllocSetContextCreate(context, "jobs checker batch", BATCH_MEMORY, BATCH_MEMORY, ALLOCSET_DEFAULT_MAXSIZE);
 	c->target = target;
 	c->reader = reader;
 	c->dialect = jobs_reader_dialect(reader);

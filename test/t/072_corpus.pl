@@ -117,6 +117,35 @@ SELECT name, COALESCE(j.error_message, '') || difference(to_jsonb(jsonb_array_le
 FROM done d JOIN corpus USING (name) JOIN jobs.job j ON j.id = import WHERE d.kind = 'made' ORDER BY name
 SQL
 
+# --- beyond what is looked at ---------------------------------------------------------
+# An encoding that shows late, in a file that began as ASCII; a form that changes late costs those rows.
+is($node->sql(<<'SQL'), 'Jürgen', 'an umlaut of Windows after a megabyte');
+CREATE TABLE late (id int, name text);
+CREATE PROCEDURE import_late() LANGUAGE plpgsql AS $$
+DECLARE
+  preview bigint := jobs.import_preview('late', convert_to(E'id,name\n' || repeat(E'1,Ann\n', 200000), 'UTF8') || convert_to(U&'2,J\00FCrgen\000A', 'WIN1252'));
+  import bigint;
+BEGIN
+  COMMIT;
+  PERFORM jobs.wait(preview);
+  import := jobs.import(preview);
+  COMMIT;
+  PERFORM jobs.wait(import);
+END $$;
+CALL import_late();
+SELECT name FROM late WHERE id = 2;
+SQL
+
+# --- databases of other encodings -------------------------------------------------------
+foreach my $encoding (qw(LATIN1 EUC_JP SQL_ASCII))
+{
+	$node->sql("CREATE DATABASE other ENCODING '$encoding' LOCALE 'C' TEMPLATE template0");
+	$node->sql('CREATE EXTENSION jobs', 'other');
+	is($node->sql(q{SET client_encoding = 'SQL_ASCII'; SELECT dialect ->> 'encoding' || ' ' || (dialect -> 'columns' ->> 0) || ' ' || (first_rows -> 0 ->> 1)
+		FROM jobs.sniff('\xfffe'::bytea || '\x6e002c0062000a0031002c0078000a00')}, 'other'), 'UTF-16LE n x', "$encoding: UTF-16");
+	is($node->sql(q{SELECT dialect ->> 'encoding' FROM jobs.sniff('n,b\n1,x')}, 'other'), $encoding, "$encoding: a text is of the database's encoding");
+	$node->sql('DROP DATABASE other');
+}
 # --- what no table can take -----------------------------------------------------------
 $node->sql('CREATE TABLE narrow (c1 int, c5000 text)');
 my $wide = $node->sql(<<'SQL');
