@@ -224,7 +224,7 @@ claim_row(Claim *claim, JobId id)
 		jobs_store_remove_offer(job->queue, job->owner, job->priority, id);
 		return NULL;
 	}
-	jobs_note_job(id);
+	jobs_note_claim(id);
 	failure.message = jobs_owner_refused(job, &failure.sqlstate, &connect_as);
 	if (failure.message)
 	{

@@ -184,7 +184,7 @@ begin_items(JobId id)
 	}
 	if (job == NULL || job->state != JOB_QUEUED)
 		return job;
-	jobs_note_job(id);
+	jobs_note_claim(id);
 	failure.message = jobs_owner_refused(job, &failure.sqlstate, &connect_as);
 	if (failure.message)
 	{
@@ -199,7 +199,7 @@ begin_items(JobId id)
 	jobs_store_update(job, JOB_QUEUED);
 	if (job->round > 1 || job->attempt > 1)
 		jobs_ledger_count(id, job->round, &counts);
-	jobs_tally_begin_at_commit(job, &counts);
+	jobs_tally_begin(job, &counts);
 	return job;
 }
 
@@ -298,7 +298,7 @@ jobs_claim_items(PG_FUNCTION_ARGS)
 	take_items(&taking);
 	jobs_ledger_close(taking.ledger);
 	if (taking.taken > 0)
-		jobs_note_job(job->id);
+		jobs_note_claim(job->id);
 	return (Datum) 0;
 }
 

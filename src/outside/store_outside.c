@@ -39,7 +39,7 @@ enum
 /* Columns of jobs.claimer; the first three are the primary key. */
 enum
 {
-	C_QUEUE, C_OWNER, C_CLIENT, C_CLIENT_NAME, C_COUNT
+	C_QUEUE, C_OWNER, C_CLIENT, C_OWNER_NAME, C_CLIENT_NAME, C_COUNT
 };
 
 #define GET(a)			(slot->tts_values[a])
@@ -420,8 +420,15 @@ jobs_store_lock_item_lease(JobId job, int64 item_no, JobsWaitPolicy policy, bool
 
 	*held = false;
 	jobs_rel_open(&r, REL_ITEM_LEASE, RowExclusiveLock);
-	if (find_item_lease(&r, job, item_no) && jobs_rel_lock(&r, policy, held))
-		lease = row_to_item_lease(r.slot);
+	while (lease == NULL && !*held && find_item_lease(&r, job, item_no))
+	{
+		/* One that has gone while we waited may have been divided. */
+		if (jobs_rel_lock(&r, policy, held))
+			lease = row_to_item_lease(r.slot);
+		else if (policy == JOBS_WAIT_SKIP)
+			break;
+		CHECK_FOR_INTERRUPTS();
+	}
 	jobs_rel_close(&r);
 	return lease;
 }
@@ -511,6 +518,7 @@ jobs_store_claimers(const char *queue)
 		claimer->queue = TextDatumGetCString(GET(C_QUEUE));
 		claimer->owner = DatumGetObjectId(GET(C_OWNER));
 		claimer->client = DatumGetObjectId(GET(C_CLIENT));
+		claimer->owner_name = TextDatumGetCString(GET(C_OWNER_NAME));
 		claimer->client_name = TextDatumGetCString(GET(C_CLIENT_NAME));
 		list = lappend(list, claimer);
 	}
@@ -549,6 +557,7 @@ jobs_store_add_claimer(const JobsClaimer *claimer)
 	values[C_QUEUE] = CStringGetTextDatum(claimer->queue);
 	values[C_OWNER] = ObjectIdGetDatum(claimer->owner);
 	values[C_CLIENT] = ObjectIdGetDatum(claimer->client);
+	values[C_OWNER_NAME] = CStringGetTextDatum(claimer->owner_name);
 	values[C_CLIENT_NAME] = CStringGetTextDatum(claimer->client_name);
 	/* Two sessions may do the same at once. */
 	jobs_store_lock_key(claimer->owner, claimer->client_name, claimer->queue);
