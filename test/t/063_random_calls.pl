@@ -3,7 +3,7 @@
 # the server stays up.
 #
 # JOBS_SEED repeats the statements (not how they meet); JOBS_CALLS is how many there
-# are in each session (default 800).
+# are in each session (default 3000).
 
 use strict;
 use warnings;
@@ -14,12 +14,12 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $seed = $ENV{JOBS_SEED} || time;
-my $calls = $ENV{JOBS_CALLS} || 800;
+my $calls = $ENV{JOBS_CALLS} || 3000;
 my @roles = ('postgres', 'alice', 'alice', 'bob', 'bob');
 srand($seed);
 note("JOBS_SEED=$seed");
 
-my $node = JobsTest->create('main', conf => <<CONF);
+my $node = JobsTest->create('main', init => { extra => [ '--encoding=UTF8', '--locale=C' ] }, conf => <<CONF);
 jobs.retry_delay = '1ms'
 max_prepared_transactions = 10
 statement_timeout = '3s'
@@ -41,7 +41,9 @@ is($node->sql("SELECT current_setting('is_superuser')"), 'on', 'the first role i
 
 sub one { return $_[ int(rand(@_)) ]; }
 
-sub job { return 1 + int(rand(400)); }
+# There are more jobs as time goes on.
+my $jobs = 5;
+sub job { return 1 + int(rand($jobs)); }
 
 # Values of a type, many of them at its limits.
 my %values = (
@@ -52,7 +54,7 @@ my %values = (
 		one('NULL', "''", "'default'", "'q1'", "'q1'", "'q2'", "'SELECT 1'", "'SELECT 1 / (\$1->>''n'')::integer'", "'SELECT \$1'",
 			"'INSERT INTO public.sink VALUES ((\$1->>''n'')::integer) RETURNING id'", "'SELECT n FROM generate_series(0, 300) AS n'",
 			"'SELECT * FROM public.sink'", "'SELECT pg_sleep(0.05)'", "'SELECT pg_sleep(0.01) WHERE \$1 IS NOT NULL'", "'SELECT * FROM nowhere'",
-			"'csv'", "'jsonl'", "'xlsx'", "'a/b'", "E'\\u00e9\\u4e2d\\n'", "repeat('x', 600)", "repeat('\x{e4}', 5000)", "'22023'", "'JB001'", "'no'")
+			"'csv'", "'jsonl'", "'xlsx'", "'a/b'", "E'\\u00e9\\u4e2d\\n'", "repeat('x', 600)", "repeat(E'\\u00e4', 5000)", "'22023'", "'JB001'", "'no'")
 	},
 	jsonb => sub {
 		one('NULL', "'{}'", "'[]'", "'[null]'", "'[1]'", "'[1, 2, 3]'", "'null'", "'\"x\"'", "'{\"n\": 1}'", "'[{\"n\": 0}, {\"n\": 1}, {\"n\": 2}]'",
@@ -127,10 +129,11 @@ my $prepared = 0;
 sub script
 {
 	my ($session) = @_;
-	my @lines = ('\set VERBOSITY verbose', 'SET client_min_messages = error;');
+	my @lines = ('\set VERBOSITY verbose', '\set ON_ERROR_ROLLBACK ' . ($session % 2 ? 'on' : 'off'), 'SET client_min_messages = error;');
 
 	while (@lines < $calls)
 	{
+		$jobs = 5 + @lines / 8;
 		my $n = rand() < 0.75 ? 0 : 1 + int(rand(4));
 		push @lines, one('BEGIN;', 'BEGIN;', 'BEGIN ISOLATION LEVEL REPEATABLE READ;', 'BEGIN ISOLATION LEVEL SERIALIZABLE;', 'BEGIN READ ONLY;') if $n;
 		for (0 .. $n)
