@@ -95,13 +95,24 @@ extern void jobs_outside_follow(const Job *job, JobState old);
  * ------------------------------------------------------------------------
  */
 
+/* This session's next jobs.claim looks at a queue from the beginning. */
+extern void jobs_claim_look_again(void);
+
+/* Where an offer stands among those of its owner: higher priorities have lower ranks. */
+typedef struct JobsOfferPlace
+{
+	int64		rank;
+	JobId		job;
+} JobsOfferPlace;
+
 /*
  * Offers of a queue: their owners, and those of one owner in the order in which
- * they are to be claimed, until the callback returns false.  The callback may write.
+ * they are to be claimed, from a place on or all (NULL), until the callback returns
+ * false.  The callback may write.
  */
 extern List *jobs_store_offer_owners(const char *queue);	/* of Oid */
-typedef bool (*JobsOfferFn) (JobId job, const char *tenant, bool items, void *arg);
-extern void jobs_store_offers(const char *queue, Oid owner, JobsOfferFn fn, void *arg);
+typedef bool (*JobsOfferFn) (const JobsOfferPlace *place, const char *tenant, bool items, void *arg);
+extern void jobs_store_offers(const char *queue, Oid owner, const JobsOfferPlace *from, JobsOfferFn fn, void *arg);
 extern void jobs_store_remove_offer(const char *queue, Oid owner, int32 priority, JobId job);
 
 /*
