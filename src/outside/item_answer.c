@@ -41,8 +41,8 @@ typedef struct Answer
 	JobsOutcome outcome;		/* what all of its outcomes have in common */
 	Answered   *items;			/* by number */
 	int			n;
-	TimestampTz until;			/* where they are kept ... */
-	bool		give_back;		/* ... or given back */
+	int64		usecs;			/* for which they are kept; 0: they are given back */
+	TimestampTz until;			/* that is then */
 } Answer;
 
 static void read_items(Answer *answer, ArrayType *array, Jsonb *results);
@@ -331,13 +331,12 @@ jobs_keep_some_items(Job *job, ArrayType *items, bool numbered, int64 claim, int
 	Answer		answer = {.job = job, .numbered = numbered, .claim = claim};
 
 	read_items(&answer, items, NULL);
-	answer.until = usecs > 0 ? jobs_lease_end(job, usecs) : GetCurrentTimestamp();
 	if (answer.n == 0)
-		return answer.until;
-	answer.give_back = usecs == 0;
+		return GetCurrentTimestamp();
+	answer.usecs = usecs;
 	for_each_lease(&answer, keep_lease);
 	/* Others can have them now. */
-	if (answer.give_back)
+	if (usecs == 0)
 		jobs_note_job(job->id);
 	return answer.until;
 }
@@ -349,9 +348,12 @@ keep_lease(Answer *answer, JobsItemLease *lease, int first, int n)
 	bool		chosen[JOBS_CHUNK_ITEMS];
 	JobsItems  *items = read_leased(answer, lease, first, n, chosen);
 	int64		end = lease->first_no + lease->n;
-	TimestampTz until = answer->give_back ? answer->until : Max(answer->until, lease->until);
 	JobsItemLease part = *lease;
+	TimestampTz until;
 
+	if (answer->until == 0)
+		answer->until = answer->usecs > 0 ? jobs_lease_end(answer->job, answer->usecs) : GetCurrentTimestamp();
+	until = answer->usecs > 0 ? Max(answer->until, lease->until) : answer->until;
 	part.n = 0;
 	jobs_store_remove_item_lease(lease);
 	for (int64 no = lease->first_no; no < end; no++)

@@ -36,7 +36,7 @@ static bool look_at_leases(const Job *job, JobsEntry *entry, TimestampTz *next);
 static bool lock_end(JobId id, Job **job);
 static void end_items(JobId id);
 static void end_timed_out(JobId id);
-static void end_stopped(JobId id, int64 stop_after, int64 item_no);
+static void end_stopped(const Job *seen, int64 stop_after, int64 item_no);
 static void tally_slots(Tuplestorestate *store, TupleDesc desc);
 static int64 processed_of(const JobsTally *tally);
 static double percent_of(int64 processed, int64 total);
@@ -221,7 +221,7 @@ look_at_items(const Job *job, JobsEntry *entry)
 	else if (timeout > 0 && now - job->started_at >= timeout)
 		end_timed_out(job->id);
 	else if (tallied && stop_after > 0 && tally.equal_count >= stop_after)
-		end_stopped(job->id, stop_after, tally.equal_no);
+		end_stopped(job, stop_after, tally.equal_no);
 	else
 	{
 		if (timeout > 0)
@@ -324,15 +324,15 @@ end_timed_out(JobId id)
 
 /* So many have failed in a row with the error of this one. */
 static void
-end_stopped(JobId id, int64 stop_after, int64 item_no)
+end_stopped(const Job *seen, int64 stop_after, int64 item_no)
 {
 	Job		   *job;
 
-	if (!lock_end(id, &job))
+	if (!lock_end(seen->id, &job))
 		return;
-	if (job)
+	if (job && job->started_at == seen->started_at)
 	{
-		JobsLedger *ledger = jobs_ledger_open(id, job->round, NULL, false);
+		JobsLedger *ledger = jobs_ledger_open(job->id, job->round, NULL, false);
 		JobsItems  *items = jobs_ledger_read(ledger, item_no);
 		const JobsOutcome *outcome = items->item[item_no - items->first_no].outcome;
 		const char *code = outcome->code;
@@ -345,7 +345,7 @@ end_stopped(JobId id, int64 stop_after, int64 item_no)
 		jobs_settle(job, &failure);
 		jobs_ledger_close(ledger);
 	}
-	jobs_books_note(id);
+	jobs_books_note(seen->id);
 }
 
 /* ------------------------------------------------------------------------

@@ -41,6 +41,7 @@ static void set_counted_from(JobsTally *tally, const JobsItemCounts *counts, Tim
 static Addition *addition_to(const Job *job);
 static void at_xact_end(XactEvent event, void *arg);
 static void apply(const Addition *addition);
+static void merge(Addition *addition, const Addition *next);
 static void at_subxact_end(SubXactEvent event, SubTransactionId mySubid, SubTransactionId parentSubid, void *arg);
 
 /* ------------------------------------------------------------------------
@@ -311,23 +312,48 @@ apply(const Addition *addition)
 		tally->equal_no = addition->equal_no;
 }
 
-/* What a subtransaction added goes with it, or becomes its parent's. */
+/*
+ * What a subtransaction added goes with it, or becomes its parent's.  It is last in the
+ * list, and kept short, since a transaction may have many.
+ */
 static void
 at_subxact_end(SubXactEvent event, SubTransactionId mySubid, SubTransactionId parentSubid, void *arg)
 {
-	ListCell   *cell;
-
 	if (event != SUBXACT_EVENT_ABORT_SUB && event != SUBXACT_EVENT_COMMIT_SUB)
 		return;
-	foreach(cell, additions)
+	for (int i = list_length(additions) - 1; i >= 0; i--)
 	{
-		Addition   *addition = lfirst(cell);
+		Addition   *addition = list_nth(additions, i);
+		Addition   *before = i > 0 ? list_nth(additions, i - 1) : NULL;
 
 		if (addition->subid != mySubid)
-			continue;
+			break;
+		addition->subid = parentSubid;
 		if (event == SUBXACT_EVENT_ABORT_SUB)
-			additions = foreach_delete_current(additions, cell);
-		else
-			addition->subid = parentSubid;
+			additions = list_truncate(additions, i);
+		else if (before && before->job == addition->job && before->round == addition->round &&
+				 (before->subid == parentSubid || before->subid == mySubid) && !addition->begun &&
+				 i == list_length(additions) - 1)
+		{
+			merge(before, addition);
+			additions = list_truncate(additions, i);
+		}
 	}
+}
+
+/* What came next belongs to it. */
+static void
+merge(Addition *addition, const Addition *next)
+{
+	for (int i = 0; i < ITEM_NUM_STATES; i++)
+		addition->n[i] += next->n[i];
+	if (next->broken || addition->equal_hash != next->equal_hash)
+	{
+		addition->broken |= next->broken || addition->equal_count > 0;
+		addition->equal_count = 0;
+		addition->equal_hash = next->equal_hash;
+	}
+	addition->equal_count += next->equal_count;
+	if (next->equal_count > 0)
+		addition->equal_no = next->equal_no;
 }
