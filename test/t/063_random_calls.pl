@@ -3,7 +3,7 @@
 # the server stays up.
 #
 # JOBS_SEED repeats the statements (not how they meet); JOBS_CALLS is how many there
-# are in each session (default 3000).
+# are in each session (default 1500).
 
 use strict;
 use warnings;
@@ -14,7 +14,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $seed = $ENV{JOBS_SEED} || time;
-my $calls = $ENV{JOBS_CALLS} || 3000;
+my $calls = $ENV{JOBS_CALLS} || 1500;
 my @roles = ('postgres', 'alice', 'alice', 'bob', 'bob');
 srand($seed);
 note("JOBS_SEED=$seed");
@@ -163,7 +163,7 @@ for my $i (0 .. $#roles)
 	my $superuser = $i == 0 ? $ENV{USER} || getpwuid($<) : $roles[$i];
 
 	$session{run} = IPC::Run::start([ 'psql', '-XqAt', '-d', $node->connstr('postgres') . " user=$superuser" ],
-		'<', \$session{script}, '>', \$session{out}, '2>&1', IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+		'<', \$session{script}, '>', \$session{out}, '2>&1', IPC::Run::timeout(4 * $PostgreSQL::Test::Utils::timeout_default));
 	push @sessions, \%session;
 }
 for my $session (@sessions)
