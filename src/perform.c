@@ -678,6 +678,9 @@ jobs_perform_help(JobId id, int slotno)
 		callback.previous = error_context_stack;
 		error_context_stack = &callback;
 		performing = job;
+		/* For what its items say. */
+		jobs_progress_begin("running", -1);
+		jobs_progress_job(job->id, job->kind);
 		(void) run(job);
 		performing = NULL;
 		error_context_stack = callback.previous;
