@@ -20,7 +20,6 @@
 #include "miscadmin.h"
 #include "nodes/extensible.h"
 #include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
 #include "storage/itemptr.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -98,10 +97,23 @@ jobs_encode_init(void)
  * ------------------------------------------------------------------------
  */
 
+void
+jobs_set_scan_columns(CustomScan *scan, const Oid *types, int ntypes)
+{
+	for (int i = 1; i <= ntypes; i++)
+	{
+		Expr	   *value = (Expr *) makeNullConst(types[i - 1], -1, InvalidOid);
+		Expr	   *var = (Expr *) makeVar(INDEX_VAR, i, types[i - 1], -1, InvalidOid, 0);
+
+		scan->custom_scan_tlist = lappend(scan->custom_scan_tlist, makeTargetEntry(value, i, NULL, false));
+		scan->scan.plan.targetlist = lappend(scan->scan.plan.targetlist, makeTargetEntry(var, i, NULL, false));
+	}
+}
+
 Plan *
 jobs_encode_plan(const JobsEncode *encode, Plan *child)
 {
-	static const Oid types[JOBS_ENCODE_NATTS] = {BYTEAOID, INT8OID, BYTEAOID, BYTEAOID};
+	static const Oid types[] = {BYTEAOID, INT8OID, BYTEAOID, BYTEAOID};
 	CustomScan *scan = makeNode(CustomScan);
 
 	scan->scan.plan.startup_cost = child->startup_cost;
@@ -112,14 +124,7 @@ jobs_encode_plan(const JobsEncode *encode, Plan *child)
 	scan->scan.plan.plan_node_id = ENCODE_NODE_ID;
 	scan->scan.plan.extParam = bms_copy(child->extParam);
 	scan->scan.plan.allParam = bms_copy(child->allParam);
-	for (int i = 1; i <= JOBS_ENCODE_NATTS; i++)
-	{
-		Expr	   *value = (Expr *) makeNullConst(types[i - 1], -1, InvalidOid);
-		Expr	   *var = (Expr *) makeVar(INDEX_VAR, i, types[i - 1], -1, InvalidOid, 0);
-
-		scan->custom_scan_tlist = lappend(scan->custom_scan_tlist, makeTargetEntry(value, i, NULL, false));
-		scan->scan.plan.targetlist = lappend(scan->scan.plan.targetlist, makeTargetEntry(var, i, NULL, false));
-	}
+	jobs_set_scan_columns(scan, types, lengthof(types));
 	scan->custom_plans = list_make1(child);
 	scan->custom_private = list_make5(makeString(pstrdup(encode->format)),
 									  makeString(pstrdup(encode->options)),

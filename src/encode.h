@@ -22,7 +22,6 @@
 #define JOBS_ENCODE_ROWS	2
 #define JOBS_ENCODE_KEYS	3	/* bytea: the sort keys */
 #define JOBS_ENCODE_INDEX	4	/* bytea: JobsEncodedRow for each row, or one for all */
-#define JOBS_ENCODE_NATTS	4
 
 typedef struct JobsEncodedRow
 {
@@ -57,6 +56,9 @@ typedef struct JobsEncode
 
 /* Makes the node known to the executor, in workers too; from _PG_init. */
 extern void jobs_encode_init(void);
+
+/* Gives a node of our own its target list: columns of these types. */
+extern void jobs_set_scan_columns(CustomScan *scan, const Oid *types, int ntypes);
 
 /* Puts the node above a finished plan. */
 extern Plan *jobs_encode_plan(const JobsEncode *encode, Plan *child);

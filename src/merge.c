@@ -21,7 +21,6 @@
 #include "merge.h"
 #include "miscadmin.h"
 #include "nodes/extensible.h"
-#include "nodes/makefuncs.h"
 #include "storage/latch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -142,14 +141,7 @@ jobs_merge_plan(const JobsMerge *merge, const Plan *top, Plan *child)
 	scan->scan.plan.type = T_CustomScan;
 	scan->scan.plan.lefttree = NULL;
 	scan->scan.plan.targetlist = NIL;
-	for (int i = 1; i <= lengthof(types); i++)
-	{
-		Expr	   *value = (Expr *) makeNullConst(types[i - 1], -1, InvalidOid);
-		Expr	   *var = (Expr *) makeVar(INDEX_VAR, i, types[i - 1], -1, InvalidOid, 0);
-
-		scan->custom_scan_tlist = lappend(scan->custom_scan_tlist, makeTargetEntry(value, i, NULL, false));
-		scan->scan.plan.targetlist = lappend(scan->scan.plan.targetlist, makeTargetEntry(var, i, NULL, false));
-	}
+	jobs_set_scan_columns(scan, types, lengthof(types));
 	scan->custom_plans = list_make1(child);
 	scan->custom_private = list_make5(list_make2_int(merge->nworkers, merge->by_place), params,
 									  merge->types, merge->operators, merge->collations);
