@@ -64,6 +64,7 @@ static void add_entry(EncodeState *state, TupleTableSlot *slot);
 static JobsEncodedRow *last_entry(EncodeState *state);
 static void add_key(EncodeState *state, TupleTableSlot *slot);
 static int	add_pointed_to(EncodeState *state, Datum value, int16 length);
+static void skip(StringInfo out, int len);
 static Size encoded_bytes(const EncodeState *state);
 static void encode_row(EncodeState *state, TupleTableSlot *slot);
 static void append(void *arg, const char *data, Size len);
@@ -266,7 +267,7 @@ add_key(EncodeState *state, TupleTableSlot *slot)
 	int			start = out->len;
 
 	/* First what has a fixed place, then what it points to. */
-	appendStringInfoSpaces(out, state->nkeys * sizeof(NullableDatum));
+	skip(out, state->nkeys * sizeof(NullableDatum));
 	for (int i = 0; i < state->nkeys; i++)
 	{
 		Form_pg_attribute attr = TupleDescAttr(slot->tts_tupleDescriptor, state->keys[i]);
@@ -296,8 +297,17 @@ add_pointed_to(EncodeState *state, Datum value, int16 length)
 	}
 	size = datumGetSize(value, false, length);
 	appendBinaryStringInfo(out, DatumGetPointer(value), size);
-	appendStringInfoSpaces(out, MAXALIGN(size) - size);
+	skip(out, MAXALIGN(size) - size);
 	return place;
+}
+
+/* Leaves room. */
+static void
+skip(StringInfo out, int len)
+{
+	enlargeStringInfo(out, len);
+	memset(out->data + out->len, 0, len);
+	out->len += len;
 }
 
 /* With those that the encoder has still. */
@@ -394,7 +404,7 @@ clear_string(StringInfo string, int header)
 		initStringInfo(string);
 	}
 	resetStringInfo(string);
-	appendStringInfoSpaces(string, header);
+	skip(string, header);
 }
 
 static void

@@ -31,12 +31,13 @@
 #define OUTPUT_BYTES		(64 * 1024)
 #define BATCH_WORTH_KEEPING	(8 * 1024)	/* smaller ones are put together */
 #define KEEP_BYTES			(1024 * 1024)	/* a larger buffer is not kept */
+#define BATCH_ROOM			(96 * 1024)	/* enough for most; such memory is used again */
 
 /* Of one worker; in one piece of memory with what it points to. */
 typedef struct Batch
 {
 	struct Batch *next;
-	Size		size;
+	Size		size;			/* with the header */
 	int64		nrows;
 	int			nentries;		/* entries of the index */
 	int			entry;			/* the next one to give */
@@ -73,6 +74,7 @@ typedef struct MergeState
 	Stream	  **order;			/* those not at their end, the least row first */
 	int			nstreams;		/* in order */
 	Batch	   *given;			/* the last output points to it, or NULL */
+	Batch	   *spare;			/* memory of BATCH_ROOM bytes each */
 	bytea	   *output;			/* rows of several batches */
 	Size		used;			/* without header */
 	Size		size;
@@ -95,6 +97,7 @@ static void put_in_order(MergeState *state);
 static void fill(MergeState *state, Stream *stream);
 static bool read_ahead(MergeState *state, Stream *stream);
 static Batch *make_batch(MergeState *state, MinimalTuple tuple);
+static void release(MergeState *state, Batch *batch);
 static void set_place(MergeState *state, const char *key);
 static TupleTableSlot *give(MergeState *state, bytea *bytes, int64 nrows);
 static void stop(MergeState *state);
@@ -287,7 +290,7 @@ merged(MergeState *state)
 		if (end == batch->nentries)
 		{
 			take_off(stream);
-			pfree(batch);
+			release(state, batch);
 		}
 		put_in_order(state);
 	}
@@ -302,7 +305,7 @@ static void
 clear(MergeState *state)
 {
 	if (state->given)
-		pfree(state->given);
+		release(state, state->given);
 	state->given = NULL;
 	state->used = 0;
 	state->nrows = 0;
@@ -472,6 +475,7 @@ make_batch(MergeState *state, MinimalTuple tuple)
 	Size		header = MAXALIGN(sizeof(Batch));
 	Size		keys_size;
 	Size		index_size;
+	Size		size;
 	Batch	   *batch;
 
 	slot_getallattrs(slot);
@@ -481,9 +485,14 @@ make_batch(MergeState *state, MinimalTuple tuple)
 	keys_size = MAXALIGN(VARSIZE_ANY_EXHDR(keys));
 	index_size = MAXALIGN(VARSIZE_ANY_EXHDR(index));
 
-	batch = MemoryContextAllocHuge(state->context, header + keys_size + index_size + VARSIZE_ANY(bytes));
+	size = header + keys_size + index_size + VARSIZE_ANY(bytes);
+	batch = state->spare;
+	if (batch && size <= BATCH_ROOM)
+		state->spare = batch->next;
+	else
+		batch = MemoryContextAllocHuge(state->context, Max(size, BATCH_ROOM));
 	batch->next = NULL;
-	batch->size = header + keys_size + index_size + VARSIZE_ANY(bytes);
+	batch->size = size;
 	batch->nrows = DatumGetInt64(slot->tts_values[JOBS_ENCODE_ROWS - 1]);
 	batch->nentries = VARSIZE_ANY_EXHDR(index) / sizeof(JobsEncodedRow);
 	batch->entry = 0;
@@ -495,6 +504,18 @@ make_batch(MergeState *state, MinimalTuple tuple)
 	memcpy(batch->bytes, bytes, VARSIZE_ANY(bytes));
 	ExecClearTuple(slot);
 	return batch;
+}
+
+static void
+release(MergeState *state, Batch *batch)
+{
+	if (batch->size > BATCH_ROOM)
+	{
+		pfree(batch);
+		return;
+	}
+	batch->next = state->spare;
+	state->spare = batch;
 }
 
 /* ------------------------------------------------------------------------
