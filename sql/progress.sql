@@ -93,7 +93,8 @@ BEGIN
     RETURN i;
 END $$;
 CREATE TABLE progress_rows AS SELECT i FROM generate_series(1, 1000) i;
-ANALYZE progress_rows;
+-- From 16 on a table may have more blocks than rows need; this gives them back.
+VACUUM ANALYZE progress_rows;
 SELECT jobs.export('SELECT progress_slow(i) AS i FROM progress_rows', title => 'slow') AS id \gset
 SELECT progress_reached(1);
 SELECT kind, state, phase, processed, total, total_is_estimate, percent, bytes, message FROM jobs.progress WHERE id = :id;
