@@ -204,7 +204,7 @@ next_output(CustomScanState *node)
 		return NULL;
 	if (!state->started)
 		start(state);
-	return state->workers ? merged(state) : own_batch(state);
+	return state->nreaders > 0 ? merged(state) : own_batch(state);
 }
 
 /* Starts the workers; without any, the rows are this process's own. */
@@ -227,10 +227,7 @@ start(MergeState *state)
 	LaunchParallelWorkers(state->workers->pcxt);
 	launched = state->workers->pcxt->nworkers_launched;
 	if (launched == 0)
-	{
-		stop(state);
 		return;
-	}
 	ExecParallelCreateReaders(state->workers);
 	state->streams = MemoryContextAllocZero(state->context, launched * sizeof(Stream));
 	state->order = MemoryContextAlloc(state->context, launched * sizeof(Stream *));
@@ -247,7 +244,10 @@ start(MergeState *state)
 	}
 }
 
-/* What this process's JobsEncode has made. */
+/*
+ * What this process's JobsEncode has made.  Its plan may use the memory that
+ * was meant to be shared with workers, so that stays.
+ */
 static TupleTableSlot *
 own_batch(MergeState *state)
 {
