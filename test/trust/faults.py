@@ -149,37 +149,43 @@ def shut_down(context):
 
 
 def terminate_worker(context):
-    """Settled, and another job or attempt running."""
+    """One of the workload's, and one of a job that has attempts left: how soon it is settled, and runs again."""
     server = context.server
-    rows = server.sql("SELECT p.id, p.pid, p.started_at, p.kind FROM jobs.progress p WHERE p.pid IS NOT NULL AND p.elapsed > '10 ms'")
-    if not rows:
-        server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'jobs worker' LIMIT 1")
+    server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'jobs worker' ORDER BY random() LIMIT 1")
+    job = server.value("SELECT jobs.run('SELECT pg_sleep(600)', max_attempts => 1000)")
+    pid = wait_for(server, 'SELECT pid FROM jobs.progress WHERE id = %s AND pid IS NOT NULL', job)
+    if pid is None:
+        context.complain('I2', f'job {job} does not begin')
         return
-    job, pid, started_at, kind = context.random.choice(rows)
+    attempt = server.value('SELECT attempt FROM jobs.live WHERE id = %s', job)
     server.sql('SELECT pg_terminate_backend(%s)', pid)
     started = time.monotonic()
-    gone = settled = None
-    while time.monotonic() - started < 10:
+    gone = settled = again = None
+    while time.monotonic() - started < 10 and again is None:
         if gone is None and not alive(pid):
             gone = time.monotonic()
-        row = server.sql("SELECT state, started_at FROM jobs.live WHERE id = %s", job)
-        if not row or row[0][0] != 'running' or row[0][1] != started_at:
+        state, now = server.sql("SELECT state, attempt FROM jobs.live WHERE id = %s", job)[0]
+        if settled is None and (state, now) != ('running', attempt):
             settled = time.monotonic()
-            break
-        time.sleep(0.001)
-    if settled is None:
-        context.complain('I3', f'job {job} is not settled 10 s after the end of its worker')
-    elif gone is not None:
+        if (state, now) == ('running', attempt + 1):
+            again = time.monotonic()
+    if again is None:
+        context.complain('I3', f'job {job} does not run again in 10 s after the end of its worker')
+    else:
         # From the end of the process on, which may first have to roll back.
-        context.driver.clock('settled after the end of its worker', settled - gone)
-        while time.monotonic() - started < 10:
-            row = server.sql("SELECT attempt < max_attempts AND state <> 'cancelled', started_at, state FROM jobs.job WHERE id = %s", job)
-            if not row or row[0][2] in ('succeeded', 'partial', 'failed', 'cancelled'):
-                break
-            if row[0][1] is not None and row[0][1] != started_at:
-                context.driver.clock('running again after the end of its worker', time.monotonic() - gone)
-                break
-            time.sleep(0.002)
+        gone = gone or settled
+        context.driver.clock('settled after the end of its worker', max(0, settled - gone))
+        context.driver.clock('running again after the end of its worker', again - gone)
+    server.sql('SELECT jobs.cancel(%s)', job)
+
+
+def wait_for(server, query, *arguments, seconds=20):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = server.value(query, *arguments)
+        if found is not None:
+            return found
+        time.sleep(0.005)
 
 
 def signal_scheduler(context):
@@ -358,6 +364,7 @@ def change_table(context):
     # TRUNCATE and rewrites are not MVCC-safe, as PostgreSQL's documentation says.
     if not (state == 'succeeded' and n in (0, rows) or state == 'failed' and code in ('42P01', '42703', '40001', '0A000', 'XX000')):
         context.complain('F14', f'{way}: the export is {state} {code} with {n} rows')
+    server.sql('DROP TABLE IF EXISTS trust.victim')
 
 
 # ----------------------------------------------------------------------------
@@ -637,9 +644,11 @@ def fill_disk(context):
     """No file of a table grows any more; then there is room again."""
     shim = shim_of(context)
     context.workload.suspended = True
-    shim.set(full=1)
-    time.sleep(context.random.uniform(0.1, 0.5))
-    shim.set(full=0)
+    # A scheduler that has no room for what it wants to write ends, and another begins.
+    with context.away():
+        shim.set(full=1)
+        time.sleep(context.random.uniform(0.1, 0.5))
+        shim.set(full=0)
     time.sleep(0.3)
     context.workload.suspended = False
 

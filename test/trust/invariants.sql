@@ -107,5 +107,6 @@ SELECT 'replication slot', slot_name FROM pg_replication_slots;
 -- I16: tables and indexes are sound (at the end)
 SELECT c.oid::regclass, v.* FROM pg_class c, LATERAL verify_heapam(c.oid) v
  WHERE c.relnamespace = 'jobs'::regnamespace AND c.relkind = 'r';
-SELECT c.oid::regclass FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid
- WHERE c.relnamespace = 'jobs'::regnamespace AND bt_index_parent_check(c.oid, true)::text <> '';
+SELECT i.oid::regclass, bt_index_parent_check(i.oid, true)
+  FROM (SELECT oid FROM pg_class WHERE relnamespace = 'jobs'::regnamespace AND relkind = 'i' OFFSET 0) i
+ WHERE bt_index_parent_check(i.oid, true)::text <> '';

@@ -163,7 +163,7 @@ class Driver:
                     continue
                 if rows:
                     context.complain(invariant, f'{heading}: {len(rows)} rows, {rows[:3]}')
-        ends = server.sql("SELECT j.id, j.state, j.finished_at FROM jobs.job j JOIN trust.ledger l ON l.job = j.id WHERE l.fate = 'committed' AND NOT l.cancelled")
+        ends = server.sql("SELECT j.id, j.state, j.finished_at, l.kind FROM jobs.job j JOIN trust.ledger l ON l.job = j.id WHERE l.fate = 'committed' AND NOT l.cancelled")
         if not workload.ledger.moved:
             for text in list(workload.listener.missed(ends, workload.away))[:5]:
                 context.complain('I10', text)

@@ -105,7 +105,7 @@ class Actor(threading.Thread):
                 self.close()
                 time.sleep(0.02)
             except psycopg2.Error as error:
-                if self.connection.closed:
+                if self.connection is None or self.connection.closed or error.pgcode is None:
                     self.lost()
                     self.close()
                 elif not self.bears(error):
@@ -129,6 +129,9 @@ class Submitter(Actor):
         cursor.execute('SELECT jobs.pause(%s)', ('held ' + self.role,))
 
     def step(self, cursor):
+        if self.workload.backlog > 50:
+            self.leaving.wait(0.02)
+            return
         kinds = ['small'] * 6 + ['fails', 'export', 'export', 'bulk', 'bulk', 'chain', 'later', 'held', 'timeout', 'outside', 'items',
                                  'cancel', 'cancel', 'share', 'contend']
         getattr(self, self.random.choice(kinds))(cursor)
@@ -257,7 +260,7 @@ class Client(Actor):
     def step(self, cursor):
         queue = 'out ' + self.role
         late = self.random.random() < 0.1
-        lease = '100 ms' if late else '20 s'
+        lease = '100 ms' if late else '3 s'
         cursor.execute('SELECT job, payload, claim FROM jobs.claim(%s, 3, %s)', (queue, lease))
         for job, key, claim in cursor.fetchall():
             self.one(cursor, job, key, claim, late)
@@ -335,6 +338,7 @@ class Listener(Actor):
 
     def __init__(self, workload):
         super().__init__(workload, 'postgres', 'listener')
+        self.when = {}
         self.sessions = []      # [since, until, {job: [states]}]; times are the server's
 
     def prepare(self, cursor):
@@ -358,6 +362,7 @@ class Listener(Actor):
             row = cursor.fetchone()
             if message['state'] in FINAL:
                 self.sessions[-1][2].setdefault(message['job'], []).append(message['state'])
+                self.when.setdefault(message['job'], []).append((message['kind'], time.strftime('%H:%M:%S')))
                 if row and row[0] != message['state']:
                     self.workload.violations.add('I10', f"job {message['job']}: told to be {message['state']}, shown as {row[0]}")
             if row is None:
@@ -365,13 +370,13 @@ class Listener(Actor):
 
     def missed(self, rows, away):
         """Ends (job, state, when) inside a session that it was not told of, or twice; away are times without a scheduler."""
-        for job, state, finished_at in rows:
+        for job, state, finished_at, kind in rows:
             for since, until, heard in self.sessions:
                 told = heard.get(job, [])
                 if len(told) > 1:
-                    yield f'job {job}: told {len(told)} times of its end'
+                    yield f'job {job}, {kind}: told of its end as {told}, at {self.when.get(job)}'
                 if until and since < finished_at < until and not told and not any(a <= finished_at <= b for a, b in away):
-                    yield f'job {job}: not told that it is {state} since {finished_at}, in a session from {since} to {until}'
+                    yield f'job {job}, {kind}: not told that it is {state} since {finished_at}, in a session from {since} to {until}'
 
 
 class Sampler(Actor):
@@ -393,7 +398,9 @@ class Sampler(Actor):
             FROM jobs.progress p JOIN jobs.job j USING (id) LEFT JOIN pg_stat_activity a ON a.pid = p.pid""")
         now = time.monotonic()
         seen = set()
-        for job, state, started_at, percent, processed, total, estimated, living in cursor.fetchall():
+        rows = cursor.fetchall()
+        self.workload.backlog = sum(row[1] in ('queued', 'running') for row in rows)
+        for job, state, started_at, percent, processed, total, estimated, living in rows:
             old = self.last.get(job)
             if percent is not None and percent > 100 or (processed is not None and total is not None and not estimated and processed > total):
                 self.workload.violations.add('I11', f'job {job}: {percent} percent, {processed} of {total}')
@@ -418,6 +425,7 @@ class Workload:
         self.server = server
         self.seed = seed
         self.slack = slack              # how much slower than promised is still right, on a busy machine
+        self.backlog = 0                # jobs that are ready or running
         self.pause = pause              # seconds between two submissions of a role, on the average
         self.items = int(200 * scale)
         self.ledger = Ledger()
