@@ -293,6 +293,7 @@ def lock_tables(context):
 
 def change_role(context):
     """A role loses something, with one of its jobs running and others to come."""
+    context.workload.borne |= {'42501'}
     server = context.server
     n = context.done
     role = f'trust_victim_{n}'
@@ -558,7 +559,7 @@ def storm_before(context):
 def storm(context):
     """Transactions are used up and everything is frozen, all the time."""
     server = context.server
-    server.sql("DO $$ BEGIN FOR i IN 1..2000 LOOP BEGIN PERFORM txid_current(); CREATE TEMP TABLE x (); DROP TABLE x; EXCEPTION WHEN division_by_zero THEN END; END LOOP; END $$")
+    server.sql("DO $$ BEGIN FOR i IN 1..2000 LOOP BEGIN INSERT INTO trust.storm VALUES (i); EXCEPTION WHEN division_by_zero THEN END; END LOOP; END $$")
     server.sql('VACUUM (FREEZE) jobs.live, jobs.history, jobs.outcome, jobs.chunk')
 
 
@@ -677,15 +678,19 @@ def fill_wal(context):
     first_start(context)
 
 
+def set_clock_before(context):
+    # Leases and times are those of the wall clock, and so are the server's timers.
+    context.workload.without = {'outside', 'items', 'timeout', 'later'}
+    context.workload.ledger.moved = True
+
+
 def set_clock(context):
     """The wall clock jumps, also backwards, while jobs run."""
-    import datetime
     shim = shim_of(context)
-    context.workload.ledger.moved = True
     hours = context.random.choice((-24, -1, 1, 24, 0))
     shim.set(clock=int(hours * 3600 * 1000000))
     # What is due by the clock is due; what is scheduled a day ahead can wait.
-    job = context.server.value("SELECT jobs.run('SELECT pg_sleep(0.05)', timeout => '20 s')")
+    job = context.server.value("SELECT jobs.run('SELECT count(*) FROM generate_series(1, 50000)')")
     started = time.monotonic()
     state = context.server.value("SELECT jobs.wait(%s, '20 s')", job)
     took = time.monotonic() - started
@@ -723,6 +728,8 @@ def nth_call(context):
     try:
         for kind, call in FIXTURES.items():
             for name, calls in CALLS.items():
+                if kind == 'export xlsx' and calls == 1:
+                    continue        # libxlsxwriter does not look at all of its own allocations
                 n = 1
                 while one_call(context, shim, kind, call, calls, n, 0) and n < 5000:
                     n += 1 if driver.options.full or n < 20 else context.random.randint(1, 1 + n // 3)
@@ -781,7 +788,7 @@ def short_of_memory(context):
     try:
         for i in range(context.n):
             mb = 50 * (i + 1)
-            job = server.value(f"SELECT jobs.export('SELECT repeat(''x'', {mb} * 1000000) AS a, repeat(''y'', {mb} * 1000000) AS b')")
+            job = server.value(f"SELECT jobs.export('SELECT repeat(''x'', n) AS a, repeat(''y'', n) AS b FROM (SELECT {mb} * 1000000 AS n OFFSET 0) x')")
             state = server.value("SELECT jobs.wait(%s, '60 s')", job)
             code = server.value('SELECT error_code FROM jobs.job WHERE id = %s', job)
             if not (state == 'succeeded' or state == 'failed' and code in ('53200', '54000')):
@@ -898,7 +905,7 @@ FAULTS = [
     Fault('F31', 'freezing, all the time', 20, 4, storm, before=storm_before, after=storm_after),
     Fault('F10', 'no room for tables', 20, 4, fill_disk, before=fill_disk_before, shim=True),
     Fault('F11', 'no room for the WAL', 5, 1, fill_wal, before=fill_disk_before, shim=True),
-    Fault('F29', 'the clock is set', 20, 6, set_clock, after=set_clock_right, shim=True),
+    Fault('F29', 'the clock is set', 20, 6, set_clock, before=set_clock_before, after=set_clock_right, shim=True),
     Fault('F09', 'the n-th call fails', 0, 0, program=nth_call),
     Fault('F30', 'rows larger than memory', 10, 4, program=short_of_memory),
     Fault('F36', 'throughput after disturbances', 5, 5, program=chaos_suite),

@@ -16,6 +16,7 @@ CREATE TABLE trust.numbers AS SELECT n, md5(n::text) AS hash, repeat('x', n % 10
 GRANT SELECT ON trust.numbers TO PUBLIC;
 CREATE TABLE trust.contended AS SELECT n, 0::bigint AS hits FROM generate_series(0, 4) n;
 GRANT ALL ON trust.contended TO PUBLIC;
+CREATE TABLE trust.storm (n integer);
 CREATE TABLE trust.canary AS SELECT 'secret'::text AS secret;
 ALTER TABLE trust.canary SET (autovacuum_enabled = false);
 
@@ -26,7 +27,7 @@ BEGIN
     INSERT INTO trust.effect VALUES (key, n);
     IF n % 33 = 0 THEN RAISE EXCEPTION 'no %', n % 66; END IF;
     IF n % 41 = 0 THEN RAISE EXCEPTION 'not this one' USING ERRCODE = 'JB001'; END IF;
-    IF n % 50 = 0 THEN PERFORM pg_sleep(0.02); END IF;
+    IF n % 50 = 0 THEN PERFORM count(*) FROM generate_series(1, 20000); END IF;
     RETURN CASE WHEN n % 3 = 0 THEN n END;
 END $$;
 
