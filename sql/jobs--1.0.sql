@@ -110,7 +110,7 @@ CREATE TABLE jobs.file (
     downloads   bigint NOT NULL,
     chunks      bigint NOT NULL          -- 0 once the bytes have been removed
 );
-CREATE INDEX file_expires_at ON jobs.file (expires_at) WHERE chunks > 0;
+CREATE INDEX file_expires_at ON jobs.file (expires_at) WHERE chunks OPERATOR(pg_catalog.>) 0;
 ALTER TABLE jobs.file ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON jobs.file FROM PUBLIC;
 

@@ -13,8 +13,12 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 class Server:
+    @staticmethod
+    def bindir():
+        return subprocess.check_output(['pg_config', '--bindir'], text=True).strip()
+
     def __init__(self, directory, conf='', preload=None):
-        self.bindir = subprocess.check_output(['pg_config', '--bindir'], text=True).strip()
+        self.programs = self.bindir()
         self.data = os.path.join(directory, 'data')
         self.socket = directory
         self.log = os.path.join(directory, 'server.log')
@@ -41,7 +45,7 @@ jobs.worker_idle_timeout = '3s'
 {conf}""")
 
     def run(self, program, *arguments, check=True):
-        result = subprocess.run([os.path.join(self.bindir, program), *arguments], stdout=subprocess.PIPE,
+        result = subprocess.run([os.path.join(self.programs, program), *arguments], stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True)
         if check and result.returncode != 0:
             raise RuntimeError(f'{program}: {result.stdout}')
@@ -58,7 +62,7 @@ jobs.worker_idle_timeout = '3s'
     def start(self):
         self.admin = None
         self.bury()
-        command = [os.path.join(self.bindir, 'pg_ctl'), '-D', self.data, '-l', self.log, '-w', '-t', '120', 'start']
+        command = [os.path.join(self.programs, 'pg_ctl'), '-D', self.data, '-l', self.log, '-w', '-t', '120', 'start']
         env = dict(os.environ)
         if self.preload:
             env['JOBS_PRELOAD'] = self.preload

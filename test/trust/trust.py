@@ -195,6 +195,11 @@ class Driver:
         chosen = [f for f in faults.FAULTS if not self.options.faults or f.name in self.options.faults]
         self.note(f'seed {self.options.seed}, {"whole" if self.options.full else "short"} form')
         started = time.monotonic()
+        with open(os.path.join(Server.bindir(), 'postgres'), 'rb') as f:
+            sanitized = f.read(2) == b'#!'
+        if sanitized:
+            self.note('without the faults of shim.c, which does not go with a sanitizer')
+            chosen = [f for f in chosen if not f.shim and f.name != 'F09']
         for preload in (False, True):
             group = [f for f in chosen if f.shim == preload and f.inject]
             if group:
