@@ -104,7 +104,7 @@ SELECT 'lock', l.locktype, l.relation::regclass, l.mode, a.backend_type FROM pg_
 SELECT 'prepared transaction', gid FROM pg_prepared_xacts;
 SELECT 'replication slot', slot_name FROM pg_replication_slots;
 
--- I16: tables and indexes are sound (at the end)
+-- I16: tables and indexes are sound
 SELECT c.oid::regclass, v.* FROM pg_class c, LATERAL verify_heapam(c.oid) v
  WHERE c.relnamespace = 'jobs'::regnamespace AND c.relkind = 'r';
 SELECT i.oid::regclass, bt_index_parent_check(i.oid, true)

@@ -133,7 +133,7 @@ class Submitter(Actor):
             self.leaving.wait(0.02)
             return
         kinds = ['small'] * 6 + ['fails', 'export', 'export', 'bulk', 'bulk', 'chain', 'later', 'held', 'timeout', 'outside', 'items',
-                                 'cancel', 'cancel', 'share', 'contend']
+                                 'cancel', 'cancel', 'share', 'contend', 'spy']
         getattr(self, self.random.choice([kind for kind in kinds if kind not in self.workload.without]))(cursor)
         self.leaving.wait(self.random.expovariate(1.0) * self.workload.pause)
 
@@ -177,6 +177,10 @@ class Submitter(Actor):
 
     def fails(self, cursor):
         self.submit(cursor, 'run', self.call_of_run('SELECT 1 / 0', max_attempts=self.random.choice((1, 2))))
+
+    def spy(self, cursor):
+        """Whoever runs this may not read the table, and would be seen by its statistics."""
+        self.submit(cursor, 'run', self.call_of_run('DO $x$ BEGIN PERFORM FROM trust.canary; EXCEPTION WHEN insufficient_privilege THEN END $x$'))
 
     def export(self, cursor):
         n, sha = self.random.choice(self.workload.files)
