@@ -124,6 +124,12 @@ jobs_books_note_download(JobId id)
 	downloads = add_id(downloads, id);
 }
 
+bool
+jobs_books_end_told(JobId id)
+{
+	return ends_told[id % ENDS_TOLD].id == id;
+}
+
 static void
 tell_end(JobId id)
 {
@@ -134,7 +140,7 @@ tell_end(JobId id)
 static bool
 end_is_told(const Job *job)
 {
-	return ends_told[job->id % ENDS_TOLD].id == job->id && ends_told[job->id % ENDS_TOLD].at >= job->finished_at;
+	return jobs_books_end_told(job->id) && ends_told[job->id % ENDS_TOLD].at >= job->finished_at;
 }
 
 /* Without anybody waiting for anything there is nothing to read. */
