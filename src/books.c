@@ -177,6 +177,7 @@ jobs_books_open(JobsDatabase *database, bool announce_all)
 {
 	db = database;
 	begin();
+	jobs_tally_end_all();
 	jobs_queue_set_paused(jobs_store_paused());
 	announcing = announce_all;
 	if (CountDBSubscriptions(MyDatabaseId) > 0)
@@ -402,7 +403,7 @@ look_one(JobId id)
 	if (job != NULL && (entry ? entry->announced != job->state : !end_is_told(job)))
 		jobs_books_announce(job);
 	tell_end(id);
-	if (entry && entry->outside)
+	if (job == NULL || job->kind == JOB_BULK)
 		jobs_tally_end(id);
 	if (entry)
 		jobs_queue_forget(entry);

@@ -419,6 +419,19 @@ jobs_tally_end(JobId job)
 	SpinLockRelease(&db->mutex);
 }
 
+void
+jobs_tally_end_all(void)
+{
+	JobsDatabase *db = jobs_database(MyDatabaseId, false);
+
+	if (db == NULL)
+		return;
+	SpinLockAcquire(&db->mutex);
+	for (int i = 0; i < JOBS_TALLIES; i++)
+		db->tallies[i].job = 0;
+	SpinLockRelease(&db->mutex);
+}
+
 /* What this subtransaction does to a job's tally, when all is committed. */
 static Addition *
 addition_to(const Job *job)

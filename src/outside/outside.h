@@ -201,6 +201,9 @@ extern void jobs_tally_add(const Job *job, JobsItemState state, int64 n);
 extern bool jobs_tally_read(JobId job, JobsTally *copy);
 extern void jobs_tally_end(JobId job);
 
+/* For a scheduler that begins: those of jobs that run are made again. */
+extern void jobs_tally_end_all(void);
+
 /* When a lease that begins or is extended now ends: at the job's timeout at the latest. */
 extern TimestampTz jobs_lease_end(const Job *job, int64 usecs);
 
