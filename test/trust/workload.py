@@ -383,7 +383,7 @@ class Listener(Actor):
                 told = heard.get(job, [])
                 if len(told) > 1:
                     yield f'job {job}, {kind}: told of its end as {told}, at {self.when.get(job)}'
-                if until and since < finished_at < until and not told and not any(a <= finished_at <= b for a, b in away):
+                if until and finished_at and since < finished_at < until and not told and not any(a <= finished_at <= b for a, b in away):
                     yield f'job {job}, {kind}: not told that it is {state} since {finished_at}, in a session from {since} to {until}'
 
 
