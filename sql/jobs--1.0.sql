@@ -185,7 +185,7 @@ CREATE TABLE jobs.item_rule (
 ALTER TABLE jobs.item_rule ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON jobs.item_rule FROM PUBLIC;
 
--- Bulk jobs that have been deleted and whose rows go in batches.
+-- Bulk jobs and uploads that have been deleted and whose rows go in batches.
 CREATE TABLE jobs.garbage (
     job  bigint NOT NULL CONSTRAINT garbage_pkey PRIMARY KEY
 );
@@ -193,12 +193,51 @@ ALTER TABLE jobs.garbage ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON jobs.garbage FROM PUBLIC;
 
 -------------------------------------------------------------------------------
--- Tables of uploads, see src/import/input.h
+-- Tables of uploads, see src/import/upload.h; their bytes are in jobs.chunk
 -------------------------------------------------------------------------------
 
+CREATE TABLE jobs.upload_entry (
+    id          bigint NOT NULL CONSTRAINT upload_entry_pkey PRIMARY KEY,
+    owner       oid NOT NULL,
+    tenant      text NOT NULL,
+    filename    text,
+    created_at  timestamptz NOT NULL,
+    expires_at  timestamptz NOT NULL    -- infinity while a job uses it
+);
+CREATE INDEX upload_entry_expires_at ON jobs.upload_entry (expires_at);
+ALTER TABLE jobs.upload_entry ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.upload_entry FROM PUBLIC;
+
+-- Jobs that read an upload, or may again; it is kept as long as one of them.
+CREATE TABLE jobs.upload_use (
+    job     bigint NOT NULL CONSTRAINT upload_use_pkey PRIMARY KEY,
+    upload  bigint NOT NULL
+);
+CREATE INDEX upload_use_upload ON jobs.upload_use (upload);
+ALTER TABLE jobs.upload_use ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.upload_use FROM PUBLIC;
+
 -------------------------------------------------------------------------------
--- Tables of previews and imports
+-- Tables of previews and imports.  Their verdicts and the record for
+-- jobs.undo_import are in jobs.chunk, see src/import/verdict.h and undo.h.
 -------------------------------------------------------------------------------
+
+-- Findings, in the file's order; at most jobs.max_issues of a job.
+CREATE TABLE jobs.issue (
+    job          bigint NOT NULL,
+    issue_no     bigint NOT NULL,
+    row_no       bigint NOT NULL,
+    line_no      bigint NOT NULL,
+    column_name  text,                  -- as the file names it
+    value        text,
+    severity     text NOT NULL,
+    code         text NOT NULL,
+    message      text NOT NULL,
+    action       text NOT NULL,
+    CONSTRAINT issue_pkey PRIMARY KEY (job, issue_no)
+) WITH (autovacuum_vacuum_insert_scale_factor = 0.1);
+ALTER TABLE jobs.issue ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.issue FROM PUBLIC;
 
 -------------------------------------------------------------------------------
 -- Internal functions.  The views call them, so every role may; each shows its
@@ -241,7 +280,7 @@ COMMENT ON FUNCTION jobs._describe(text, text, bigint, bigint, bigint, bigint, b
     timestamptz, timestamptz, timestamptz, text, text, text, text, text, bigint, bigint, timestamptz, boolean)
     IS 'internal: a job in the words of jobs.panel';
 
-CREATE FUNCTION jobs._actions(owner oid, tenant text, kind text, state text, has_file boolean) RETURNS text[]
+CREATE FUNCTION jobs._actions(owner oid, tenant text, kind text, state text, usable boolean) RETURNS text[]
 AS 'MODULE_PATHNAME', 'jobs_actions' LANGUAGE C STABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION jobs._actions(oid, text, text, text, boolean) IS 'internal: what the caller can call on a job now';
 
@@ -303,9 +342,102 @@ COMMENT ON FUNCTION jobs.report_progress(bigint, bigint, text) IS 'inside a job:
 -- Uploads
 -------------------------------------------------------------------------------
 
+CREATE FUNCTION jobs.upload(filename text DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_upload' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.upload(text) IS 'begins an upload, to which jobs.upload_append adds, and returns its id';
+
+CREATE FUNCTION jobs.upload_append(upload bigint, data bytea) RETURNS void
+AS 'MODULE_PATHNAME', 'jobs_upload_append' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.upload_append(bigint, bytea) IS 'adds bytes to the end of an upload';
+
+CREATE FUNCTION jobs.upload_lo(lo oid, filename text DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_upload_lo' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.upload_lo(oid, text) IS 'makes an upload of the bytes of a large object and returns its id';
+
+CREATE FUNCTION jobs.upload_file(path text) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_upload_file' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.upload_file(text) IS 'makes an upload of a file on the server and returns its id; for members of pg_read_server_files';
+
+CREATE FUNCTION jobs.upload_delete(upload bigint) RETURNS void
+AS 'MODULE_PATHNAME', 'jobs_upload_delete' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.upload_delete(bigint) IS 'removes an upload that no job uses';
+
+CREATE FUNCTION jobs._upload_size(upload bigint) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_upload_size' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION jobs._upload_size(bigint) IS 'internal: the bytes of an upload that the caller may see';
+
 -------------------------------------------------------------------------------
 -- Imports
 -------------------------------------------------------------------------------
+
+CREATE FUNCTION jobs.sniff(data bytea, options jsonb DEFAULT '{}', OUT dialect jsonb, OUT columns jsonb, OUT first_rows jsonb)
+AS 'MODULE_PATHNAME', 'jobs_sniff_data' LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION jobs.sniff(bytea, jsonb) IS 'how the bytes of a file are written, its columns with guessed types, and its first rows';
+
+CREATE FUNCTION jobs.sniff(content text, options jsonb DEFAULT '{}', OUT dialect jsonb, OUT columns jsonb, OUT first_rows jsonb)
+AS 'MODULE_PATHNAME', 'jobs_sniff_content' LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION jobs.sniff(text, jsonb) IS 'how the text of a file is written, its columns with guessed types, and its first rows';
+
+CREATE FUNCTION jobs.sniff(upload bigint, options jsonb DEFAULT '{}', OUT dialect jsonb, OUT columns jsonb, OUT first_rows jsonb)
+AS 'MODULE_PATHNAME', 'jobs_sniff_upload' LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION jobs.sniff(bigint, jsonb) IS 'how an uploaded file is written, its columns with guessed types, and its first rows';
+
+CREATE FUNCTION jobs.create_table_for(upload bigint, name text) RETURNS text
+AS 'MODULE_PATHNAME', 'jobs_create_table_for' LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION jobs.create_table_for(bigint, text) IS 'the CREATE TABLE statement for a table that takes an uploaded file';
+
+CREATE FUNCTION jobs.import_template(target regclass) RETURNS text
+AS 'MODULE_PATHNAME', 'jobs_import_template' LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION jobs.import_template(regclass) IS 'the header of an empty file for a table: the columns that the caller may import';
+
+CREATE FUNCTION jobs.import_preview(target regclass, data bytea, filename text DEFAULT NULL,
+    options jsonb DEFAULT '{}', title text DEFAULT NULL, queue text DEFAULT 'default',
+    priority integer DEFAULT 0, run_at timestamptz DEFAULT pg_catalog.now(), after bigint[] DEFAULT NULL,
+    timeout interval DEFAULT NULL, max_attempts integer DEFAULT 1, unique_key text DEFAULT NULL,
+    notify jsonb DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_import_preview_data' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.import_preview(regclass, bytea, text, jsonb, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb)
+    IS 'shows what an import of a file would do to each of its rows, and returns the id of the job';
+
+CREATE FUNCTION jobs.import_preview(target regclass, content text, filename text DEFAULT NULL,
+    options jsonb DEFAULT '{}', title text DEFAULT NULL, queue text DEFAULT 'default',
+    priority integer DEFAULT 0, run_at timestamptz DEFAULT pg_catalog.now(), after bigint[] DEFAULT NULL,
+    timeout interval DEFAULT NULL, max_attempts integer DEFAULT 1, unique_key text DEFAULT NULL,
+    notify jsonb DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_import_preview_content' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.import_preview(regclass, text, text, jsonb, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb)
+    IS 'shows what an import of a file would do to each of its rows, and returns the id of the job';
+
+CREATE FUNCTION jobs.import_preview(target regclass, upload bigint, filename text DEFAULT NULL,
+    options jsonb DEFAULT '{}', title text DEFAULT NULL, queue text DEFAULT 'default',
+    priority integer DEFAULT 0, run_at timestamptz DEFAULT pg_catalog.now(), after bigint[] DEFAULT NULL,
+    timeout interval DEFAULT NULL, max_attempts integer DEFAULT 1, unique_key text DEFAULT NULL,
+    notify jsonb DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_import_preview_upload' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.import_preview(regclass, bigint, text, jsonb, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb)
+    IS 'shows what an import of a file would do to each of its rows, and returns the id of the job';
+
+CREATE FUNCTION jobs.import(preview bigint, include_warnings boolean DEFAULT true, title text DEFAULT NULL, queue text DEFAULT 'default',
+    priority integer DEFAULT 0, run_at timestamptz DEFAULT pg_catalog.now(), after bigint[] DEFAULT NULL,
+    timeout interval DEFAULT NULL, max_attempts integer DEFAULT 1, unique_key text DEFAULT NULL,
+    notify jsonb DEFAULT NULL) RETURNS bigint
+AS 'MODULE_PATHNAME', 'jobs_import' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.import(bigint, boolean, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb)
+    IS 'imports the rows that a preview has found good and returns the id of the job';
+
+CREATE FUNCTION jobs.import_summary(job bigint, OUT rows_parsed bigint, OUT ready bigint, OUT warnings bigint,
+    OUT errors bigint, OUT to_insert bigint, OUT to_update bigint, OUT to_skip bigint)
+AS 'MODULE_PATHNAME', 'jobs_import_summary' LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION jobs.import_summary(bigint) IS 'how many rows of a previewed file are in order, and what will happen to them';
+
+CREATE FUNCTION jobs.rejects(job bigint) RETURNS SETOF bytea
+AS 'MODULE_PATHNAME', 'jobs_rejects' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
+COMMENT ON FUNCTION jobs.rejects(bigint)
+    IS 'the rows of a file that a preview or an import leaves out, with the reasons, as a file of the same form';
+
+CREATE FUNCTION jobs.undo_import(job bigint, OUT deleted bigint, OUT restored bigint, OUT kept bigint, OUT message text)
+AS 'MODULE_PATHNAME', 'jobs_undo_import' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.undo_import(bigint) IS 'takes an import back: deletes the rows that it inserted and restores those that it updated, unless they have been changed since';
 
 -------------------------------------------------------------------------------
 -- Bulk jobs
@@ -628,8 +760,17 @@ SELECT id, title, state, headline, detail, percent, can_leave, actions
                 CASE WHEN h.state OPERATOR(pg_catalog.=) ANY (ARRAY['succeeded', 'partial']) THEN 100::double precision END,
                 false,
                 jobs._actions(h.owner, h.tenant, h.kind, h.state,
-                              f.chunks OPERATOR(pg_catalog.>) 0 AND f.expires_at OPERATOR(pg_catalog.>) pg_catalog.now()
-                              IS TRUE)
+                              CASE h.kind
+                                  WHEN 'import_preview' THEN
+                                      h.result OPERATOR(pg_catalog.@>) '{"rejected": false, "stopped_early": false}'
+                                      AND NOT h.result OPERATOR(pg_catalog.?) 'import'
+                                  WHEN 'import' THEN
+                                      h.result OPERATOR(pg_catalog.@>) '{"undoable": true}'
+                                      AND NOT h.result OPERATOR(pg_catalog.?) 'undone_at'
+                                  ELSE
+                                      f.chunks OPERATOR(pg_catalog.>) 0
+                                      AND f.expires_at OPERATOR(pg_catalog.>) pg_catalog.now()
+                              END IS TRUE)
            FROM jobs._recent h
                 LEFT JOIN jobs.file f ON f.job OPERATOR(pg_catalog.=) h.id
                 CROSS JOIN LATERAL jobs._describe(h.kind, h.state, h.processed, h.total, h.succeeded, h.failed,
@@ -647,6 +788,16 @@ SELECT f.job, f.filename, f.format, f.media_type, f.rows, f.bytes, f.sha256, f.c
  WHERE v.visible;
 COMMENT ON VIEW jobs.artifact IS 'the files that exports made';
 GRANT SELECT ON jobs.artifact TO PUBLIC;
+
+CREATE VIEW jobs.upload WITH (security_barrier) AS
+SELECT u.id, u.filename, pg_catalog.pg_get_userbyid(u.owner) AS owner, jobs._upload_size(u.id) AS bytes, u.created_at,
+       CASE WHEN pg_catalog.isfinite(u.expires_at) THEN u.expires_at END AS expires_at,
+       ARRAY(SELECT x.job FROM jobs.upload_use x WHERE x.upload OPERATOR(pg_catalog.=) u.id ORDER BY x.job) AS jobs
+  FROM jobs.upload_entry u,
+       LATERAL (SELECT jobs._visible(u.owner, u.tenant) AS visible) v
+ WHERE v.visible;
+COMMENT ON VIEW jobs.upload IS 'the files that were uploaded, how far they are, and the jobs that use them';
+GRANT SELECT ON jobs.upload TO PUBLIC;
 
 CREATE VIEW jobs._job_lease WITH (security_barrier) AS
 SELECT l.* FROM jobs.job_lease l, LATERAL (SELECT jobs._visible(l.owner, l.tenant) AS visible) v
@@ -690,6 +841,14 @@ SELECT c.job, i.item_no, i.payload, i.state, i.round, i.error_code, i.error_mess
        CROSS JOIN LATERAL jobs._items(c.job, c.first_no) i;
 COMMENT ON VIEW jobs.item IS 'the items of bulk jobs and what became of them';
 GRANT SELECT ON jobs.item TO PUBLIC;
+
+CREATE VIEW jobs.import_issue WITH (security_barrier) AS
+SELECT i.job, i.row_no, i.line_no, i.column_name, i.value, i.severity, i.code, i.message, i.action
+  FROM (SELECT h.id FROM jobs._history h
+         WHERE h.kind OPERATOR(pg_catalog.=) ANY (ARRAY['import_preview', 'import'])) j
+       JOIN jobs.issue i ON i.job OPERATOR(pg_catalog.=) j.id;
+COMMENT ON VIEW jobs.import_issue IS 'what previews and imports have found, row by row';
+GRANT SELECT ON jobs.import_issue TO PUBLIC;
 
 -- No function is anybody's by default; these are what the contract gives to every role.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA jobs FROM PUBLIC;

@@ -14,6 +14,7 @@
 #include "catalog/pg_subscription.h"
 #include "guc.h"
 #include "held.h"
+#include "import/upload.h"
 #include "miscadmin.h"
 #include "notify.h"
 #include "outside/outside.h"
@@ -646,6 +647,7 @@ jobs_books_retain(TimestampTz now)
 {
 	static TimestampTz history_from = DT_NOBEGIN;
 	static TimestampTz files_from = DT_NOBEGIN;
+	static TimestampTz uploads_from = DT_NOBEGIN;
 	static TimestampTz sweep_began = 0;
 	TimestampTz next;
 	bool		more;
@@ -653,7 +655,7 @@ jobs_books_retain(TimestampTz now)
 
 	if (now < sweep_began || now - sweep_began > SWEEP_US)
 	{
-		history_from = files_from = DT_NOBEGIN;
+		history_from = files_from = uploads_from = DT_NOBEGIN;
 		sweep_began = now;
 	}
 	begin();
@@ -663,6 +665,8 @@ jobs_books_retain(TimestampTz now)
 	if (expired)
 		history_from = DT_NOBEGIN;
 	next = jobs_store_next_expiry(files_from);
+	more |= jobs_store_expire_uploads(&uploads_from, now, RETAIN_BATCH);
+	next = Min(next, jobs_store_next_upload_expiry(uploads_from));
 	if (jobs_history_retention >= 0)
 	{
 		int64		keep = jobs_history_retention * USECS_PER_SEC;

@@ -129,4 +129,91 @@
 	index_beginscan(rel, index, snapshot, nkeys, 0)
 #endif
 
+/*
+ * 16 keeps permissions apart from the range table, and 18 wants to know which
+ * relations were not pruned.  Can go with 15 and 17.
+ */
+#if PG_VERSION_NUM >= 180000
+#define jobs_ExecInitRangeTable(estate, pstate) \
+	ExecInitRangeTable(estate, (pstate)->p_rtable, (pstate)->p_rteperminfos, bms_make_singleton(1))
+#elif PG_VERSION_NUM >= 160000
+#define jobs_ExecInitRangeTable(estate, pstate) \
+	ExecInitRangeTable(estate, (pstate)->p_rtable, (pstate)->p_rteperminfos)
+#else
+#define jobs_ExecInitRangeTable(estate, pstate) ExecInitRangeTable(estate, (pstate)->p_rtable)
+#endif
+
+/*
+ * 16 makes the map from a partitioned table to a partition when it is asked for.
+ * Can go with 15.
+ */
+#if PG_VERSION_NUM >= 160000
+#define jobs_root_to_child_map(rri, estate) ExecGetRootToChildMap(rri, estate)
+#else
+#define jobs_root_to_child_map(rri, estate) ((rri)->ri_RootToPartitionMap)
+#endif
+
+/*
+ * 16 calls the number of a table's file by another name.  Can go with 15.
+ */
+#if PG_VERSION_NUM >= 160000
+#define jobs_file_number(rel) ((rel)->rd_locator.relNumber)
+#else
+#define jobs_file_number(rel) ((rel)->rd_node.relNode)
+#endif
+
+/*
+ * 16 reads whole numbers as 0x1F and 1_000, too.  Can go with 15.
+ */
+#define JOBS_INTEGERS_HAVE_PREFIXES	(PG_VERSION_NUM >= 160000)
+
+/*
+ * 16 gave the decoder of times room to say what is wrong, and the rounding of
+ * their fractions a way to do so.  Can go with 15.
+ */
+#if PG_VERSION_NUM >= 160000
+#define jobs_DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz) \
+	DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz, &(DateTimeErrorExtra) {0})
+#define jobs_AdjustTimestampForTypmod(time, typmod) ((void) AdjustTimestampForTypmod(time, typmod, NULL))
+#else
+#define jobs_DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz) \
+	DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz)
+#define jobs_AdjustTimestampForTypmod(time, typmod) AdjustTimestampForTypmod(time, typmod)
+#endif
+
+/*
+ * 16 lets maps of attributes have holes.  Can go with 15.
+ */
+#if PG_VERSION_NUM >= 160000
+#define jobs_attrmap_if_req(in, out) build_attrmap_by_name_if_req(in, out, false)
+#else
+#define jobs_attrmap_if_req(in, out) build_attrmap_by_name_if_req(in, out)
+#endif
+
+/*
+ * 18 has constraints that are not enforced, or of periods, and generated columns that
+ * are not stored.
+ * Can go with 17.
+ */
+#if PG_VERSION_NUM >= 180000
+#define jobs_is_temporal(constraint) ((constraint)->conperiod)
+#define jobs_check_is_enforced(check) ((check)->ccenforced)
+#define jobs_expand_generated(node, rel) expand_generated_columns_in_expr(node, rel, 1)
+#else
+#define jobs_is_temporal(constraint) false
+#define jobs_check_is_enforced(check) true
+#define jobs_expand_generated(node, rel) ((void) (rel), (Node *) (node))
+#endif
+
+/*
+ * 17 can begin the parsing of JSON in memory of the caller.  Can go with 16.
+ */
+#if PG_VERSION_NUM >= 170000
+#define jobs_json_lexer(text, len) \
+	makeJsonLexContextCstringLen(NULL, text, len, GetDatabaseEncoding(), false)
+#else
+#define jobs_json_lexer(text, len) \
+	makeJsonLexContextCstringLen(unconstify(char *, text), len, GetDatabaseEncoding(), false)
+#endif
+
 #endif							/* JOBS_COMPAT_H */

@@ -17,6 +17,7 @@
 #include "control.h"
 #include "fmgr.h"
 #include "guc.h"
+#include "import/import.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "rights.h"
@@ -245,7 +246,11 @@ jobs_delete(PG_FUNCTION_ARGS)
 {
 	JobId		id = jobs_changed_job_arg(fcinfo, "jobs.delete()");
 
-	(void) jobs_lock_controlled_final(id, "deleted", "Cancel it first.");
+	if (jobs_preview_in_use(jobs_lock_controlled_final(id, "deleted", "Cancel it first.")))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("job %lld is being imported and cannot be deleted", (long long) id),
+				 errhint("Wait until its import has ended, or cancel that first.")));
 	jobs_store_delete(id);
 	jobs_note_job(id);
 	PG_RETURN_BOOL(true);

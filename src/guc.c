@@ -29,8 +29,10 @@ int			jobs_max_artifact_bytes_per_role = 0;
 int			jobs_max_artifact_size = 10 * 1024;
 int			jobs_max_artifact_ttl = 30 * SECS_PER_DAY_INT;
 int			jobs_max_export_workers = 4;
+int			jobs_max_issues = 10000;
 int			jobs_max_running_per_role = 0;
 int			jobs_max_timeout = 0;
+int			jobs_max_upload_size = 10 * 1024;
 int			jobs_max_workers = 4;
 int			jobs_pdf_max_rows = 100000;
 int			jobs_progress_interval = 500;
@@ -106,6 +108,13 @@ define_administrators_settings(void)
 							"Size of all the files together that the exports of one role may keep.",
 							"0 is no limit.  Meant for ALTER ROLE and ALTER DATABASE.",
 							&jobs_max_artifact_bytes_per_role, 0, 0, INT_MAX, PGC_SUSET, GUC_UNIT_MB,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("jobs.max_issues", "Issues of an import preview that are kept, one by one.",
+							"All are counted, however many there are.",
+							&jobs_max_issues, 10000, 0, INT_MAX, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("jobs.max_upload_size", "The largest file that may be uploaded.",
+							"Counted as it is handed in: compressed, where it is.",
+							&jobs_max_upload_size, 10 * 1024, 1, INT_MAX, PGC_SUSET, GUC_UNIT_MB,
 							NULL, NULL, NULL);
 	define_time("jobs.max_artifact_ttl", "The longest time that the file of an export is kept.", NULL,
 				&jobs_max_artifact_ttl, 1, INT_MAX, PGC_SUSET, GUC_UNIT_S);

@@ -17,8 +17,10 @@ extern int	jobs_max_artifact_bytes_per_role;	/* MB; 0 none */
 extern int	jobs_max_artifact_size;		/* MB */
 extern int	jobs_max_artifact_ttl;		/* s */
 extern int	jobs_max_export_workers;	/* 0 none */
+extern int	jobs_max_issues;			/* of one job */
 extern int	jobs_max_running_per_role;	/* 0 none */
 extern int	jobs_max_timeout;			/* ms; 0 none */
+extern int	jobs_max_upload_size;		/* MB */
 extern int	jobs_max_workers;
 extern int	jobs_pdf_max_rows;
 extern int	jobs_progress_interval;		/* ms */

@@ -20,6 +20,7 @@
 #include "commands/trigger.h"
 #include "export.h"
 #include "guc.h"
+#include "import/import.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
@@ -78,6 +79,7 @@ static void show_job(const Job *job);
 static ErrorData *run(Job *job);
 static int64 timeout_of(const Job *job);
 static void run_in_transaction(Job *job);
+static void set_transaction(JobKind kind);
 static void end_help(JobsSlot *leader, JobId id);
 static void begin_finish(void);
 static void at_commit(XactEvent event, void *arg);
@@ -411,11 +413,7 @@ run_in_transaction(Job *job)
 	Job			end = *job;
 
 	jobs_session_begin(job->owner, false);
-	if (job->kind == JOB_EXPORT)
-	{
-		XactReadOnly = true;
-		XactIsoLevel = XACT_REPEATABLE_READ;
-	}
+	set_transaction(job->kind);
 	jobs_session_enter(job);
 	MemoryContextSwitchTo(job_context);
 	debug_query_string = job->command;
@@ -431,7 +429,11 @@ run_in_transaction(Job *job)
 			end.total = jobs_my_slot->progress.total;
 			break;
 		case JOB_IMPORT_PREVIEW:
+			jobs_preview_run(&end);
+			break;
 		case JOB_IMPORT:
+			jobs_import_run(&end);
+			break;
 		case JOB_BULK:
 		case JOB_EXTERNAL:
 			elog(ERROR, "cannot run a job of kind \"%s\"", job_kind_names[job->kind]);
@@ -445,6 +447,24 @@ run_in_transaction(Job *job)
 	debug_query_string = NULL;
 	MemoryContextSwitchTo(job_context);
 	*job = end;
+}
+
+/*
+ * A row that an import meets has to be seen as it is when it is met, whatever the
+ * owner's default is: in a snapshot of the beginning it could only fail.
+ */
+static void
+set_transaction(JobKind kind)
+{
+	if (kind == JOB_EXPORT || kind == JOB_IMPORT_PREVIEW)
+		XactReadOnly = true;
+	if (kind == JOB_EXPORT)
+		XactIsoLevel = XACT_REPEATABLE_READ;
+	if (kind == JOB_IMPORT_PREVIEW || kind == JOB_IMPORT)
+	{
+		XactIsoLevel = XACT_READ_COMMITTED;
+		XactDeferrable = false;
+	}
 }
 
 /*

@@ -45,7 +45,10 @@ static const struct
 	{"offer", 6},
 	{"job_lease", 12},
 	{"claimer", 4},
-	{"item_lease", 10}
+	{"item_lease", 10},
+	{"upload_entry", 6},
+	{"upload_use", 2},
+	{"issue", JOBS_ISSUE_NATTS}
 };
 
 static void prepare_write(JobsRel *r);

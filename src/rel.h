@@ -40,9 +40,12 @@ typedef enum JobsRelName
 	REL_OFFER,
 	REL_JOB_LEASE,
 	REL_CLAIMER,
-	REL_ITEM_LEASE
+	REL_ITEM_LEASE,
+	REL_UPLOAD,
+	REL_UPLOAD_USE,
+	REL_ISSUE
 } JobsRelName;
-#define JOBS_NUM_RELS	(REL_ITEM_LEASE + 1)
+#define JOBS_NUM_RELS	(REL_ISSUE + 1)
 
 #define JOBS_LIVE_NATTS		36
 #define JOBS_FILE_NATTS		13
@@ -50,6 +53,7 @@ typedef enum JobsRelName
 #define JOBS_ITEM_CHUNK_NATTS	4
 #define JOBS_OUTCOME_NATTS	11
 #define JOBS_ITEM_RULE_NATTS	6
+#define JOBS_ISSUE_NATTS	10
 #define JOBS_MAX_NATTS		JOBS_LIVE_NATTS
 
 #define JOBS_MAX_ROWS		16	/* that can be added at once */

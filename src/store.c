@@ -15,6 +15,7 @@
 #include "commands/sequence.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
+#include "import/upload.h"
 #include "miscadmin.h"
 #include "outside/outside.h"
 #include "recent.h"
@@ -475,21 +476,22 @@ void
 jobs_store_delete(JobId id)
 {
 	JobsRel		history;
-	bool		bulk = false;
+	JobKind		kind = JOB_RUN;
 
 	jobs_rel_open(&history, REL_HISTORY, RowExclusiveLock);
 	if (jobs_rel_find(&history, "history_pkey", id))
 	{
 		slot_getsomeattrs(history.slot, A_KIND + 1);
-		bulk = job_kind_from_name(TextDatumGetCString(history.slot->tts_values[A_KIND])) == JOB_BULK;
+		kind = job_kind_from_name(TextDatumGetCString(history.slot->tts_values[A_KIND]));
 		jobs_rel_delete(&history);
 	}
 	jobs_rel_close(&history);
-	if (bulk)
+	if (kind == JOB_BULK || kind == JOB_IMPORT_PREVIEW || kind == JOB_IMPORT)
 		jobs_ledger_remove(id);
 	jobs_store_remove_dependencies(id);
 	if (jobs_store_find_file(id))
 		jobs_store_remove_file(id);
+	jobs_upload_unuse(id);
 }
 
 /* ------------------------------------------------------------------------

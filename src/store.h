@@ -148,6 +148,13 @@ extern void jobs_store_add_chunk(JobId job, int64 seq, bytea *chunk, bool compre
 extern bytea *jobs_store_get_chunk(JobId job, int64 seq, Snapshot snapshot);
 
 /*
+ * Adds bytes behind all that was added before, in chunks that are full but for the
+ * last; the caller must keep others from doing the same.  And how much was added.
+ */
+extern void jobs_store_append(JobId job, const char *data, Size len);
+extern int64 jobs_store_appended(JobId job);
+
+/*
  * Removes a file's chunks and tokens and sets its chunks to 0; the row stays to
  * tell that it expired.  Returns how many chunks it had.
  */

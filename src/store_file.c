@@ -1,18 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * store_file.c
- *	  Artifacts with their chunks and tokens, and retention.
+ *	  Artifacts with their tokens, and retention.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/detoast.h"
 #include "access/htup_details.h"
 #include "access/tableam.h"
-#include "access/toast_internals.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "due.h"
+#include "import/import.h"
 #include "rel.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -27,44 +27,8 @@ enum
 };
 StaticAssertDecl(FILE_COUNT == JOBS_FILE_NATTS, "JOBS_FILE_NATTS is wrong");
 
-/* A table by the time at which its rows become superfluous. */
-typedef struct Timetable
-{
-	JobsRelName rel;
-	const char *index;
-	int			attno;
-} Timetable;
-
-typedef struct Due
-{
-	JobId		job;
-	TimestampTz time;
-} Due;
-
-static const Timetable history_times = {REL_HISTORY, "history_finished_at", 18};
-static const Timetable file_times = {REL_FILE, "file_expires_at", FILE_EXPIRES_AT + 1};
-
-/* Columns of jobs.chunk. */
-enum
-{
-	CHUNK_JOB, CHUNK_SEQ, CHUNK_PIECE, CHUNK_COMPRESSED, CHUNK_DATA, CHUNK_COUNT
-};
-StaticAssertDecl(CHUNK_COUNT == JOBS_CHUNK_NATTS, "JOBS_CHUNK_NATTS is wrong");
-
-/* So many bytes of data make a row of jobs.chunk fill a page. */
-#define PIECE_SIZE \
-	(MaxHeapTupleSize - MAXALIGN(SizeofHeapTupleHeader) - \
-	 (2 * sizeof(int64) + sizeof(int32) + INTALIGN(sizeof(bool)) + VARHDRSZ))
-
-#define PIECES_AT_ONCE	JOBS_MAX_ROWS
-#define MIN_COMPRESSED	64		/* bytes of a chunk */
-
-/* lz4 is several times faster, where the server has been built with it. */
-#ifdef USE_LZ4
-#define CHUNK_COMPRESSION	TOAST_LZ4_COMPRESSION
-#else
-#define CHUNK_COMPRESSION	TOAST_PGLZ_COMPRESSION
-#endif
+static const JobsTimetable history_times = {REL_HISTORY, "history_finished_at", 18};
+static const JobsTimetable file_times = {REL_FILE, "file_expires_at", FILE_EXPIRES_AT + 1};
 
 #define GET(a)		(slot->tts_values[a])
 #define GET_TEXT(a)	TextDatumGetCString(GET(a))
@@ -72,12 +36,8 @@ StaticAssertDecl(CHUNK_COUNT == JOBS_CHUNK_NATTS, "JOBS_CHUNK_NATTS is wrong");
 static JobsFile *row_to_file(TupleTableSlot *slot);
 static void change_file(JobId job, int64 downloads, bool no_chunks);
 static bool lock_file(JobId job, JobsWaitPolicy policy, bool *held);
-static bytea *compress_chunk(bytea *chunk);
 static bytea *hash_value(const uint8 *hash);
 static bool file_is_alive(JobId job);
-static int	due_jobs(const Timetable *table, TimestampTz from, TimestampTz before, Due *due, int max);
-static void passed(const Due *due, bool removed, bool *left, TimestampTz *from);
-static TimestampTz first_time(const Timetable *table, TimestampTz from);
 
 /* ------------------------------------------------------------------------
  * Files
@@ -191,111 +151,6 @@ jobs_store_count_downloads(JobId job, int64 n)
 	change_file(job, n, false);
 }
 
-/*
- * The chunk itself, compressed in a way that the server's own functions undo,
- * or as it is where that saves nothing.
- */
-static bytea *
-compress_chunk(bytea *chunk)
-{
-	Datum		compressed;
-
-	/* Of almost nothing, lz4 would make more. */
-	if (VARSIZE_ANY_EXHDR(chunk) < MIN_COMPRESSED)
-		return chunk;
-	compressed = toast_compress_datum(PointerGetDatum(chunk), CHUNK_COMPRESSION);
-	return DatumGetPointer(compressed) == NULL ? chunk : (bytea *) DatumGetPointer(compressed);
-}
-
-/*
- * A chunk is more than a page holds.  TOAST would cut it into pieces of a
- * quarter of a page, each with an entry in an index; ours fill a page.
- */
-void
-jobs_store_add_chunk(JobId job, int64 seq, bytea *chunk, bool compress)
-{
-	JobsRel		r;
-	bytea	   *stored = compress ? compress_chunk(chunk) : chunk;
-	char	   *data = (char *) stored + VARHDRSZ;
-	Size		left = VARSIZE_ANY(stored) - VARHDRSZ;
-	int			npieces = 0;
-	char	   *pieces = palloc(PIECES_AT_ONCE * MAXALIGN(VARHDRSZ + PIECE_SIZE));
-
-	jobs_rel_open(&r, REL_CHUNK, RowExclusiveLock);
-	do
-	{
-		Datum		values[PIECES_AT_ONCE][CHUNK_COUNT];
-		int			n;
-
-		for (n = 0; n < PIECES_AT_ONCE && (left > 0 || npieces == 0); n++)
-		{
-			Size		len = Min(left, PIECE_SIZE);
-			bytea	   *piece = (bytea *) (pieces + n * MAXALIGN(VARHDRSZ + PIECE_SIZE));
-
-			SET_VARSIZE(piece, VARHDRSZ + len);
-			memcpy(VARDATA(piece), data, len);
-			values[n][CHUNK_JOB] = Int64GetDatum(job);
-			values[n][CHUNK_SEQ] = Int64GetDatum(seq);
-			values[n][CHUNK_PIECE] = Int32GetDatum(npieces++);
-			values[n][CHUNK_COMPRESSED] = BoolGetDatum(stored != chunk);
-			values[n][CHUNK_DATA] = PointerGetDatum(piece);
-			data += len;
-			left -= len;
-		}
-		jobs_rel_insert_rows(&r, values[0], n);
-	} while (left > 0);
-	jobs_rel_close(&r);
-	pfree(pieces);
-	if (stored != chunk)
-		pfree(stored);
-}
-
-/* The pieces of a chunk in order, put together. */
-bytea *
-jobs_store_get_chunk(JobId job, int64 seq, Snapshot snapshot)
-{
-	JobsRel		r;
-	JobsRelScan scan;
-	ScanKeyData keys[2];
-	StringInfoData stored;
-	int			npieces = 0;
-	bool		compressed = false;
-	bytea	   *data;
-
-	initStringInfo(&stored);
-	appendStringInfoSpaces(&stored, VARHDRSZ);
-	jobs_rel_open(&r, REL_CHUNK, AccessShareLock);
-	jobs_key_int8(&keys[0], 1, job);
-	jobs_key_int8(&keys[1], 2, seq);
-	jobs_rel_scan(&scan, &r, "chunk_pkey", keys, 2, snapshot);
-	while (jobs_rel_next(&scan))
-	{
-		TupleTableSlot *slot = r.slot;
-		bytea	   *piece;
-
-		slot_getallattrs(slot);
-		if (DatumGetInt32(GET(CHUNK_PIECE)) != npieces)
-			break;
-		npieces++;
-		compressed = DatumGetBool(GET(CHUNK_COMPRESSED));
-		piece = DatumGetByteaPP(GET(CHUNK_DATA));
-		appendBinaryStringInfo(&stored, VARDATA_ANY(piece), VARSIZE_ANY_EXHDR(piece));
-	}
-	jobs_rel_scan_end(&scan);
-	jobs_rel_close(&r);
-	if (npieces == 0)
-		return NULL;
-	if (!compressed)
-	{
-		SET_VARSIZE(stored.data, stored.len);
-		return (bytea *) stored.data;
-	}
-	SET_VARSIZE_COMPRESSED(stored.data, stored.len);
-	data = (bytea *) detoast_attr((struct varlena *) stored.data);
-	pfree(stored.data);
-	return data;
-}
-
 int64
 jobs_store_remove_chunks(JobId job)
 {
@@ -404,45 +259,6 @@ jobs_store_remove_tokens(JobId job)
  * ------------------------------------------------------------------------
  */
 
-/*
- * Up to max jobs whose time in an index is from a time on and before another,
- * oldest first.  What was removed earlier is passed over by from: as long as a
- * snapshot is held the index still has it.
- */
-static int
-due_jobs(const Timetable *table, TimestampTz from, TimestampTz before, Due *due, int max)
-{
-	JobsRel		r;
-	JobsRelScan scan;
-	ScanKeyData keys[2];
-	int			n = 0;
-
-	jobs_rel_open(&r, table->rel, AccessShareLock);
-	ScanKeyInit(&keys[0], 1, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE, TimestampTzGetDatum(from));
-	ScanKeyInit(&keys[1], 1, BTLessStrategyNumber, F_TIMESTAMPTZ_LT, TimestampTzGetDatum(before));
-	jobs_rel_scan(&scan, &r, table->index, keys, 2, GetLatestSnapshot());
-	while (n < max && jobs_rel_next(&scan))
-	{
-		TupleTableSlot *slot = r.slot;
-
-		slot_getallattrs(slot);
-		due[n].job = DatumGetInt64(GET(0));
-		due[n++].time = DatumGetTimestampTz(GET(table->attno - 1));
-	}
-	jobs_rel_scan_end(&scan);
-	jobs_rel_close(&r);
-	return n;
-}
-
-/* Moves on, but never past what had to be left because somebody has it. */
-static void
-passed(const Due *due, bool removed, bool *left, TimestampTz *from)
-{
-	*left |= !removed;
-	if (!*left)
-		*from = due->time;
-}
-
 /* Whether a file can still be downloaded; its job is kept with it. */
 static bool
 file_is_alive(JobId job)
@@ -455,8 +271,8 @@ file_is_alive(JobId job)
 bool
 jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit)
 {
-	Due		   *due = palloc(limit * sizeof(Due));
-	int			n = due_jobs(&history_times, *from, before, due, limit);
+	JobsDue		   *due = palloc(limit * sizeof(JobsDue));
+	int			n = jobs_due(&history_times, *from, before, due, limit);
 	TimestampTz began = *from;
 	int			removed = 0;
 	bool		left = false;
@@ -465,6 +281,7 @@ jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit)
 	{
 		bool		held = false;
 		bool		mine;
+		Job		   *job;
 
 		if (file_is_alive(due[i].job))
 		{
@@ -473,14 +290,15 @@ jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit)
 				*from = due[i].time + 1;
 			continue;
 		}
-		mine = jobs_store_lock_final(due[i].job, JOBS_WAIT_SKIP) != NULL;
+		job = jobs_store_lock_final(due[i].job, JOBS_WAIT_SKIP);
+		mine = job && !jobs_preview_in_use(job);
 		if (mine)
 			(void) lock_file(due[i].job, JOBS_WAIT_SKIP, &held);
 		mine &= !held;
 		if (mine)
 			jobs_store_delete(due[i].job);
 		removed += mine;
-		passed(&due[i], mine, &left, from);
+		jobs_due_passed(&due[i], mine, &left, from);
 	}
 	return n == limit && (removed > 0 || *from > began);
 }
@@ -488,8 +306,8 @@ jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit)
 bool
 jobs_store_expire_files(TimestampTz *from, TimestampTz now, int limit, bool *removed)
 {
-	Due		   *due = palloc(limit * sizeof(Due));
-	int			n = due_jobs(&file_times, *from, now, due, limit);
+	JobsDue		   *due = palloc(limit * sizeof(JobsDue));
+	int			n = jobs_due(&file_times, *from, now, due, limit);
 	int64		chunks = 0;
 	bool		left = false;
 	int			i;
@@ -500,7 +318,7 @@ jobs_store_expire_files(TimestampTz *from, TimestampTz now, int limit, bool *rem
 
 		if (mine)
 			chunks += jobs_store_remove_chunks(due[i].job);
-		passed(&due[i], mine, &left, from);
+		jobs_due_passed(&due[i], mine, &left, from);
 	}
 	*removed = chunks > 0;
 	return (i < n || n == limit) && chunks > 0;
@@ -528,23 +346,14 @@ jobs_store_scan_ended(TimestampTz from, JobsEndedFn fn, void *arg)
 	jobs_rel_close(&r);
 }
 
-/* The least time in an index from a time on, or DT_NOEND. */
-static TimestampTz
-first_time(const Timetable *table, TimestampTz from)
-{
-	Due			due;
-
-	return due_jobs(table, from, DT_NOEND, &due, 1) > 0 ? due.time : DT_NOEND;
-}
-
 TimestampTz
 jobs_store_oldest_finished(TimestampTz from)
 {
-	return first_time(&history_times, from);
+	return jobs_due_first(&history_times, from);
 }
 
 TimestampTz
 jobs_store_next_expiry(TimestampTz from)
 {
-	return first_time(&file_times, from);
+	return jobs_due_first(&file_times, from);
 }

@@ -46,6 +46,7 @@ typedef struct Facts
 	int64		succeeded;
 	int64		failed;
 	int64		skipped;
+	int64		warnings;
 	double		percent;
 	int32		round;
 	TimestampTz run_at;
@@ -77,6 +78,7 @@ static const char *noun_of(const Facts *f);
 static int64 two_digits(int64 n);
 static void describe_export(const Facts *f, StringInfo headline, StringInfo detail);
 static void describe_bulk(const Facts *f, StringInfo headline, StringInfo detail);
+static void describe_preview(const Facts *f, StringInfo headline, StringInfo detail);
 static void describe_done(const Facts *f, StringInfo headline, StringInfo detail);
 static void describe_stopped(const Facts *f, const char *word, StringInfo headline, StringInfo detail);
 static bool append_items_done(const Facts *f, StringInfo buf);
@@ -125,6 +127,7 @@ read_facts(FunctionCallInfo fcinfo, Facts *f)
 	f->succeeded = count_arg(fcinfo, 4);
 	f->failed = count_arg(fcinfo, 5);
 	f->skipped = count_arg(fcinfo, 6);
+	f->warnings = count_arg(fcinfo, 7);
 	f->percent = PG_ARGISNULL(8) ? -1 : PG_GETARG_FLOAT8(8);
 	f->round = PG_ARGISNULL(9) ? 1 : PG_GETARG_INT32(9);
 	f->run_at = time_arg(fcinfo, 10);
@@ -237,6 +240,8 @@ describe(const Facts *f, StringInfo headline, StringInfo detail)
 				describe_export(f, headline, detail);
 			else if (strcmp(f->kind, "bulk") == 0)
 				describe_bulk(f, headline, detail);
+			else if (strcmp(f->kind, "import_preview") == 0 && f->succeeded >= 0)
+				describe_preview(f, headline, detail);
 			else
 				describe_done(f, headline, detail);
 			break;
@@ -438,6 +443,31 @@ describe_bulk(const Facts *f, StringInfo headline, StringInfo detail)
 	}
 }
 
+/* "842 rows: 839 ready · 2 warnings · 1 error", "Finished 5 min ago" */
+static void
+describe_preview(const Facts *f, StringInfo headline, StringInfo detail)
+{
+	append_count(headline, f->processed, "row");
+	appendStringInfoString(headline, ": ");
+	append_number(headline, f->succeeded);
+	appendStringInfoString(headline, " ready");
+	if (f->warnings > 0)
+	{
+		appendStringInfoString(headline, DOT);
+		append_count(headline, f->warnings, "warning");
+	}
+	if (f->failed > 0)
+	{
+		appendStringInfoString(headline, DOT);
+		append_count(headline, f->failed, "error");
+	}
+	if (f->finished_at != 0)
+	{
+		appendStringInfoString(detail, "Finished ");
+		append_ago(detail, f->finished_at, f->now);
+	}
+}
+
 /* "839 rows imported" and "5 min ago"; "Done" and "Finished 5 min ago" */
 static void
 describe_done(const Facts *f, StringInfo headline, StringInfo detail)
@@ -635,8 +665,9 @@ append_line(StringInfo buf, const char *text)
  */
 
 /*
- * jobs._actions(owner oid, tenant text, kind text, state text, has_file boolean)
+ * jobs._actions(owner oid, tenant text, kind text, state text, usable boolean)
  *
+ * usable: its file can be downloaded, the preview imported, the import undone.
  * What its caller can call now: the checks are those of the functions.
  */
 Datum
@@ -645,7 +676,7 @@ jobs_actions(PG_FUNCTION_ARGS)
 	Oid			owner = PG_GETARG_OID(0);
 	char	   *tenant = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	char	   *kind = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	bool		has_file = PG_GETARG_BOOL(4);
+	bool		usable = PG_GETARG_BOOL(4);
 	bool		control = jobs_may_control(owner, tenant);
 	JobState	state;
 	Datum		actions[6];
@@ -659,10 +690,9 @@ jobs_actions(PG_FUNCTION_ARGS)
 		actions[n++] = CStringGetTextDatum("retry");
 	if (control && state == JOB_PARTIAL && strcmp(kind, "bulk") == 0)
 		actions[n++] = CStringGetTextDatum("retry_failed");
-	if (control && has_file)
-		actions[n++] = CStringGetTextDatum("download");
-	if (control && state == JOB_SUCCEEDED && strcmp(kind, "import_preview") == 0)
-		actions[n++] = CStringGetTextDatum("import");
+	if (control && usable)
+		actions[n++] = CStringGetTextDatum(strcmp(kind, "import_preview") == 0 ? "import" :
+										   strcmp(kind, "import") == 0 ? "undo_import" : "download");
 	if (control && job_state_is_final(state))
 		actions[n++] = CStringGetTextDatum("delete");
 	PG_RETURN_ARRAYTYPE_P(construct_array(actions, n, TEXTOID, -1, false, TYPALIGN_INT));

@@ -167,7 +167,7 @@ extern void jobs_ledger_count_job(Job *job);
  */
 
 /*
- * Notes that a job has been deleted; its rows go in batches, by jobs_ledger_purge,
+ * Notes that a job has been deleted, or an upload; its rows go in batches, by jobs_ledger_purge,
  * which removes about limit rows and returns whether there are more.
  */
 extern void jobs_ledger_remove(JobId job);

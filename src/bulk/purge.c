@@ -56,6 +56,8 @@ jobs_ledger_purge(int limit)
 		limit -= jobs_rel_delete_by_job(REL_OUTCOME, "outcome_pkey", 1, job, JOBS_WAIT_SKIP, limit);
 		limit -= jobs_rel_delete_by_job(REL_ITEM_CHUNK, "item_chunk_pkey", 1, job, JOBS_WAIT_SKIP, limit);
 		limit -= jobs_rel_delete_by_job(REL_ITEM_RULE, "item_rule_pkey", 1, job, JOBS_WAIT_SKIP, limit);
+		limit -= jobs_rel_delete_by_job(REL_ISSUE, "issue_pkey", 1, job, JOBS_WAIT_SKIP, limit);
+		limit -= jobs_rel_delete_by_job(REL_CHUNK, "chunk_pkey", 1, job, JOBS_WAIT_SKIP, limit);
 		more = limit <= 0;
 		if (!more)
 			jobs_rel_delete(&r);

@@ -56,22 +56,57 @@ typedef struct CheckedRow
 	List	   *issues;			/* of Issue * */
 	bool		readable;		/* all values could be had: slot is filled */
 	TupleTableSlot *slot;		/* the target's row as it would be inserted, defaults filled in */
+
+	/*
+	 * Attribute numbers whose values only the import will know, since a volatile
+	 * default gives them: null in the slot of a preview.  NULL: none.
+	 */
+	const Bitmapset *unknown;
 	ItemPointerData existing;	/* of the row that is met, where a key of it is taken */
 	Oid			existing_rel;	/* ... and its table: a partition, maybe */
 	char	  **fields;			/* as read, for rejects */
 	int			nfields;
 } CheckedRow;
 
-/* Adds an issue to a row, and makes its severity and action the worse one. */
+/*
+ * Adds an issue to a row, and makes its severity and action the worse one.  The
+ * struct is copied into the current memory context, its strings are not.
+ */
 extern void jobs_issue_add(CheckedRow *row, const Issue *issue, RowAction action);
+
+/*
+ * Refuses a target that takes no rows, by its kind or by the current user's rights,
+ * and options of columns and rules that are wrong for it: 22023, 42501, 42809, 0A000.
+ * What submission calls; opening a checker does the same again.
+ */
+extern void jobs_checker_check(Relation target, Jsonb *options);
 
 typedef struct Checker Checker;
 
-/* options: those of the job; upload: where the bytes are; import: the second mode. */
+/*
+ * options: those of the job; import: the second mode, in which volatile defaults are
+ * evaluated.  Everything lives in a child of the current memory context until it is
+ * closed.  Raises what jobs_checker_check does, and 42703 or 42701 where the file's
+ * columns do not fit the target's.  Needs an active snapshot, RowExclusiveLock (or
+ * AccessShareLock for a preview) on target, and the job's owner as the current user.
+ */
 extern Checker *jobs_checker_open(Relation target, Reader *reader, Jsonb *options, bool import);
 
 /* The target's columns that the file fills, as attribute numbers. */
 extern const AttrNumber *jobs_checker_columns(Checker *checker, int *n);
+
+/*
+ * What became of the file's columns, for a preview's result: an object with arrays
+ * "columns" (pairs of "file" and "target"), "left_over", "missing", "suggestions", and
+ * "generated" where any were given.
+ */
+extern Jsonb *jobs_checker_columns_jsonb(Checker *checker);
+
+/* Issues of the whole file: of Issue *, said once for a column. */
+extern List *jobs_checker_file_issues(Checker *checker);
+
+/* The word for one row of the target in messages: "contact" for a table contacts. */
+extern const char *jobs_checker_entity(Checker *checker);
 
 /* The next rows in the file's order; 0 at the end. */
 extern int jobs_checker_next(Checker *checker, CheckedRow **rows);

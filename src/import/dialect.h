@@ -31,6 +31,8 @@ typedef struct Dialect
 	const char *newline;		/* "LF", "CRLF", "CR", "mixed" */
 	bool		gzip;
 	bool		bom;
+	bool		ascii;			/* all that was looked at is ASCII and nobody said the encoding: if bytes
+								 * that are no UTF-8 come later, read on as PG_WIN1252 */
 	int			ncolumns;
 	char	  **columns;		/* names of the header, or NULL without one */
 } Dialect;

@@ -1,0 +1,692 @@
+/*-------------------------------------------------------------------------
+ *
+ * columns.c
+ *	  Which column of a file goes to which of the target.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "catalog/catalog.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "commands/defrem.h"
+#include "compat.h"
+#include "import/columns.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/nodes.h"
+#include "options.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/formatting.h"
+#include "utils/lsyscache.h"
+#include "utils/varlena.h"
+
+/* Of names in a message or hint, so that a file of 1,000 columns does not flood it. */
+#define MAX_NAMED_COLUMNS	20
+
+/* Words of the last columns of a file of rejects. */
+static const char *const rejects_columns[] = {"row_no", "reason"};
+
+static bool is_column(Form_pg_attribute att);
+static bool takes_values(Form_pg_attribute att);
+static void match_by_mapping(ColumnMap *map, Relation target, const Dialect *dialect, Jsonb *options, bool *settled);
+static int	field_named(const Dialect *dialect, const char *name);
+static void match_by_name(ColumnMap *map, Relation target, const Dialect *dialect, bool *settled);
+static AttrNumber column_for(Relation target, const char *name, const Bitmapset *taken);
+static void match_by_position(ColumnMap *map, Relation target, const Dialect *dialect, bool *settled);
+static void pass_over_rejects(ColumnMap *map, Relation target, const Dialect *dialect, bool *settled);
+static void take(ColumnMap *map, Relation target, int field, AttrNumber attnum, bool explicitly);
+static void refuse_unmatched(const ColumnMap *map, Relation target, const Dialect *dialect);
+static void find_missing(ColumnMap *map, Relation target);
+static void find_suggestions(ColumnMap *map);
+static int	distance(const char *a, const char *b);
+static char *squeeze(const char *name);
+static char *target_names(Relation target);
+static char *name_list(char *const *names, int n);
+static JsonbValue *push_names(JsonbParseState **state, const char *key, List *names);
+static void push_key(JsonbParseState **state, const char *key);
+static void push_string(JsonbParseState **state, const char *string);
+
+/* ------------------------------------------------------------------------
+ * Targets
+ * ------------------------------------------------------------------------
+ */
+
+void
+jobs_columns_check_target(Relation target)
+{
+	char		kind = target->rd_rel->relkind;
+	const char *name = RelationGetRelationName(target);
+
+	switch (kind)
+	{
+		case RELKIND_RELATION:
+		case RELKIND_PARTITIONED_TABLE:
+			break;
+		case RELKIND_VIEW:
+			if ((relation_is_updatable(RelationGetRelid(target), NIL, true, NULL) & (1 << CMD_INSERT)) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						 errmsg("cannot import into view \"%s\"", name),
+						 errhint("Give it an INSTEAD OF INSERT trigger, or import into its table.")));
+			break;
+		case RELKIND_FOREIGN_TABLE:
+			if ((relation_is_updatable(RelationGetRelid(target), NIL, true, NULL) & (1 << CMD_INSERT)) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("cannot import into foreign table \"%s\", which takes no inserts", name)));
+			break;
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("cannot import into \"%s\"", name),
+					 errdetail_relkind_not_supported(kind)));
+	}
+	if (RELATION_IS_OTHER_TEMP(target) || target->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot import into temporary table \"%s\"", name),
+				 errhint("A job runs in a session of its own: use a table that is not temporary.")));
+	if (IsCatalogRelation(target) && !allowSystemTableMods)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied: \"%s\" is a system catalog", name)));
+
+	if (pg_class_aclcheck(RelationGetRelid(target), GetUserId(), ACL_INSERT) != ACLCHECK_OK &&
+		pg_attribute_aclcheck_all(RelationGetRelid(target), GetUserId(), ACL_INSERT, ACLMASK_ANY) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(kind), name);
+}
+
+static bool
+is_column(Form_pg_attribute att)
+{
+	return !att->attisdropped;
+}
+
+/* By name or position: not where the table says that it always makes them. */
+static bool
+takes_values(Form_pg_attribute att)
+{
+	return is_column(att) && att->attgenerated == '\0' && att->attidentity != ATTRIBUTE_IDENTITY_ALWAYS;
+}
+
+AttrNumber
+jobs_columns_named(Relation target, const char *name, const char *option)
+{
+	TupleDesc	desc = RelationGetDescr(target);
+	AttrNumber	attnum = InvalidAttrNumber;
+
+	for (int i = 0; i < desc->natts && attnum == InvalidAttrNumber; i++)
+	{
+		if (is_column(TupleDescAttr(desc, i)) && strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0)
+			attnum = i + 1;
+	}
+	if (attnum == InvalidAttrNumber)
+		attnum = column_for(target, name, NULL);
+	if (attnum == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"%s\" names column \"%s\", which \"%s\" does not have",
+						option, name, RelationGetRelationName(target)),
+				 errhint("Its columns are %s.", target_names(target))));
+	return attnum;
+}
+
+JsonbValue *
+jobs_columns_option(Jsonb *options, const char *name)
+{
+	JsonbValue *value;
+
+	if (!JB_ROOT_IS_OBJECT(options))
+		return NULL;
+	value = getKeyJsonValueFromContainer(&options->root, name, strlen(name), NULL);
+	return value != NULL && value->type != jbvNull ? value : NULL;
+}
+
+void
+jobs_columns_check_mapping(Relation target, Jsonb *options)
+{
+	JsonbValue *mapping = jobs_columns_option(options, "mapping");
+	JsonbIterator *it;
+	JsonbValue	v;
+
+	if (mapping == NULL)
+		return;
+	if (mapping->type != jbvBinary || !JsonContainerIsObject(mapping->val.binary.data))
+		jobs_refuse_option(errmsg("option \"mapping\" must be a JSON object"),
+						   errhint("For example {\"mapping\": {\"E-mail\": \"email\", \"Notes\": null}}."));
+	it = JsonbIteratorInit(mapping->val.binary.data);
+	(void) JsonbIteratorNext(&it, &v, true);
+	while (JsonbIteratorNext(&it, &v, true) == WJB_KEY)
+	{
+		char	   *key = pnstrdup(v.val.string.val, v.val.string.len);
+
+		(void) JsonbIteratorNext(&it, &v, true);
+		if (v.type == jbvNull)
+			continue;
+		if (v.type != jbvString)
+			jobs_refuse_option(errmsg("option \"mapping\": the column for \"%s\" must be a string or null", key));
+		(void) jobs_columns_named(target, pnstrdup(v.val.string.val, v.val.string.len), "mapping");
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * Matching
+ * ------------------------------------------------------------------------
+ */
+
+ColumnMap *
+jobs_columns_match(Relation target, const Dialect *dialect, Jsonb *options)
+{
+	ColumnMap  *map = palloc0(sizeof(ColumnMap));
+	bool	   *settled = palloc0(sizeof(bool) * (dialect->ncolumns + 1));
+	bool		any = false;
+
+	map->nfields = dialect->ncolumns;
+	map->attnums = palloc0(sizeof(AttrNumber) * (map->nfields + 1));
+	map->names = palloc0(sizeof(char *) * (map->nfields + 1));
+	for (int i = 0; i < map->nfields; i++)
+		map->names[i] = pstrdup(dialect->columns != NULL && dialect->columns[i] != NULL ? dialect->columns[i] : "");
+
+	match_by_mapping(map, target, dialect, options, settled);
+	if (dialect->columns != NULL)
+	{
+		pass_over_rejects(map, target, dialect, settled);
+		match_by_name(map, target, dialect, settled);
+	}
+	else
+		match_by_position(map, target, dialect, settled);
+
+	for (int i = 0; i < map->nfields; i++)
+	{
+		if (map->attnums[i] != InvalidAttrNumber)
+			any = true;
+		else if (!settled[i])
+			map->left_over = lappend(map->left_over, map->names[i]);
+	}
+	find_missing(map, target);
+	find_suggestions(map);
+	if (!any)
+		refuse_unmatched(map, target, dialect);
+	return map;
+}
+
+/* settled: it is said, or known, what becomes of a field. */
+static void
+match_by_mapping(ColumnMap *map, Relation target, const Dialect *dialect, Jsonb *options, bool *settled)
+{
+	JsonbValue *mapping = jobs_columns_option(options, "mapping");
+	JsonbIterator *it;
+	JsonbValue	v;
+
+	if (mapping == NULL)
+		return;
+	jobs_columns_check_mapping(target, options);
+	it = JsonbIteratorInit(mapping->val.binary.data);
+	(void) JsonbIteratorNext(&it, &v, true);
+	while (JsonbIteratorNext(&it, &v, true) == WJB_KEY)
+	{
+		char	   *key = pnstrdup(v.val.string.val, v.val.string.len);
+		int			field = field_named(dialect, key);
+
+		(void) JsonbIteratorNext(&it, &v, true);
+		if (field < 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("option \"mapping\" names column \"%s\", which the file does not have", key),
+					 dialect->columns != NULL
+					 ? errhint("Its columns are %s.", name_list(dialect->columns, dialect->ncolumns))
+					 : errhint("It has no header: its columns are numbered from 1 to %d.", dialect->ncolumns)));
+		if (settled[field])
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_COLUMN),
+					 errmsg("option \"mapping\" names column %d of the file twice", field + 1)));
+		settled[field] = true;
+		if (v.type == jbvString)
+			take(map, target, field,
+				 jobs_columns_named(target, pnstrdup(v.val.string.val, v.val.string.len), "mapping"), true);
+	}
+}
+
+/* The field that a key of the mapping names, or -1. */
+static int
+field_named(const Dialect *dialect, const char *name)
+{
+	char	   *end;
+	long		number;
+
+	if (dialect->columns != NULL)
+	{
+		char	   *squeezed = squeeze(name);
+		int			found = -1;
+
+		for (int i = 0; i < dialect->ncolumns; i++)
+		{
+			if (strcmp(dialect->columns[i], name) == 0)
+				return i;
+		}
+		for (int i = 0; i < dialect->ncolumns && found < 0; i++)
+		{
+			if (strcmp(squeeze(dialect->columns[i]), squeezed) == 0)
+				found = i;
+		}
+		if (found >= 0)
+			return found;
+	}
+	number = strtol(name, &end, 10);
+	if (*name != '\0' && *end == '\0' && number >= 1 && number <= dialect->ncolumns)
+		return number - 1;
+	return -1;
+}
+
+static void
+match_by_name(ColumnMap *map, Relation target, const Dialect *dialect, bool *settled)
+{
+	TupleDesc	desc = RelationGetDescr(target);
+	Bitmapset  *taken = NULL;
+
+	for (int i = 0; i < map->nfields; i++)
+	{
+		if (map->attnums[i] != InvalidAttrNumber)
+			taken = bms_add_member(taken, map->attnums[i]);
+	}
+
+	/* Names that are equal come first, so that "E-Mail" and "email" may both be there. */
+	for (int round = 0; round < 2; round++)
+	{
+		Bitmapset  *before = bms_copy(taken);
+
+		for (int i = 0; i < map->nfields; i++)
+		{
+			AttrNumber	attnum = InvalidAttrNumber;
+
+			if (settled[i])
+				continue;
+			for (int a = 0; round == 0 && a < desc->natts; a++)
+			{
+				if (is_column(TupleDescAttr(desc, a)) &&
+					strcmp(NameStr(TupleDescAttr(desc, a)->attname), dialect->columns[i]) == 0)
+					attnum = a + 1;
+			}
+			if (round == 1)
+				attnum = column_for(target, dialect->columns[i], before);
+			if (attnum == InvalidAttrNumber)
+				continue;
+			settled[i] = true;
+			take(map, target, i, attnum, false);
+			taken = bms_add_member(taken, attnum);
+		}
+	}
+}
+
+/*
+ * The one column whose name is the same but for case, spaces, "_" and "-"; of
+ * several, the one that is not taken.
+ */
+static AttrNumber
+column_for(Relation target, const char *name, const Bitmapset *taken)
+{
+	TupleDesc	desc = RelationGetDescr(target);
+	char	   *squeezed = squeeze(name);
+	AttrNumber	found = InvalidAttrNumber;
+	int			nfree = 0;
+
+	if (*squeezed == '\0')
+		return InvalidAttrNumber;
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (!is_column(att) || strcmp(squeeze(NameStr(att->attname)), squeezed) != 0)
+			continue;
+		if (!bms_is_member(i + 1, taken))
+		{
+			found = i + 1;
+			nfree++;
+		}
+		else if (found == InvalidAttrNumber)
+			found = i + 1;
+	}
+	return nfree > 1 ? InvalidAttrNumber : found;
+}
+
+static void
+match_by_position(ColumnMap *map, Relation target, const Dialect *dialect, bool *settled)
+{
+	TupleDesc	desc = RelationGetDescr(target);
+	int			field = 0;
+
+	for (int i = 0; i < desc->natts && field < map->nfields; i++)
+	{
+		if (!is_column(TupleDescAttr(desc, i)) || TupleDescAttr(desc, i)->attgenerated != '\0')
+			continue;
+		if (!settled[field])
+		{
+			bool		mapped = false;
+
+			for (int f = 0; f < map->nfields; f++)
+				mapped |= map->attnums[f] == i + 1;
+			if (mapped)
+				continue;
+			settled[field] = true;
+			take(map, target, field, i + 1, false);
+		}
+		field++;
+	}
+	for (; field < map->nfields; field++)
+	{
+		if (!settled[field])
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("the file has %d columns and no header, and \"%s\" has no column for number %d",
+							map->nfields, RelationGetRelationName(target), field + 1),
+					 errhint("Leave some out by option \"mapping\", as {\"%d\": null}, "
+							 "or set option \"header\" if the file has one.", field + 1)));
+	}
+}
+
+/* A mended file of rejects comes back with the columns that were added to it. */
+static void
+pass_over_rejects(ColumnMap *map, Relation target, const Dialect *dialect, bool *settled)
+{
+	for (int w = 0; w < lengthof(rejects_columns); w++)
+	{
+		int			last = -1;
+		int			n = 0;
+
+		for (int i = 0; i < map->nfields; i++)
+		{
+			if (strcmp(dialect->columns[i], rejects_columns[w]) == 0)
+			{
+				last = i;
+				n++;
+			}
+		}
+		if (last >= 0 && !settled[last] &&
+			(n > 1 || column_for(target, rejects_columns[w], NULL) == InvalidAttrNumber))
+			settled[last] = true;
+	}
+}
+
+static void
+take(ColumnMap *map, Relation target, int field, AttrNumber attnum, bool explicitly)
+{
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(target), attnum - 1);
+
+	if (*map->names[field] == '\0')
+		map->names[field] = pstrdup(NameStr(att->attname));
+	for (int i = 0; i < map->nfields; i++)
+	{
+		if (map->attnums[i] == attnum)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_COLUMN),
+					 errmsg("columns \"%s\" (%d) and \"%s\" (%d) of the file both go to column \"%s\"",
+							map->names[Min(i, field)], Min(i, field) + 1,
+							map->names[Max(i, field)], Max(i, field) + 1, NameStr(att->attname)),
+					 errhint("Leave one out by option \"mapping\", as {\"%d\": null}.", Max(i, field) + 1)));
+	}
+	if (att->attgenerated != '\0' || (!takes_values(att) && !explicitly))
+	{
+		map->generated = lappend(map->generated, map->names[field]);
+		return;
+	}
+	if (pg_attribute_aclcheck(RelationGetRelid(target), attnum, GetUserId(), ACL_INSERT) != ACLCHECK_OK &&
+		pg_class_aclcheck(RelationGetRelid(target), GetUserId(), ACL_INSERT) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for column \"%s\" of \"%s\"", NameStr(att->attname),
+						RelationGetRelationName(target)),
+				 errhint("Leave the file's column out by option \"mapping\", as {\"%s\": null}.", map->names[field])));
+	map->attnums[field] = attnum;
+}
+
+static void
+refuse_unmatched(const ColumnMap *map, Relation target, const Dialect *dialect)
+{
+	/* A job keeps an error's message alone, so that the names have to be in it. */
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("no column of the file is one of \"%s\": the file has %s, the target %s",
+					RelationGetRelationName(target),
+					dialect->columns != NULL ? name_list(dialect->columns, dialect->ncolumns) : "no header",
+					target_names(target)),
+			 errhint("Say which goes where by option \"mapping\", or set option \"header\" to false if the file has none.")));
+}
+
+static void
+find_missing(ColumnMap *map, Relation target)
+{
+	TupleDesc	desc = RelationGetDescr(target);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		bool		filled = false;
+
+		if (!takes_values(att))
+			continue;
+		for (int f = 0; f < map->nfields; f++)
+			filled |= map->attnums[f] == i + 1;
+		if (!filled)
+			map->missing = lappend(map->missing, pstrdup(NameStr(att->attname)));
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * Near misses
+ * ------------------------------------------------------------------------
+ */
+
+static void
+find_suggestions(ColumnMap *map)
+{
+	ListCell   *file;
+	ListCell   *column;
+
+	foreach(file, map->left_over)
+	{
+		char	   *best = NULL;
+		int			least = PG_INT32_MAX;
+
+		foreach(column, map->missing)
+		{
+			int			d = distance(lfirst(file), lfirst(column));
+
+			if (d >= 0 && d < least)
+			{
+				least = d;
+				best = lfirst(column);
+			}
+		}
+		if (best != NULL)
+			map->suggestions = lappend(lappend(map->suggestions, lfirst(file)), best);
+	}
+}
+
+/* How far two names are from each other; -1: too far to mean the same. */
+static int
+distance(const char *a, const char *b)
+{
+	char	   *x = squeeze(a);
+	char	   *y = squeeze(b);
+	int			xlen = strlen(x);
+	int			ylen = strlen(y);
+	int			limit = Max(xlen, ylen) / 3;
+	int			d;
+
+	if (xlen == 0 || ylen == 0 || xlen > 4 * NAMEDATALEN || ylen > 4 * NAMEDATALEN)
+		return -1;
+	if (limit > 0)
+	{
+		d = varstr_levenshtein_less_equal(x, xlen, y, ylen, 1, 1, 1, limit, true);
+		if (d <= limit)
+			return d;
+	}
+	/* "e-mail adress" has the whole of "email" in it. */
+	if (Min(xlen, ylen) >= 4 && (strstr(x, y) != NULL || strstr(y, x) != NULL))
+		return limit + abs(xlen - ylen);
+	return -1;
+}
+
+/* Without what does not count: case, spaces, "_" and "-". */
+static char *
+squeeze(const char *name)
+{
+	char	   *lower = str_tolower(name, strlen(name), DEFAULT_COLLATION_OID);
+	char	   *to = lower;
+
+	for (char *p = lower; *p != '\0'; p++)
+	{
+		if (*p != ' ' && *p != '_' && *p != '-' && *p != '\t' && *p != '\n' && *p != '\r')
+			*to++ = *p;
+	}
+	*to = '\0';
+	return lower;
+}
+
+/* ------------------------------------------------------------------------
+ * Words
+ * ------------------------------------------------------------------------
+ */
+
+static char *
+target_names(Relation target)
+{
+	TupleDesc	desc = RelationGetDescr(target);
+	char	  **names = palloc(sizeof(char *) * (desc->natts + 1));
+	int			n = 0;
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		if (is_column(TupleDescAttr(desc, i)))
+			names[n++] = NameStr(TupleDescAttr(desc, i)->attname);
+	}
+	return name_list(names, n);
+}
+
+static char *
+name_list(char *const *names, int n)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < n && i < MAX_NAMED_COLUMNS; i++)
+	{
+		const char *name = names[i] != NULL ? names[i] : "";
+		int			len = pg_mbcliplen(name, strlen(name), NAMEDATALEN);
+
+		appendStringInfo(&list, "%s\"%.*s\"", i > 0 ? ", " : "", len, name);
+	}
+	if (n > MAX_NAMED_COLUMNS)
+		appendStringInfo(&list, " and %d more", n - MAX_NAMED_COLUMNS);
+	return list.data;
+}
+
+char *
+jobs_columns_entity(const char *relname)
+{
+	char	   *word = pstrdup(relname);
+	int			len = strlen(word);
+
+	for (char *p = word; *p != '\0'; p++)
+	{
+		if (*p == '_')
+			*p = ' ';
+	}
+	if (len > 3 && strcmp(word + len - 3, "ies") == 0)
+		strcpy(word + len - 3, "y");
+	else if (len > 4 && (strcmp(word + len - 4, "sses") == 0 || strcmp(word + len - 4, "ches") == 0 ||
+						 strcmp(word + len - 4, "shes") == 0))
+		word[len - 2] = '\0';
+	else if (len > 3 && strcmp(word + len - 3, "xes") == 0)
+		word[len - 2] = '\0';
+	else if (len >= 6 && strcmp(word + len - 6, "people") == 0)
+		strcpy(word + len - 6, "person");
+	else if (len > 2 && word[len - 1] == 's' && word[len - 2] != 's' && word[len - 2] != 'u' && word[len - 2] != 'i')
+		word[len - 1] = '\0';
+	return word;
+}
+
+Jsonb *
+jobs_columns_to_jsonb(const ColumnMap *map, Relation target)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue *result;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_key(&state, "columns");
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	for (int i = 0; i < map->nfields; i++)
+	{
+		if (map->attnums[i] == InvalidAttrNumber)
+			continue;
+		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+		push_key(&state, "file");
+		push_string(&state, map->names[i]);
+		push_key(&state, "target");
+		push_string(&state, NameStr(TupleDescAttr(RelationGetDescr(target), map->attnums[i] - 1)->attname));
+		pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	}
+	pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+	push_names(&state, "left_over", map->left_over);
+	push_names(&state, "missing", map->missing);
+	if (map->generated != NIL)
+		push_names(&state, "generated", map->generated);
+	push_key(&state, "suggestions");
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i + 1 < list_length(map->suggestions); i += 2)
+	{
+		push_key(&state, list_nth(map->suggestions, i));
+		push_string(&state, list_nth(map->suggestions, i + 1));
+	}
+	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	result = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(result);
+}
+
+static JsonbValue *
+push_names(JsonbParseState **state, const char *key, List *names)
+{
+	ListCell   *lc;
+
+	push_key(state, key);
+	pushJsonbValue(state, WJB_BEGIN_ARRAY, NULL);
+	foreach(lc, names)
+	{
+		JsonbValue	v;
+
+		v.type = jbvString;
+		v.val.string.val = lfirst(lc);
+		v.val.string.len = strlen(v.val.string.val);
+		pushJsonbValue(state, WJB_ELEM, &v);
+	}
+	return pushJsonbValue(state, WJB_END_ARRAY, NULL);
+}
+
+static void
+push_key(JsonbParseState **state, const char *key)
+{
+	JsonbValue	v;
+
+	v.type = jbvString;
+	v.val.string.val = unconstify(char *, key);
+	v.val.string.len = strlen(key);
+	pushJsonbValue(state, WJB_KEY, &v);
+}
+
+static void
+push_string(JsonbParseState **state, const char *string)
+{
+	JsonbValue	v;
+
+	v.type = jbvString;
+	v.val.string.val = unconstify(char *, string);
+	v.val.string.len = strlen(string);
+	pushJsonbValue(state, WJB_VALUE, &v);
+}

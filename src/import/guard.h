@@ -1,0 +1,25 @@
+/*-------------------------------------------------------------------------
+ *
+ * guard.h
+ *	  User code of many rows in one subtransaction, until one of them fails.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef JOBS_GUARD_H
+#define JOBS_GUARD_H
+
+#include "postgres.h"
+
+/* Does work, and keeps in arg how far it has come. */
+typedef void (*JobsGuarded) (void *arg);
+
+/*
+ * Calls work in a subtransaction.  NULL where it came to its end, or the error that
+ * it raised, in the current memory context; then nothing is left of the
+ * subtransaction, and the caller goes on behind the place where it happened.  An
+ * error that ends the job (a cancel, its timeout) is raised again.  The identity is
+ * afterwards what it was before.
+ */
+extern ErrorData *jobs_guard(JobsGuarded work, void *arg);
+
+#endif							/* JOBS_GUARD_H */
