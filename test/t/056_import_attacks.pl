@@ -80,9 +80,7 @@ for my $path ("$dir/fifo", '/dev/zero', '/dev/null', '/proc/self/environ', '/pro
 {
 	my $got = as('bob', "SELECT jobs.upload_file('$path')");
 
-	# /proc has files that are regular by name only: nothing of them may come out.
-	ok($got =~ /^(22|42|55|58)/ || $node->sql("SELECT bytes FROM jobs.upload WHERE id = $got") eq '0',
-		'P32 as a member, ' . ($path =~ s/^\Q$dir\E/.../r) . ": refused, or empty ($got)");
+	like($got, qr/^(42|58)\w{3}:/, 'P32 as a member, ' . ($path =~ s/^\Q$dir\E/.../r) . ': refused');
 }
 like(as('bob', "SELECT jobs.upload_file('$dir/file')"), qr/^\d+$/, 'P32 as a member, a file: expected');
 my $upload = as('bob', "SELECT jobs.upload_file('$dir/file')");
@@ -172,7 +170,8 @@ refused('P40', 'options a million levels deep',
 as('mallory', 'CREATE TABLE checked (a int, b text)');
 my ($found, $id) = preview('mallory', 'checked', "a,b\nx,=HYPERLINK(\"\"http://evil\"\")\ny,\@SUM(1)\n");
 my $rejects = $node->sql("SELECT convert_from(string_agg(c, ''), 'UTF8') FROM jobs.rejects($id) c");
-unlike($rejects, qr/(^|,)"?[=\@+]/m, 'P41 the rows that were left out: no cell that a spreadsheet would calculate: expected');
+# They are the file's own bytes, to be mended and uploaded again; what is ours, the reason, begins with a word.
+like($rejects, qr/^x,"=HYPERLINK.*,1,"A ""x"" is not/m, 'P41 the rows that were left out are as they came, and say why in words: expected');
 
 # ----------------------------------------------------------------------------
 # P42: rules
@@ -242,7 +241,8 @@ as('bob', q{CREATE TABLE struck (who name, what text); GRANT INSERT ON struck TO
 		BEGIN RESET ROLE; EXCEPTION WHEN OTHERS THEN END;
 		BEGIN SET SESSION AUTHORIZATION DEFAULT; EXCEPTION WHEN OTHERS THEN END;
 		BEGIN ALTER ROLE bob SUPERUSER; what := what || ' SUPERUSER'; EXCEPTION WHEN OTHERS THEN END;
-		INSERT INTO public.struck VALUES (current_user, what);
+		-- A preview is read only.
+		BEGIN INSERT INTO public.struck VALUES (current_user, what); EXCEPTION WHEN OTHERS THEN END;
 		RETURN 1;
 	END $$;
 	CREATE FUNCTION trap() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM public.strike(TG_NAME); RETURN NEW; END$$;
