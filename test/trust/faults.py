@@ -361,6 +361,19 @@ def change_table(context):
         pass
     server.sql("SELECT jobs.wait(%s, '20 s')", job)
     state, code, n = server.sql("SELECT state, error_code, (SELECT rows FROM jobs.artifact WHERE job = id) FROM jobs.job WHERE id = %s", job)[0]
+    # The table of a preview, before its import.
+    server.sql("DROP TABLE IF EXISTS trust.victim; CREATE TABLE trust.victim (a int, b text)")
+    preview = server.value("SELECT jobs.import_preview('trust.victim', content => E'a,b\\n1,2\\n', title => 'victim')")
+    server.sql("SELECT jobs.wait(%s, '20 s')", preview)
+    server.sql('DROP TABLE trust.victim' if 'DROP TABLE' in way else 'ALTER TABLE trust.victim ADD COLUMN c int NOT NULL' if 'ALTER' in way else 'ALTER TABLE trust.victim DROP COLUMN b')
+    try:
+        job = server.value('SELECT jobs.import(%s)', preview)
+        server.sql("SELECT jobs.wait(%s, '20 s')", job)
+        end = server.sql('SELECT state, error_code FROM jobs.job WHERE id = %s', job)[0]
+    except psycopg2.Error as error:
+        end = ('failed', error.pgcode)
+    if end not in (('failed', '55000'), ('failed', '42P01'), ('failed', '42704')):
+        context.complain('F14', f'the table of a preview was changed: the import is {end}')
     # TRUNCATE and rewrites are not MVCC-safe, as PostgreSQL's documentation says.
     if not (state == 'succeeded' and n in (0, rows) or state == 'failed' and code in ('42P01', '42703', '40001', '0A000', 'XX000')):
         context.complain('F14', f'{way}: the export is {state} {code} with {n} rows')
@@ -709,8 +722,11 @@ FIXTURES = {
     'export gzip': "jobs.export('SELECT * FROM trust.numbers WHERE n <= 3000', options => '{\"compression\": \"gzip\"}', title => 'kKEY')",
     'export jsonl': "jobs.export('SELECT * FROM trust.numbers WHERE n <= 3000', 'jsonl', title => 'kKEY')",
     'export xlsx': "jobs.export('SELECT * FROM trust.numbers WHERE n <= 300', 'xlsx', title => 'kKEY')",
+    'preview': "jobs.import_preview('trust.target', content => CONTENT, title => 'kKEY')",
+    'import': "jobs.import(PREVIEW, title => 'kKEY')",
     'bulk': "jobs.bulk_query('SELECT trust.act(KEY, ($1->>''n'')::integer)', 'SELECT n FROM generate_series(1, 49) n ORDER BY n', title => 'kKEY')",
 }
+CONTENT = "(SELECT E'key,n,email\\n' || string_agg(format('KEY,%s,p%s@example.org', i, i), E'\\n') FROM generate_series(1, 2000) i)"
 CALLS = {'malloc': 1, 'growing a file': 2, 'opening a file': 4}
 
 
@@ -748,11 +764,19 @@ def nth_call(context):
 def one_call(context, shim, kind, call, calls, n, action):
     """Whether there was an n-th call.  The job fails by it, or does not need what failed; the next one runs."""
     server = context.server
-    entry = context.workload.ledger.add(kind=kind.split()[0], role='postgres', n=49 if kind == 'bulk' else None)
+    n_rows = {'bulk': 49, 'import': 2000}.get(kind)
+    entry = context.workload.ledger.add(kind=kind.split()[0] if kind != 'preview' else 'other', role='postgres', n=n_rows)
     pids = server.pids('worker')
     if not pids:
         warm = server.value("SELECT jobs.run('SELECT 1')")
         server.sql('SELECT jobs.wait(%s)', warm)
+        pids = server.pids('worker')
+    call = call.replace('CONTENT', CONTENT)
+    if kind == 'import':
+        preview = server.value(f"SELECT jobs.import_preview('trust.target', content => {CONTENT.replace('KEY', str(entry['key']))})")
+        server.sql('SELECT jobs.wait(%s)', preview)
+        call = call.replace('PREVIEW', str(preview))
+        entry['sha'] = str(entry['key'])
         pids = server.pids('worker')
     shim.set(pid=pids[0], calls=calls, action=action, left=n)
     job = server.value('SELECT ' + call.replace('KEY', str(entry['key'])))
@@ -943,7 +967,7 @@ def soak(driver):
             driver.violated |= {invariant for invariant, _ in context.found}
             driver.ok(not context.found, f'minute {minute}: {context.done} faults, {len(workload.ledger.entries)} submissions, seed "{seed}"',
                       [f'{i}: {t}' for i, t in context.found[:12]])
-            server.sql('TRUNCATE trust.effect')
+            server.sql('TRUNCATE trust.effect, trust.target')
             server.sql("SELECT count(jobs.delete(id)) FROM jobs.job WHERE finished_at IS NOT NULL")
         server.stop('fast')
     finally:

@@ -64,8 +64,28 @@ SELECT l.key, l.job, j.state, a.sha256, l.sha
  WHERE l.kind = 'export' AND ((a.job IS NOT NULL) <> (j.state = 'succeeded') OR a.sha256 <> l.sha);
 SELECT f.job, f.chunks, count(DISTINCT c.seq) FROM jobs.file f LEFT JOIN jobs.chunk c ON c.job = f.job
  GROUP BY f.job, f.chunks HAVING count(DISTINCT c.seq) <> f.chunks;
-SELECT c.job, count(*) FROM jobs.chunk c LEFT JOIN jobs.file f ON f.job = c.job WHERE f.job IS NULL GROUP BY c.job;
+SELECT c.job, h.kind, h.state, count(*)
+  FROM jobs.chunk c LEFT JOIN jobs.file f ON f.job = c.job LEFT JOIN jobs.history h ON h.id = c.job LEFT JOIN jobs.upload_entry u ON u.id = c.job
+ WHERE NOT (f.job IS NOT NULL OR u.id IS NOT NULL OR h.kind IN ('import_preview', 'import') AND h.state = 'succeeded') IS TRUE
+ GROUP BY c.job, h.kind, h.state;
+SELECT i.job, h.kind, h.state, count(*) FROM jobs.issue i LEFT JOIN jobs.history h ON h.id = i.job
+ WHERE (h.kind IN ('import_preview', 'import') AND h.state = 'succeeded') IS NOT TRUE GROUP BY i.job, h.kind, h.state;
+SELECT u.job, u.upload FROM jobs.upload_use u LEFT JOIN jobs.history h ON h.id = u.job LEFT JOIN jobs.upload_entry e ON e.id = u.upload
+ WHERE h.id IS NULL OR e.id IS NULL;
 SELECT f.job FROM jobs.file f LEFT JOIN jobs.history h ON h.id = f.job WHERE h.id IS NULL;
+
+-- I7: an import has inserted all that it says, or nothing
+SELECT l.key, l.job, j.state, j.result ->> 'inserted' AS told, l.n, t.n AS inserted
+  FROM trust.ledger l JOIN jobs.job j ON j.id = l.job,
+       LATERAL (SELECT count(*) AS n, count(DISTINCT t.n) AS different FROM trust.target t WHERE t.key = l.sha::integer) t
+ WHERE l.kind = 'import' AND l.fate = 'committed'
+   AND (t.n <> CASE WHEN j.state = 'succeeded' THEN l.n ELSE 0 END OR t.n <> t.different
+        OR j.state = 'succeeded' AND t.n <> (j.result ->> 'inserted')::bigint);
+SELECT l.key, j.state, s.* FROM trust.ledger l JOIN jobs.job j ON j.id = l.job, jobs.import_summary(l.job) s
+ WHERE l.kind = 'preview' AND j.state = 'succeeded'
+   AND (s.rows_parsed, s.ready, s.errors) IS DISTINCT FROM (l.n, l.n - l.n / 50, l.n / 50);
+SELECT t.key, count(*) FROM trust.target t LEFT JOIN trust.ledger l ON l.kind = 'import' AND l.fate = 'committed' AND l.sha = t.key::text
+ WHERE l.key IS NULL GROUP BY t.key;
 
 -- I8: states, attempts and times are such as the state machine makes
 SELECT l.key, j.id, j.state, j.attempt, j.max_attempts, j.created_at, j.started_at, j.finished_at, j.error_code

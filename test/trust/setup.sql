@@ -16,6 +16,8 @@ CREATE TABLE trust.numbers AS SELECT n, md5(n::text) AS hash, repeat('x', n % 10
 GRANT SELECT ON trust.numbers TO PUBLIC;
 CREATE TABLE trust.contended AS SELECT n, 0::bigint AS hits FROM generate_series(0, 4) n;
 GRANT ALL ON trust.contended TO PUBLIC;
+CREATE TABLE trust.target (key integer, n integer, email text);
+GRANT SELECT, INSERT ON trust.target TO PUBLIC;
 CREATE TABLE trust.storm (n integer);
 CREATE TABLE trust.canary AS SELECT 'secret'::text AS secret;
 ALTER TABLE trust.canary SET (autovacuum_enabled = false);

@@ -101,7 +101,7 @@ class Driver:
     # ------------------------------------------------------------------
 
     def run_fault(self, server, fault):
-        server.sql('TRUNCATE trust.effect')
+        server.sql('TRUNCATE trust.effect, trust.target')
         n = fault.full if self.options.full else fault.short
         seed = f'{self.options.seed} {fault.name}'
         rng = random.Random(seed)
@@ -142,7 +142,7 @@ class Driver:
         if not last:
             context.submitted += len(workload.ledger.entries)
             workload.ledger.clear()
-            server.sql('TRUNCATE trust.effect')
+            server.sql('TRUNCATE trust.effect, trust.target')
             workload.start()
             time.sleep(0.3)
 

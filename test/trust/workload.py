@@ -133,7 +133,7 @@ class Submitter(Actor):
             self.leaving.wait(0.02)
             return
         kinds = ['small'] * 6 + ['fails', 'export', 'export', 'bulk', 'bulk', 'chain', 'later', 'held', 'timeout', 'outside', 'items',
-                                 'cancel', 'cancel', 'share', 'contend', 'spy']
+                                 'cancel', 'cancel', 'share', 'contend', 'spy', 'preview', 'preview', 'take_in', 'take_in']
         getattr(self, self.random.choice([kind for kind in kinds if kind not in self.workload.without]))(cursor)
         self.leaving.wait(self.random.expovariate(1.0) * self.workload.pause)
 
@@ -177,6 +177,25 @@ class Submitter(Actor):
 
     def fails(self, cursor):
         self.submit(cursor, 'run', self.call_of_run('SELECT 1 / 0', max_attempts=self.random.choice((1, 2))))
+
+    def preview(self, cursor):
+        """A file of which two rows of a hundred are not in order."""
+        n = self.workload.items * 2
+        content = (f"(SELECT E'key,n,email\\n' || string_agg(format('KEY,%s,p%s@example.org', CASE WHEN i % 50 = 0 THEN 'x' ELSE i::text END, i), E'\\n')"
+                   f" FROM generate_series(1, {n}) i)")
+        self.submit(cursor, 'preview', f"jobs.import_preview('trust.target', content => {content}, title => 'kKEY', max_attempts => {self.attempts()})", n=n)
+
+    def take_in(self, cursor):
+        """An import of what was previewed, which may have ended otherwise, or been imported already."""
+        mine = [e for e in self.workload.ledger.jobs() if e['role'] == self.role and e['kind'] == 'preview' and not e.get('taken')][:1]
+        if not mine:
+            return
+        mine[0]['taken'] = True
+        try:
+            self.submit(cursor, 'import', f"jobs.import({mine[0]['job']}, title => 'kKEY', max_attempts => {self.attempts()})",
+                        n=mine[0]['n'] - mine[0]['n'] // 50, sha=str(mine[0]['key']))
+        except (psycopg2.errors.ObjectNotInPrerequisiteState, psycopg2.errors.UndefinedObject):
+            pass        # the preview has not ended, or not well
 
     def spy(self, cursor):
         """Whoever runs this may not read the table, and would be seen by its statistics."""
