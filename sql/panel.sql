@@ -5,9 +5,10 @@ CREATE FUNCTION describe(kind text, state text, processed bigint DEFAULT NULL, t
     failed bigint DEFAULT NULL, skipped bigint DEFAULT NULL, percent float8 DEFAULT NULL, round int DEFAULT NULL,
     run_at interval DEFAULT NULL, started_at interval DEFAULT NULL, finished_at interval DEFAULT NULL, message text DEFAULT NULL,
     waiting_for text DEFAULT NULL, error_message text DEFAULT NULL, format text DEFAULT NULL, rows bigint DEFAULT NULL,
-    bytes bigint DEFAULT NULL, expires_at interval DEFAULT NULL, estimated boolean DEFAULT NULL, OUT headline text, OUT detail text) LANGUAGE sql AS $$
+    bytes bigint DEFAULT NULL, expires_at interval DEFAULT NULL, estimated boolean DEFAULT NULL, warnings bigint DEFAULT NULL,
+    OUT headline text, OUT detail text) LANGUAGE sql AS $$
     SELECT d.headline, d.detail
-      FROM jobs._describe(kind, state, processed, total, succeeded, failed, skipped, NULL, percent, round, statement_timestamp() + run_at,
+      FROM jobs._describe(kind, state, processed, total, succeeded, failed, skipped, warnings, percent, round, statement_timestamp() + run_at,
            statement_timestamp() - started_at, statement_timestamp() - finished_at, 'phase', message, waiting_for, error_message,
            format, rows, bytes, statement_timestamp() + expires_at, estimated) d
 $$;
@@ -16,6 +17,8 @@ $$;
 SELECT * FROM describe('export', 'running', total => 48291, processed => 32355, percent => 67.0, started_at => '2 min');
 SELECT * FROM describe('export', 'succeeded', rows => 48291, bytes => 12400000, format => 'csv', expires_at => '24 hours');
 SELECT * FROM describe('import', 'succeeded', succeeded => 839, processed => 839, finished_at => '5 min');
+SELECT * FROM describe('import_preview', 'succeeded', processed => 842, succeeded => 839, warnings => 2, failed => 1, finished_at => '5 min');
+SELECT * FROM describe('import_preview', 'succeeded', processed => 1, succeeded => 1, warnings => 0, failed => 0, finished_at => '5 min');
 SELECT * FROM describe('run', 'failed', error_message => 'timeout after 5 min');
 SELECT * FROM describe('export', 'waiting', waiting_for => 'Export: Q4 Revenue Report to finish');
 SELECT * FROM describe('bulk', 'partial', total => 50, succeeded => 47, failed => 3);
@@ -102,7 +105,7 @@ SELECT * FROM describe('export', 'running', total => 48291, processed => 32355, 
 CREATE FUNCTION actions(kind text, state text, has_file boolean DEFAULT false) RETURNS text[] LANGUAGE sql AS
     $$SELECT jobs._actions(10, '', kind, state, has_file)$$;
 SELECT state, actions('run', state) AS run, actions('export', state, state = 'succeeded') AS export, actions('bulk', state) AS bulk,
-       actions('import_preview', state) AS import_preview, actions('import', state) AS import
+       actions('import_preview', state, state = 'succeeded') AS import_preview, actions('import', state, state = 'succeeded') AS import
   FROM unnest('{scheduled, waiting, queued, running, succeeded, partial, failed, cancelled, unknown}'::text[]) state;
 CREATE ROLE regress_jobs_panel;
 SET ROLE regress_jobs_panel;

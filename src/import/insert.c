@@ -49,6 +49,7 @@ typedef struct Leaf
 	Oid			relid;			/* key of the hash table */
 	int			no;
 	ResultRelInfo *rri;
+	ResultRelInfo *trigger_rri; /* what AFTER triggers fire with, the same or another */
 	AttrMap    *map;			/* from the target's columns, or NULL */
 	TupleTableSlot **slots;
 	int			nslots;
@@ -86,6 +87,7 @@ struct Inserter
 	Leaf	   *last_leaf;
 	bool		in_order;		/* triggers must see the rows in the file's order */
 	BulkInsertState bulk;
+	Leaf	   *bulk_leaf;		/* whose buffer it may hold */
 
 	Pending    *pending;
 	int			npending;
@@ -109,6 +111,7 @@ static void insert_group(Inserter *in);
 static bool try_rows(Inserter *in, int from, int to, ErrorData **error);
 static void forget_pins(Inserter *in);
 static void insert_rows(void *arg);
+static void use_bulk_for(Inserter *in, Leaf *leaf);
 static int	insert_many(Inserter *in, int i);
 static void insert_one(Inserter *in, int i);
 static void check_row(Inserter *in, Pending *p, bool partition);
@@ -280,8 +283,9 @@ add_leaf(Inserter *in, ResultRelInfo *rri)
 		split_triggers(in, leaf);
 	}
 	/* What a subtransaction made would go with it. */
-	(void) ExecGetTriggerOldSlot(in->estate, rri);
-	(void) ExecGetTriggerNewSlot(in->estate, rri);
+	leaf->trigger_rri = ExecGetTriggerResultRel(in->estate, relid, NULL);
+	(void) ExecGetTriggerOldSlot(in->estate, leaf->trigger_rri);
+	(void) ExecGetTriggerNewSlot(in->estate, leaf->trigger_rri);
 	leaf->after_row |= in->mtstate->mt_transition_capture != NULL;
 	in->in_order |= leaf->before_row || leaf->after_row;
 	MemoryContextSwitchTo(old);
@@ -455,7 +459,7 @@ forget_pins(Inserter *in)
 	hash_seq_init(&status, in->leaves);
 	while ((leaf = hash_seq_search(&status)) != NULL)
 	{
-		TupleTableSlot *slots[] = {leaf->rri->ri_TrigOldSlot, leaf->rri->ri_TrigNewSlot};
+		TupleTableSlot *slots[] = {leaf->trigger_rri->ri_TrigOldSlot, leaf->trigger_rri->ri_TrigNewSlot};
 
 		for (int i = 0; i < lengthof(slots); i++)
 		{
@@ -489,6 +493,15 @@ insert_rows(void *arg)
 		check_keys(in);
 }
 
+/* The buffer of another table must not be taken for one of this. */
+static void
+use_bulk_for(Inserter *in, Leaf *leaf)
+{
+	if (in->bulk_leaf != leaf)
+		ReleaseBulkInsertStatePin(in->bulk);
+	in->bulk_leaf = leaf;
+}
+
 /* Neighbours of one table; returns the number of the next row. */
 static int
 insert_many(Inserter *in, int i)
@@ -506,6 +519,7 @@ insert_many(Inserter *in, int i)
 	}
 	CHECK_FOR_INTERRUPTS();
 	in->at = i;
+	use_bulk_for(in, leaf);
 	table_multi_insert(rel, slots, n, GetCurrentCommandId(true), 0, in->bulk);
 	for (int j = 0; j < n; j++)
 	{
@@ -518,7 +532,6 @@ insert_many(Inserter *in, int i)
 			p->recheck = jobs_ExecInsertIndexTuples(leaf->rri, p->slot, in->estate);
 		ResetPerTupleExprContext(in->estate);
 	}
-	ReleaseBulkInsertStatePin(in->bulk);
 	return i + n;
 }
 
@@ -538,6 +551,7 @@ insert_one(Inserter *in, int i)
 	if (!p->left_out)
 	{
 		check_row(in, p, true);
+		use_bulk_for(in, p->leaf);
 		table_tuple_insert(rri->ri_RelationDesc, p->slot, GetCurrentCommandId(true), 0, in->bulk);
 		if (rri->ri_NumIndices > 0)
 			p->recheck = jobs_ExecInsertIndexTuples(rri, p->slot, in->estate);
