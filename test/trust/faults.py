@@ -915,7 +915,7 @@ FAULTS = [
     Fault('F13', 'roles dropped, renamed, locked out', 120, 6, change_role),
     Fault('F14', 'tables dropped, altered, truncated', 100, 4, change_table),
     Fault('F15', 'DROP EXTENSION', 30, 3, drop_extension),
-    Fault('F16', 'DROP, RENAME and copies of databases', 30, 4, change_database),
+    Fault('F16', 'DROP, RENAME and copies of databases', 30, 3, change_database),
     Fault('F17', 'the extension in template1', 50, 3, template1, after=leave_template1),
     Fault('F19', 'ALTER EXTENSION UPDATE', 20, 3, update_extension),
     Fault('F24', 'max_worker_processes used up', 20, 3, take_slots),

@@ -118,7 +118,7 @@ class Driver:
                 fault.inject(context)
                 self.injections += 1
                 context.done += 1
-                if i % 25 == 24:
+                if i % 50 == 49 and i < n - 1:
                     self.check_round(context, fault, last=False)
             if fault.after:
                 fault.after(context)
