@@ -18,8 +18,9 @@ CREATE VIEW check_issue AS
 SELECT row_no, column_name, value, severity, code, message || ' — ' || action AS words
   FROM jobs.import_issue NATURAL JOIN check_job ORDER BY row_no, message;
 CREATE VIEW check_result AS
-SELECT j.state, j.error_code, j.error_message, s.ready, s.warnings, s.errors, s.to_insert, s.to_skip
-  FROM check_job c JOIN jobs.job j ON j.id = c.job LEFT JOIN jobs.import_summary(c.job) s ON true;
+SELECT state, error_code, error_message, result ->> 'ready' AS ready, result ->> 'warnings' AS warnings, result ->> 'errors' AS errors,
+       result ->> 'to_insert' AS to_insert, result ->> 'to_skip' AS to_skip
+  FROM check_job JOIN jobs.job ON id = job;
 CREATE VIEW check_columns AS
 SELECT (SELECT string_agg((m ->> 'file') || ' > ' || (m ->> 'target'), ', ') FROM jsonb_array_elements(result #> '{columns,columns}') m) AS columns,
        result #>> '{columns,missing}' AS missing, result #>> '{columns,left_over}' AS left_over,
@@ -29,6 +30,7 @@ SELECT (SELECT string_agg((m ->> 'file') || ' > ' || (m ->> 'target'), ', ') FRO
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
 CREATE DOMAIN grade AS integer CONSTRAINT grade_range CHECK (value BETWEEN 1 AND 6);
 CREATE DOMAIN code AS varchar(4) NOT NULL;
+CREATE TABLE coded (a int, code code, other code DEFAULT 'x');
 CREATE TABLE person (id serial PRIMARY KEY, "E-Mail" text, name varchar(10) NOT NULL, age int, born date, state text,
     price numeric(8,2) NOT NULL DEFAULT 9.99, active boolean, tags text[], mood mood, grade grade, at timestamp,
     doubled numeric GENERATED ALWAYS AS (price * 2) STORED, ref uuid, weight float8, span int4range, doc jsonb, ssn text);
@@ -131,6 +133,11 @@ TABLE check_result;
 TABLE check_issue;
 -- A column cannot do without a value that must be there.
 CALL check_file('person', E'name,age\nA,x\nBo,1\n', '{"rules": {"name": {"min": 2, "on_fail": "null"}, "age": {"on_fail": "default"}}}');
+TABLE check_issue;
+
+CALL check_file('coded', E'a,code,other\n1,,\n2,abcde,y\n3,ab,\n', '{"rules": {"code": {"on_fail": "null"}}}');
+TABLE check_issue;
+CALL check_file('coded', E'a,b\n1,2\n');
 TABLE check_issue;
 
 -- Addresses.

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_database.h"
+#include "fmgr.h"
 
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
 #error "jobs supports PostgreSQL 15 to 18"
@@ -20,6 +21,7 @@
  * 16 took the macros for values of variable length out of postgres.h.  Can go with 15.
  */
 #if PG_VERSION_NUM >= 160000
+#include "nodes/miscnodes.h"
 #include "varatt.h"
 #endif
 
@@ -214,6 +216,30 @@
 #else
 #define jobs_json_lexer(text, len) \
 	makeJsonLexContextCstringLen(unconstify(char *, text), len, GetDatabaseEncoding(), false)
+#endif
+
+/*
+ * 16 lets input functions say that they refuse a text without raising an error,
+ * where they can; the result is NULL, or what they say.  Can go with 15.
+ */
+#if PG_VERSION_NUM >= 160000
+static inline ErrorData *
+jobs_input_call(FmgrInfo *function, char *text, Oid ioparam, int32 typmod, Datum *value)
+{
+	ErrorSaveContext context = {T_ErrorSaveContext};
+
+	context.details_wanted = true;
+	if (InputFunctionCallSafe(function, text, ioparam, typmod, (Node *) &context, value))
+		return NULL;
+	return context.error_data;
+}
+#else
+static inline ErrorData *
+jobs_input_call(FmgrInfo *function, char *text, Oid ioparam, int32 typmod, Datum *value)
+{
+	*value = InputFunctionCall(function, text, ioparam, typmod);
+	return NULL;
+}
 #endif
 
 #endif							/* JOBS_COMPAT_H */

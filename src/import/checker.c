@@ -15,17 +15,22 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "import/checker_private.h"
 #include "import/guard.h"
 #include "miscadmin.h"
 #include "utils/datetime.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 /* Memory for values of one batch that stays. */
 #define ARENA_SIZE		(512 * 1024)
+#define BATCH_MEMORY	((Size) 512 * 1024)
 
 static void open_columns(Checker *c, Jsonb *options);
+static bool needs_value(Checker *c, Form_pg_attribute att);
+static void check_null(void *arg);
 static void open_absent(Checker *c);
 static void open_rules(Checker *c);
 static int	compare_checks(const void *a, const void *b);
@@ -48,7 +53,7 @@ jobs_checker_open(Relation target, Reader *reader, Jsonb *options, bool import)
 	Checker    *c = palloc0(sizeof(Checker));
 
 	c->context = context;
-	c->batch = AllocSetContextCreate(context, "jobs checker batch", ALLOCSET_DEFAULT_SIZES);
+	c->batch = AllocSetContextCreate(context, "jobs checker batch", BATCH_MEMORY, BATCH_MEMORY, ALLOCSET_DEFAULT_MAXSIZE);
 	c->target = target;
 	c->reader = reader;
 	c->dialect = jobs_reader_dialect(reader);
@@ -99,7 +104,7 @@ open_columns(Checker *c, Jsonb *options)
 		att = TupleDescAttr(RelationGetDescr(c->target), attnum - 1);
 		column->field = f;
 		column->attnum = attnum;
-		column->notnull = att->attnotnull;
+		column->notnull = needs_value(c, att);
 		column->has_default = c->defaults->present[attnum - 1];
 		jobs_words_init(&column->words, c->map->names[f], bms_is_member(attnum, c->options.sensitive));
 		jobs_value_init(&column->parser, att->atttypid, att->atttypmod, &c->style);
@@ -109,6 +114,27 @@ open_columns(Checker *c, Jsonb *options)
 		c->filled = bms_add_member(c->filled, attnum);
 		c->ncolumns++;
 	}
+}
+
+/* By itself or by its domain, NOT NULL of which COPY does not look at where it fills in defaults. */
+static bool
+needs_value(Checker *c, Form_pg_attribute att)
+{
+	ValueParser parser;
+
+	if (att->attnotnull)
+		return true;
+	if (get_typtype(att->atttypid) != TYPTYPE_DOMAIN)
+		return false;
+	jobs_value_init(&parser, att->atttypid, att->atttypmod, &c->style);
+	return jobs_guard(check_null, &parser) != NULL;
+}
+
+static void
+check_null(void *arg)
+{
+	XactReadOnly = true;
+	jobs_value_check_null(arg);
 }
 
 /* Columns that it does not fill: values that only an import knows, and required ones. */
@@ -123,9 +149,11 @@ open_absent(Checker *c)
 
 		if (att->attisdropped || att->attgenerated != '\0' || bms_is_member(i + 1, c->filled))
 			continue;
-		if (c->defaults->is_volatile[i])
+		/* A trigger may fill in what would be null. */
+		if (c->defaults->is_volatile[i] ||
+			(c->defaults->isnull[i] && c->target->trigdesc && c->target->trigdesc->trig_insert_before_row))
 			c->unknown = bms_add_member(c->unknown, i + 1);
-		else if (att->attnotnull && c->defaults->isnull[i])
+		else if (c->defaults->isnull[i] && needs_value(c, att))
 		{
 			ColumnWords *words = palloc(sizeof(ColumnWords));
 
@@ -207,7 +235,7 @@ possible(Checker *c, AttrNumber attnum, OnFail on_fail)
 
 	if (on_fail == FAIL_DEFAULT && !c->defaults->present[attnum - 1])
 		on_fail = FAIL_NULL;
-	if (on_fail == FAIL_NULL && att->attnotnull)
+	if (on_fail == FAIL_NULL && needs_value(c, att))
 		on_fail = c->defaults->present[attnum - 1] ? FAIL_DEFAULT : FAIL_SKIP;
 	return on_fail;
 }

@@ -140,7 +140,8 @@ read_value(Checker *c, CheckedRow *row, CheckedColumn *column)
 	result = jobs_value_parse(&column->parser, text, len, &row->slot->tts_values[i]);
 	if (likely(result == VALUE_READ))
 		return;
-	jobs_find_unread(row, &column->words, text, &column->parser, result, column->on_fail, NULL);
+	jobs_find_unread(row, &column->words, text, &column->parser, result, column->on_fail,
+					 column->parser.error);
 	refused(c, row, column->attnum, column, column->on_fail);
 }
 
@@ -156,8 +157,6 @@ read_null(Checker *c, CheckedRow *row, CheckedColumn *column)
 		jobs_find_missing(row, &column->words, FAIL_SKIP);
 		refused(c, row, column->attnum, column, FAIL_SKIP);
 	}
-	else
-		jobs_value_check_null(&column->parser);
 }
 
 static void

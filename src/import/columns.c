@@ -30,6 +30,9 @@
 /* Of names in a message or hint, so that a file of 1,000 columns does not flood it. */
 #define MAX_NAMED_COLUMNS	20
 
+/* Columns of the file for which one of the target is looked for that it may mean. */
+#define MAX_SUGGESTIONS		100
+
 /* Words of the last columns of a file of rejects. */
 static const char *const rejects_columns[] = {"row_no", "reason"};
 
@@ -38,14 +41,17 @@ static bool takes_values(Form_pg_attribute att);
 static void match_by_mapping(ColumnMap *map, Relation target, const Dialect *dialect, Jsonb *options, bool *settled);
 static int	field_named(const Dialect *dialect, const char *name);
 static void match_by_name(ColumnMap *map, Relation target, const Dialect *dialect, bool *settled);
-static AttrNumber column_for(Relation target, const char *name, const Bitmapset *taken);
+static AttrNumber column_for(Relation target, char *const *squeezed, const char *name, const Bitmapset *taken);
+static char **squeeze_columns(Relation target);
+static bool is_squeezed(const char *name, const char *squeezed);
 static void match_by_position(ColumnMap *map, Relation target, const Dialect *dialect, bool *settled);
 static void pass_over_rejects(ColumnMap *map, Relation target, const Dialect *dialect, bool *settled);
 static void take(ColumnMap *map, Relation target, int field, AttrNumber attnum, bool explicitly);
 static void refuse_unmatched(const ColumnMap *map, Relation target, const Dialect *dialect);
 static void find_missing(ColumnMap *map, Relation target);
 static void find_suggestions(ColumnMap *map);
-static int	distance(const char *a, const char *b);
+static char **squeeze_list(const List *names, int *n);
+static int	distance(const char *x, const char *y);
 static char *squeeze(const char *name);
 static char *target_names(Relation target);
 static char *name_list(char *const *names, int n);
@@ -128,7 +134,7 @@ jobs_columns_named(Relation target, const char *name, const char *option)
 			attnum = i + 1;
 	}
 	if (attnum == InvalidAttrNumber)
-		attnum = column_for(target, name, NULL);
+		attnum = column_for(target, squeeze_columns(target), name, NULL);
 	if (attnum == InvalidAttrNumber)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -273,7 +279,7 @@ field_named(const Dialect *dialect, const char *name)
 		}
 		for (int i = 0; i < dialect->ncolumns && found < 0; i++)
 		{
-			if (strcmp(squeeze(dialect->columns[i]), squeezed) == 0)
+			if (is_squeezed(dialect->columns[i], squeezed))
 				found = i;
 		}
 		if (found >= 0)
@@ -289,6 +295,7 @@ static void
 match_by_name(ColumnMap *map, Relation target, const Dialect *dialect, bool *settled)
 {
 	TupleDesc	desc = RelationGetDescr(target);
+	char	  **squeezed = squeeze_columns(target);
 	Bitmapset  *taken = NULL;
 
 	for (int i = 0; i < map->nfields; i++)
@@ -305,17 +312,21 @@ match_by_name(ColumnMap *map, Relation target, const Dialect *dialect, bool *set
 		for (int i = 0; i < map->nfields; i++)
 		{
 			AttrNumber	attnum = InvalidAttrNumber;
+			const char *name = dialect->columns[i];
 
 			if (settled[i])
 				continue;
+			/* No column's name is longer than an identifier can be. */
+			if (strlen(name) >= NAMEDATALEN)
+				name = pnstrdup(name, pg_mbcliplen(name, strlen(name), NAMEDATALEN - 1));
 			for (int a = 0; round == 0 && a < desc->natts; a++)
 			{
 				if (is_column(TupleDescAttr(desc, a)) &&
-					strcmp(NameStr(TupleDescAttr(desc, a)->attname), dialect->columns[i]) == 0)
+					strcmp(NameStr(TupleDescAttr(desc, a)->attname), name) == 0)
 					attnum = a + 1;
 			}
 			if (round == 1)
-				attnum = column_for(target, dialect->columns[i], before);
+				attnum = column_for(target, squeezed, name, before);
 			if (attnum == InvalidAttrNumber)
 				continue;
 			settled[i] = true;
@@ -330,20 +341,20 @@ match_by_name(ColumnMap *map, Relation target, const Dialect *dialect, bool *set
  * several, the one that is not taken.
  */
 static AttrNumber
-column_for(Relation target, const char *name, const Bitmapset *taken)
+column_for(Relation target, char *const *squeezed, const char *name, const Bitmapset *taken)
 {
 	TupleDesc	desc = RelationGetDescr(target);
-	char	   *squeezed = squeeze(name);
+	char	   *wanted = squeeze(name);
 	AttrNumber	found = InvalidAttrNumber;
 	int			nfree = 0;
 
-	if (*squeezed == '\0')
+	if (*wanted == '\0')
 		return InvalidAttrNumber;
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
-		if (!is_column(att) || strcmp(squeeze(NameStr(att->attname)), squeezed) != 0)
+		if (!is_column(att) || strcmp(squeezed[i], wanted) != 0)
 			continue;
 		if (!bms_is_member(i + 1, taken))
 		{
@@ -354,6 +365,27 @@ column_for(Relation target, const char *name, const Bitmapset *taken)
 			found = i + 1;
 	}
 	return nfree > 1 ? InvalidAttrNumber : found;
+}
+
+static char **
+squeeze_columns(Relation target)
+{
+	TupleDesc	desc = RelationGetDescr(target);
+	char	  **squeezed = palloc(sizeof(char *) * (desc->natts + 1));
+
+	for (int i = 0; i < desc->natts; i++)
+		squeezed[i] = squeeze(NameStr(TupleDescAttr(desc, i)->attname));
+	return squeezed;
+}
+
+static bool
+is_squeezed(const char *name, const char *squeezed)
+{
+	char	   *s = squeeze(name);
+	bool		same = strcmp(s, squeezed) == 0;
+
+	pfree(s);
+	return same;
 }
 
 static void
@@ -409,7 +441,7 @@ pass_over_rejects(ColumnMap *map, Relation target, const Dialect *dialect, bool 
 			}
 		}
 		if (last >= 0 && !settled[last] &&
-			(n > 1 || column_for(target, rejects_columns[w], NULL) == InvalidAttrNumber))
+			(n > 1 || column_for(target, squeeze_columns(target), rejects_columns[w], NULL) == InvalidAttrNumber))
 			settled[last] = true;
 	}
 }
@@ -486,35 +518,48 @@ find_missing(ColumnMap *map, Relation target)
 static void
 find_suggestions(ColumnMap *map)
 {
-	ListCell   *file;
-	ListCell   *column;
+	int			nfile;
+	int			ncolumns;
+	char	  **file = squeeze_list(map->left_over, &nfile);
+	char	  **column = squeeze_list(map->missing, &ncolumns);
 
-	foreach(file, map->left_over)
+	for (int f = 0; f < nfile && f < MAX_SUGGESTIONS; f++)
 	{
-		char	   *best = NULL;
+		int			best = -1;
 		int			least = PG_INT32_MAX;
 
-		foreach(column, map->missing)
+		for (int i = 0; i < ncolumns; i++)
 		{
-			int			d = distance(lfirst(file), lfirst(column));
+			int			d = distance(file[f], column[i]);
 
 			if (d >= 0 && d < least)
 			{
 				least = d;
-				best = lfirst(column);
+				best = i;
 			}
 		}
-		if (best != NULL)
-			map->suggestions = lappend(lappend(map->suggestions, lfirst(file)), best);
+		if (best >= 0)
+			map->suggestions = lappend(lappend(map->suggestions, list_nth(map->left_over, f)),
+									   list_nth(map->missing, best));
 	}
 }
 
-/* How far two names are from each other; -1: too far to mean the same. */
-static int
-distance(const char *a, const char *b)
+static char **
+squeeze_list(const List *names, int *n)
 {
-	char	   *x = squeeze(a);
-	char	   *y = squeeze(b);
+	char	  **squeezed = palloc(sizeof(char *) * (list_length(names) + 1));
+	ListCell   *lc;
+
+	*n = 0;
+	foreach(lc, names)
+		squeezed[(*n)++] = squeeze(lfirst(lc));
+	return squeezed;
+}
+
+/* How far two squeezed names are from each other; -1: too far to mean the same. */
+static int
+distance(const char *x, const char *y)
+{
 	int			xlen = strlen(x);
 	int			ylen = strlen(y);
 	int			limit = Max(xlen, ylen) / 3;

@@ -14,11 +14,13 @@
 /* Characters of a value in a message, and bytes of it in an issue. */
 #define MAX_SHOWN		60
 #define MAX_KEPT		1000
+#define SHOWN_SIZE		(MAX_SHOWN * MAX_MULTIBYTE_CHAR_LEN + 8)
 
 /* Labels of an enum in a message. */
 #define MAX_LABELS		10
 
 static const char *kept_value(const ColumnWords *words, const char *value);
+static int	show_value(const ColumnWords *words, const char *value, char *shown);
 static const char *fate(const ColumnWords *words, OnFail on_fail);
 static const char *reason_of(const ErrorData *error, const ColumnWords *words);
 static char *label_list(const List *labels);
@@ -39,6 +41,9 @@ jobs_words_init(ColumnWords *words, const char *name, bool sensitive)
 {
 	words->name = name;
 	words->sensitive = sensitive;
+	words->without = psprintf("will import without %s", name);
+	words->with_default = psprintf("will import with the default of %s", name);
+	words->missing = psprintf("Missing required field \"%s\"", name);
 	if (name[0] >= 'a' && name[0] <= 'z')
 	{
 		char	   *label = pstrdup(name);
@@ -50,29 +55,44 @@ jobs_words_init(ColumnWords *words, const char *name, bool sensitive)
 		words->label = name;
 }
 
-const char *
-jobs_words_value(const ColumnWords *words, const char *value)
+/*
+ * Writes a value in quotes behind a space, cut where it is long; nothing for a
+ * sensitive column.  shown has room for SHOWN_SIZE bytes.
+ */
+static int
+show_value(const ColumnWords *words, const char *value, char *shown)
 {
-	StringInfoData shown;
 	const char *p = value;
+	char	   *to = shown;
 	int			n = 0;
 
 	if (words->sensitive || value == NULL)
-		return "";
-	initStringInfo(&shown);
-	appendStringInfoString(&shown, " \"");
+		return 0;
+	*to++ = ' ';
+	*to++ = '"';
 	for (; *p != '\0' && n < MAX_SHOWN; n++)
 	{
-		int			len = pg_mblen(p);
-
-		if (len == 1)
-			appendStringInfoChar(&shown, (unsigned char) *p < ' ' || *p == 0x7f ? ' ' : *p);
+		if (!IS_HIGHBIT_SET(*p))
+		{
+			*to++ = (unsigned char) *p < ' ' || *p == 0x7f ? ' ' : *p;
+			p++;
+		}
 		else
-			appendBinaryStringInfo(&shown, p, len);
-		p += len;
+		{
+			int			len = pg_mblen(p);
+
+			memcpy(to, p, len);
+			to += len;
+			p += len;
+		}
 	}
-	appendStringInfoString(&shown, *p != '\0' ? "...\"" : "\"");
-	return shown.data;
+	if (*p != '\0')
+	{
+		memcpy(to, "...", 3);
+		to += 3;
+	}
+	*to++ = '"';
+	return to - shown;
 }
 
 static const char *
@@ -94,9 +114,9 @@ fate(const ColumnWords *words, OnFail on_fail)
 		case FAIL_SKIP:
 			return "will skip";
 		case FAIL_NULL:
-			return psprintf("will import without %s", words->name);
+			return words->without;
 		case FAIL_DEFAULT:
-			return psprintf("will import with the default of %s", words->name);
+			return words->with_default;
 		case FAIL_REJECT:
 			return "will refuse the file";
 	}
@@ -122,15 +142,27 @@ void
 jobs_find_value(CheckedRow *row, const ColumnWords *words, const char *value, const char *code,
 				OnFail on_fail, const char *message)
 {
-	add(row, words, value, code, on_fail,
-		psprintf("%s%s %s", words->label, jobs_words_value(words, value), message));
+	char		shown[SHOWN_SIZE];
+	int			label_len = strlen(words->label);
+	int			shown_len = show_value(words, value, shown);
+	int			message_len = strlen(message);
+	char	   *sentence = palloc(label_len + shown_len + message_len + 2);
+	char	   *p = sentence;
+
+	/* As many as there are rows, maybe, so without a format. */
+	memcpy(p, words->label, label_len);
+	p += label_len;
+	memcpy(p, shown, shown_len);
+	p += shown_len;
+	*p++ = ' ';
+	memcpy(p, message, message_len + 1);
+	add(row, words, value, code, on_fail, sentence);
 }
 
 void
 jobs_find_missing(CheckedRow *row, const ColumnWords *words, OnFail on_fail)
 {
-	add(row, words, NULL, "missing_required", on_fail,
-		psprintf("Missing required field \"%s\"", words->name));
+	add(row, words, NULL, "missing_required", on_fail, words->missing);
 }
 
 void
@@ -178,7 +210,7 @@ jobs_find_unread(CheckedRow *row, const ColumnWords *words, const char *value,
 		default:
 			code = "malformed";
 			if (parser->noun != NULL)
-				message = psprintf("is not %s", parser->noun);
+				message = parser->refusal;
 			else
 				message = psprintf("is malformed%s", reason_of(error, words));
 			break;

@@ -28,13 +28,13 @@ typedef struct ColumnWords
 	const char *name;			/* as the file has it */
 	const char *label;			/* the same at the beginning of a sentence */
 	bool		sensitive;		/* no value is shown */
+	const char *missing;		/* messages and actions that every row may have */
+	const char *without;
+	const char *with_default;
 } ColumnWords;
 
 /* In the current memory context; name stays the caller's. */
 extern void jobs_words_init(ColumnWords *words, const char *name, bool sensitive);
-
-/* A value in quotes, cut where it is long; "" for a sensitive column. */
-extern const char *jobs_words_value(const ColumnWords *words, const char *value);
 
 /*
  * What follows are issues in the current memory context.  message of

@@ -31,7 +31,7 @@
 #include "utils/partcache.h"
 #include "utils/snapmgr.h"
 
-/* All sets of keys, in memory. */
+/* All sets of keys, in memory; or maintenance_work_mem, where that is less. */
 #define KEYS_MEMORY		(64 * 1024 * 1024)
 
 /* Where evaluating the steps of a batch has got to. */
@@ -75,7 +75,7 @@ jobs_constraints_open(Relation target, const ConstraintInput *input)
 	c->input = input;
 	c->context = context;
 	c->batch = AllocSetContextCreate(context, "jobs constraints batch", ALLOCSET_DEFAULT_SIZES);
-	c->memory.limit = KEYS_MEMORY;
+	c->memory.limit = Min(KEYS_MEMORY, maintenance_work_mem * (Size) 1024);
 	c->snapshot = RegisterSnapshot(GetActiveSnapshot());
 	c->estate = CreateExecutorState();
 	c->estate->es_snapshot = c->snapshot;
@@ -440,6 +440,8 @@ evaluate(Constraints *c, bool keys_only)
 	while ((error = jobs_guard(evaluate_steps, &at)) != NULL)
 	{
 		jobs_policy_forget(c);
+		if (at.row == c->nrows)
+			ReThrowError(error);
 		step_failed(&at, error);
 		at.step++;
 	}
@@ -491,7 +493,13 @@ run_check(Constraints *c, Judged *judged, Step *step)
 {
 	Check	   *check = step->of;
 	char	   *message;
+	ListCell   *lc;
 
+	foreach(lc, check->attnos)
+	{
+		if (bms_is_member(lfirst_int(lc), judged->row->unknown))
+			return;
+	}
 	if (ExecCheck(check->state, c->econtext))
 		return;
 	if (list_length(check->attnos) == 1)

@@ -132,6 +132,12 @@ jobs_defaults_evaluate(Defaults *defaults, AttrNumber attnum, bool *isnull)
 {
 	ExprContext *econtext = GetPerTupleExprContext(defaults->estate);
 
+	/* A trigger's, not a default's. */
+	if (defaults->states[attnum - 1] == NULL)
+	{
+		*isnull = true;
+		return (Datum) 0;
+	}
 	return ExecEvalExpr(defaults->states[attnum - 1], econtext, isnull);
 }
 

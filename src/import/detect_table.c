@@ -75,6 +75,7 @@ typedef struct Table
 static void look_at_widths(Table *table);
 static void find_comments(Table *table);
 static HeadRecord *find_start(Table *table);
+static int	behind_block(Table *table, const HeadRecord *head, int nhead);
 static bool like_preamble(const HeadRecord *record, int width);
 static bool starts_table(Table *table, const HeadRecord *head, int start);
 static void look_at_rows(Table *table, int first_line);
@@ -247,9 +248,14 @@ find_start(Table *table)
 	}
 	if (nhead == 0)
 		return NULL;
-	/* A table that goes on as it begins is the one, whatever comes below it. */
 	if (nhead >= 3 && head[0].width >= 2 && head[1].width == head[0].width && head[2].width == head[0].width)
+	{
+		start = behind_block(table, head, nhead);
+		if (start > 0)
+			return &head[start];
+		/* A table that goes on as it begins is the one, whatever comes below it. */
 		table->width = head[0].width;
+	}
 	if (table->width == 1)
 		return &head[0];
 
@@ -259,6 +265,33 @@ find_start(Table *table)
 		!starts_table(table, head, start))
 		return &head[0];
 	return &head[start];
+}
+
+/*
+ * Pairs of words and values above a table look like one: but they are few, have no
+ * header, and the large table below has one.  Where that begins, or 0.
+ */
+static int
+behind_block(Table *table, const HeadRecord *head, int nhead)
+{
+	int			width = table->width;
+	int			first = 0;
+	int			for_it;
+	int			against;
+
+	while (first < nhead && head[first].width < width)
+		first++;
+	if (first == 0 || first == nhead || head[first].width != width || table->at_width < 4 * first)
+		return 0;
+	look_at_rows(table, head[first].line);
+	weigh_header(table, &for_it, &against);
+	if (for_it <= against)
+		return 0;
+	table->width = head[0].width;
+	look_at_rows(table, head[0].line);
+	weigh_header(table, &for_it, &against);
+	table->width = width;
+	return for_it > against ? 0 : first;
 }
 
 static bool

@@ -31,6 +31,7 @@
 
 #define BUFFER_STEP		(ROWS_BLOCK / 2)	/* by which libcsv's buffer grows */
 #define MUCH			(1024 * 1024)	/* what no buffer keeps */
+#define SHORT_LINE		(ROWS_MAX_ROW / 16)	/* where the end of a row that is too long is looked for */
 #define LINES_OF_FIT	16		/* that a row may have with which reading goes on */
 
 static bool parser_init(RowSplitter *s);
@@ -39,7 +40,8 @@ static int	no_space(unsigned char c);
 static void field_read(void *field, size_t len, void *arg);
 static void row_read(int c, void *arg);
 static bool is_quoted(RowSplitter *s, const char *value, size_t len);
-static RecordState read_strict(RowSplitter *s, const char *text, const char *end, const char **next, int64_t *nlines);
+static RecordState read_strict(RowSplitter *s, const char *text, const char *end, const char **next, int64_t *nlines,
+							   int *open_field);
 static RecordState read_adapted(RowSplitter *s, const char *text, const char *end, const char **next, int64_t *nlines,
 								int *odd_field);
 static bool parse_adapted(RowSplitter *s);
@@ -169,7 +171,7 @@ row_read(int c, void *arg)
  * row being made, if the result is RECORD_DONE.
  */
 static RecordState
-read_strict(RowSplitter *s, const char *text, const char *end, const char **next, int64_t *nlines)
+read_strict(RowSplitter *s, const char *text, const char *end, const char **next, int64_t *nlines, int *open_field)
 {
 	const RowForm *form = s->form;
 	RecordState state = RECORD_OPEN;
@@ -199,6 +201,8 @@ read_strict(RowSplitter *s, const char *text, const char *end, const char **next
 			state = RECORD_DONE;
 		++*nlines;
 	}
+	if (state == RECORD_OPEN)
+		*open_field = s->nfields;
 	if (state != RECORD_DONE)
 		rows_drop_fields(s);
 	if (state != RECORD_DONE || csv_get_buffer_size(&s->parser) > MUCH)
@@ -225,15 +229,16 @@ read_adapted(RowSplitter *s, const char *text, const char *end, const char **nex
 	RecordState state = rows_adapt(s, text, end, false, next, nlines, odd_field);
 
 	/* Spaces before a quote were no part of the value, unless then something is wrong. */
-	if (state == RECORD_ODD)
+	if (*odd_field >= 0)
 	{
 		const char *other_next;
 		int64_t		other_nlines;
 		int			other_odd;
 
 		if (rows_adapt(s, text, end, true, &other_next, &other_nlines, &other_odd) == RECORD_DONE &&
-			has_width(s, (int) s->flags.len))
+			other_nlines == 1 && has_width(s, (int) s->flags.len))
 		{
+			*odd_field = -1;
 			*next = other_next;
 			*nlines = other_nlines;
 			state = RECORD_DONE;
@@ -365,7 +370,7 @@ rows_read_record(RowSplitter *s, size_t *pos, bool at_end, bool *open)
 	if (!at_end && end[-1] == '\r')
 		end--;
 	if (s->form->quote)
-		state = read_strict(s, text, end, &next, &nlines);
+		state = read_strict(s, text, end, &next, &nlines, &odd_field);
 	if (state == RECORD_REFUSED)
 		state = read_adapted(s, text, end, &next, &nlines, &odd_field);
 	if (state == RECORD_NO_MEMORY)
@@ -447,7 +452,7 @@ rows_pass_lost(RowSplitter *s, size_t *pos, bool at_end)
 		if (quote && !s->lost_in_line && s->lost_in_quotes)
 		{
 			/* A short line is looked at when all of it is there. */
-			if (!whole && end - line < MUCH)
+			if (!whole && end - line < SHORT_LINE)
 				return true;
 			if (fits(s, line, end))
 			{

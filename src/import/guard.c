@@ -16,6 +16,8 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
+static bool is_no_row_s_fault(const ErrorData *error);
+
 ErrorData *
 jobs_guard(JobsGuarded work, void *arg)
 {
@@ -44,9 +46,19 @@ jobs_guard(JobsGuarded work, void *arg)
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
 		SetUserIdAndSecContext(user, sec_context);
-		if (jobs_stops_job(error))
+		if (jobs_stops_job(error) || is_no_row_s_fault(error))
 			ReThrowError(error);
 	}
 	PG_END_TRY();
 	return error;
+}
+
+/* A lack of memory or disk space, a failing disk, corrupted data. */
+static bool
+is_no_row_s_fault(const ErrorData *error)
+{
+	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+
+	return category == ERRCODE_INSUFFICIENT_RESOURCES || category == ERRCODE_SYSTEM_ERROR ||
+		error->sqlerrcode == ERRCODE_DATA_CORRUPTED || error->sqlerrcode == ERRCODE_INDEX_CORRUPTED;
 }

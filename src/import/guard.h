@@ -17,7 +17,8 @@ typedef void (*JobsGuarded) (void *arg);
  * Calls work in a subtransaction.  NULL where it came to its end, or the error that
  * it raised, in the current memory context; then nothing is left of the
  * subtransaction, and the caller goes on behind the place where it happened.  An
- * error that ends the job (a cancel, its timeout) is raised again.  The identity is
+ * error that ends the job (a cancel, its timeout) or is no row's fault (a full disk) is
+ * raised again.  The identity is
  * afterwards what it was before.
  */
 extern ErrorData *jobs_guard(JobsGuarded work, void *arg);

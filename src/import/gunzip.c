@@ -11,6 +11,7 @@
 #include <zlib.h>
 
 #define GZIP_WINDOW		(15 + 16)	/* zlib's way to ask for gzip */
+#define GZIP_MAGIC		0x1f
 #define MAX_IN			(1024 * 1024)
 
 struct Gunzip
@@ -23,7 +24,7 @@ struct Gunzip
 bool
 gunzip_is_gzip(const char *bytes, size_t len)
 {
-	return len >= 3 && bytes[0] == 0x1f && bytes[1] == (char) 0x8b && bytes[2] == 8;
+	return len >= 3 && bytes[0] == GZIP_MAGIC && bytes[1] == (char) 0x8b && bytes[2] == 8;
 }
 
 Gunzip *
@@ -69,7 +70,7 @@ gunzip_some(Gunzip *gunzip, const char **in, size_t *in_len, char *out, size_t s
 				--*in_len;
 				continue;
 			}
-			if (gunzip->padding || inflateReset(stream) != Z_OK)
+			if (gunzip->padding || **in != GZIP_MAGIC || inflateReset(stream) != Z_OK)
 				return false;
 			gunzip->in_member = true;
 		}

@@ -30,7 +30,7 @@ struct KeyCheck
 	IndexInfo  *info;			/* the same */
 	bool		nulls_distinct;
 	const KeyShape *shape;
-	AttrNumber *attnums;		/* of the leaf, where there is no index */
+	AttrNumber *attnums;		/* of the leaf; NULL: there are expressions */
 	List	   *attnos;			/* of the target */
 	Existing   *existing;
 	KeySet	   *set;			/* of the file's keys */
@@ -117,6 +117,8 @@ open_index(Constraints *c, Leaf *leaf, Relation index)
 	check->leaf = leaf;
 	check->index = index;
 	check->info = info;
+	if (info->ii_Expressions == NIL)
+		check->attnums = info->ii_IndexAttrNumbers;
 	check->nulls_distinct = !info->ii_NullsNotDistinct;
 	check->shape = index_shape(leaf, info, index);
 	check->attnos = jobs_index_attnos(leaf, info);
@@ -137,10 +139,10 @@ open_own(Constraints *c, Leaf *leaf)
 	check->leaf = leaf;
 	check->nulls_distinct = true;
 	check->shape = jobs_own_key_shape(c, &check->set, &attnos);
+	check->attnos = c->input->unique;
 	check->attnums = palloc0(check->shape->ncolumns * sizeof(AttrNumber));
 	for (int i = 0; i < check->shape->ncolumns; i++)
 	{
-		check->attnos = lappend_int(check->attnos, attnos[i]);
 		for (AttrNumber k = 1; k <= RelationGetNumberOfAttributes(leaf->rel); k++)
 		{
 			if (jobs_judge_root_attno(leaf, k) == attnos[i])
@@ -263,12 +265,17 @@ make_key(Constraints *c, Judged *judged, Step *step)
 	{
 		if (!ExecQual(check->info->ii_PredicateState, c->econtext))
 			return;
-		FormIndexDatum(check->info, judged->slot, c->estate, values, nulls);
 	}
+	if (check->attnums == NULL)
+		FormIndexDatum(check->info, judged->slot, c->estate, values, nulls);
 	else
 	{
+		/* All columns of the slot are there. */
 		for (int i = 0; i < check->shape->ncolumns; i++)
-			values[i] = slot_getattr(judged->slot, check->attnums[i], &nulls[i]);
+		{
+			values[i] = judged->slot->tts_values[check->attnums[i] - 1];
+			nulls[i] = judged->slot->tts_isnull[check->attnums[i] - 1];
+		}
 	}
 	for (int i = 0; i < check->shape->ncolumns; i++)
 	{
@@ -276,7 +283,7 @@ make_key(Constraints *c, Judged *judged, Step *step)
 			return;
 	}
 	jobs_judge_key(c, &check->entries, check->shape, judged, values, nulls,
-				   check->info && check->info->ii_Expressions != NIL);
+				   check->attnums == NULL);
 }
 
 void
@@ -364,15 +371,21 @@ jobs_keys_met(Constraints *c, Judged *judged)
 	{
 		KeyCheck   *check = lfirst(lc);
 		int64		row_no;
+		bool		own;
 
 		check->current = jobs_judge_met(c, &check->entries, judged);
 		if (check->current == NULL)
 			continue;
 		if (check->entries.next + AHEAD < check->entries.n)
 			jobs_keyset_prefetch(check->set, &check->entries.entries[check->entries.next + AHEAD].key);
-		if (ItemPointerIsValid(&check->current->existing) &&
-			!(judged->update && ItemPointerEquals(&check->current->existing, &judged->row->existing) &&
-			  judged->row->existing_rel == check->current->existing_rel))
+		own = judged->update && ItemPointerIsValid(&check->current->existing) &&
+			ItemPointerEquals(&check->current->existing, &judged->row->existing) &&
+			judged->row->existing_rel == check->current->existing_rel;
+
+		/* merge.c tells of a row that is updated twice; one key is enough to say so. */
+		if (own && check->attnos != judged->met)
+			continue;
+		if (ItemPointerIsValid(&check->current->existing) && !own)
 			existing_issue(c, judged, check);
 		else if ((row_no = jobs_keyset_find(check->set, &check->current->key)) != 0)
 			repeated_issue(c, judged, check, row_no);

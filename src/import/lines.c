@@ -167,7 +167,7 @@ grow_fields(RowBlock *block)
 static bool
 grow_rows(RowBlock *block)
 {
-	int			size = block->rows_size ? 2 * block->rows_size : ROWS_BLOCK / 128;
+	int			size = block->rows_size ? 2 * block->rows_size : ROWS_BLOCK / 128 + 1;
 	FileRow    *rows = realloc(block->rows, size * sizeof(FileRow));
 
 	if (rows == NULL)
@@ -522,8 +522,11 @@ rows_split(RowSplitter *s, RowBlock *block, bool at_end, size_t *used, size_t *w
 			size_t		before = pos;
 
 			ok = rows_pass_lost(s, &pos, at_end);
-			if (pos == before)
+			if (pos < block->text_len && s->lost && pos == before)
+			{
+				*wanted = 2 * (block->text_len - pos);
 				break;
+			}
 			continue;
 		}
 		if ((s->form->comment && block->text[pos] == s->form->comment) ||

@@ -62,6 +62,10 @@ void
 jobs_lookup_end(Lookup *lookup)
 {
 	ExecClearTuple(lookup->slot);
+
+	/* The scan has pins of its own, which would be in VACUUM's way. */
+	if (lookup->scan)
+		index_rescan(lookup->scan, lookup->keys, lookup->nkeys, NULL, 0);
 }
 
 void

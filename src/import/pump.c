@@ -332,6 +332,9 @@ step(Pump *pump)
 		!put_back(pump, block, used, from_pending))
 		return PUMP_NO_MEMORY;
 	block->source_bytes = pump->position;
+	/* Without any progress there has to be more next time. */
+	if (used == 0 && pump->wanted <= block->text_len)
+		pump->wanted = block->text_len + 1;
 	if (block->nrows == 0)
 	{
 		block->text_len = 0;

@@ -101,6 +101,8 @@ jobs_value_init(ValueParser *parser, Oid type, int32 typmod, const ValueStyle *s
 				parser->is_string = true;
 		}
 	}
+	if (parser->noun != NULL)
+		parser->refusal = psprintf("is not %s", parser->noun);
 	if (parser->parse == parse_enum)
 		load_labels(parser);
 }
@@ -111,6 +113,7 @@ jobs_value_parse(ValueParser *parser, const char *text, int len, Datum *value)
 	ValueResult	result = VALUE_UNSURE;
 	char		number[MAX_NUMBER + 1];
 
+	parser->error = NULL;
 	if (parser->style->decimal == ',' && parser->noun != NULL &&
 		(strcmp(parser->noun, "a number") == 0 || strcmp(parser->noun, "a whole number") == 0))
 	{
@@ -142,10 +145,10 @@ call_input(ValueParser *parser, const char *text, Datum *value)
 	/* An error leaves it changed; who catches it sets it back. */
 	if (parser->style->date_order >= 0)
 		DateOrder = parser->style->date_order;
-	*value = InputFunctionCall(&parser->input, unconstify(char *, text), parser->ioparam,
-							   parser->typmod);
+	parser->error = jobs_input_call(&parser->input, unconstify(char *, text), parser->ioparam,
+									parser->typmod, value);
 	DateOrder = saved;
-	return VALUE_READ;
+	return parser->error == NULL ? VALUE_READ : jobs_value_error(parser->error);
 }
 
 ValueResult

@@ -49,6 +49,7 @@ struct ValueParser
 	ValueFunction parse;		/* or NULL */
 	const ValueStyle *style;
 	const char *noun;			/* "a whole number", or NULL: such a value is called malformed */
+	const char *refusal;		/* "is not a whole number" */
 	bool		is_string;		/* an empty text is a value */
 	int32		typmod;
 	int			limit;			/* characters of varchar(n) and char(n), or -1 */
@@ -60,6 +61,7 @@ struct ValueParser
 	Oid			domain;			/* whose constraints are checked, or InvalidOid */
 	void	   *domain_cache;
 	MemoryContext context;
+	ErrorData  *error;			/* of the last value, where the type said why without raising it */
 };
 
 /* Lives in the current memory context. */

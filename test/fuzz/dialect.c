@@ -141,12 +141,12 @@ split(const char *text, size_t len, const FileForm *form, bool pad)
 		.header_rows = form->header_rows
 	};
 	RowSplitter *splitter = rows_begin(&rows);
-	RowBlock	block;
+	static RowBlock block;
 	size_t		used;
 	size_t		wanted;
 	int64_t		line_no = 0;
 
-	check(splitter != NULL && rows_block_init(&block) && rows_block_reserve(&block, len + 1));
+	check(splitter != NULL && (block.text != NULL || rows_block_init(&block)) && rows_block_reserve(&block, len + 1));
 	memcpy(block.text, text, len);
 	block.text_len = len;
 	check(rows_split(splitter, &block, true, &used, &wanted));
@@ -159,6 +159,6 @@ split(const char *text, size_t len, const FileForm *form, bool pad)
 		for (int f = 0; f < row->nfields; f++)
 			check(row->fields[f] == NULL ? row->lengths[f] == 0 : row->fields[f][row->lengths[f]] == '\0');
 	}
-	rows_block_free(&block);
+	rows_block_reset(&block);
 	rows_end(splitter);
 }

@@ -4,8 +4,9 @@
 # they stand, in a database of their own for each file, and none may fail.
 # What a block needs and the reader does not is in a comment: <!-- sql ... -->.
 # Blocks in other languages that follow <!-- run: download --> must leave
-# transactions.csv, the file of job 1; they run where their language is there
-# (for JavaScript, JOBS_NODE_MODULES names a directory with the modules).
+# transactions.csv, the file of job 1; those that follow <!-- run: upload --> must
+# upload contacts.csv.  They run where their language is there (for JavaScript,
+# JOBS_NODE_MODULES names a directory with the modules).
 # Output, errors and what needs another server stand in ```text.
 #
 # Then: the reference names all that there is, links lead somewhere, and the
@@ -35,7 +36,7 @@ $node->start;
 # How to run a block, after a command that tells whether it can be run.
 my %languages = (
 	sh => [ [ 'sh', '-c', 'command -v base64' ], 'bash' ],
-	python => [ [ 'python3', '-c', 'import psycopg' ], 'python3' ],
+	python => [ [ 'python3', '-c', "try: import psycopg\nexcept ImportError: import psycopg2" ], 'python3' ],
 	js => [ [ 'sh', '-c', 'test -d node_modules/pg-query-stream && command -v node' ], 'node' ],
 );
 
@@ -96,19 +97,21 @@ sub run_sql
 	return;
 }
 
-# Runs a block that downloads, in a directory of its own.
-sub run_download
+# Runs a block that downloads or uploads, in a directory of its own.
+sub run_program
 {
 	my ($name, $dbname, $block) = @_;
 	my ($probe, $program) = @{ $languages{ $block->{language} } };
 	my $dir = File::Temp->newdir;
-	my $what = "$name: download in $block->{language}";
+	my $what = "$name: $block->{run} in $block->{language}";
+	my $contacts = join '', map { "$_,contact $_\n" } 1 .. 200_000;
 
 	local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => $dbname);
 	symlink $ENV{JOBS_NODE_MODULES}, "$dir/node_modules" if $ENV{JOBS_NODE_MODULES};
 	open my $script, '>', "$dir/script.mjs" or die "could not write: $!";
 	print $script $block->{text};
 	close $script;
+	append_to_file("$dir/contacts.csv", $contacts) if $block->{run} eq 'upload';
 
   SKIP:
 	{
@@ -117,8 +120,16 @@ sub run_download
 
 		skip "$what: cannot be run here", 1 unless IPC::Run::run($in_dir->(@$probe), '>', \$out, '2>', \$err);
 		IPC::Run::run($in_dir->($program, 'script.mjs'), '>', \$out, '2>', \$err);
-		is(-e "$dir/transactions.csv" ? Digest::SHA->new(256)->addfile("$dir/transactions.csv")->hexdigest : $err,
-			$node->safe_psql($dbname, 'SELECT sha256 FROM jobs.artifact WHERE job = 1'), $what);
+		if ($block->{run} eq 'upload')
+		{
+			is($node->safe_psql($dbname, 'SELECT bytes FROM jobs.upload ORDER BY id DESC LIMIT 1'), length $contacts, $what)
+			  or diag $err;
+		}
+		else
+		{
+			is(-e "$dir/transactions.csv" ? Digest::SHA->new(256)->addfile("$dir/transactions.csv")->hexdigest : $err,
+				$node->safe_psql($dbname, 'SELECT sha256 FROM jobs.artifact WHERE job = 1'), $what);
+		}
 	}
 	return;
 }
@@ -132,7 +143,7 @@ for my $file (@documents)
 
 	$node->safe_psql('postgres', "CREATE DATABASE $dbname");
 	run_sql($name, $dbname, @sql);
-	run_download($name, $dbname, $_) for grep { $_->{run} } @blocks;
+	run_program($name, $dbname, $_) for grep { $_->{run} } @blocks;
 }
 
 # ----------------------------------------------------------------------------
