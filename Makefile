@@ -16,7 +16,7 @@ PG_CONFIG ?= pg_config
 # be installed yet and because it has a check goal that only says no.
 # ---------------------------------------------------------------------------
 
-OWN_GOALS = asan bench check check-versions coverage demo dist indent typedefs valgrind
+OWN_GOALS = asan bench check check-versions controls coverage demo dist indent soak trust typedefs valgrind
 
 # Of the distribution; the extension's is that of jobs.control.
 VERSION = $(shell sed -n '/"version"/{ s/.*: *"\([^"]*\)".*/\1/p; q; }' META.json)
@@ -46,6 +46,18 @@ bench:
 
 check-versions:
 	@bash test/versions.sh
+
+# Faults of every kind under load, hours long; the same at random for SECONDS; and
+# builds that are broken on purpose, which the former must find.
+trust:
+	@PG_CONFIG='$(PG_CONFIG)' bash test/trust/run.sh --full
+
+SECONDS ?= 3600
+soak:
+	@PG_CONFIG='$(PG_CONFIG)' bash test/trust/run.sh --soak $(SECONDS)
+
+controls:
+	@PG_CONFIG='$(PG_CONFIG)' bash test/trust/controls.sh
 
 dist:
 	git archive --format=zip --prefix=jobs-$(VERSION)/ -o jobs-$(VERSION).zip HEAD

@@ -121,6 +121,25 @@ SELECT relkind, string_agg(relname, ' ' ORDER BY relname COLLATE "C") AS names, 
 SELECT count(*) AS functions FROM pg_proc WHERE pronamespace = 'jobs'::regnamespace;
 SELECT attrelid::regclass, attname, attacl FROM pg_attribute
  WHERE attrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'jobs'::regnamespace) AND attacl IS NOT NULL;
+-- No right that can be handed on, none on types, none by default; all objects are
+-- the installing superuser's, and of these kinds.
+SELECT 'with grant option' AS strange, grantee, privilege_type
+  FROM (SELECT (aclexplode(relacl)).* FROM pg_class WHERE relnamespace = 'jobs'::regnamespace
+        UNION ALL SELECT (aclexplode(proacl)).* FROM pg_proc WHERE pronamespace = 'jobs'::regnamespace
+        UNION ALL SELECT (aclexplode(nspacl)).* FROM pg_namespace WHERE nspname = 'jobs') acl
+ WHERE is_grantable AND grantee <> grantor
+UNION ALL SELECT 'type', typowner, typname FROM pg_type WHERE typnamespace = 'jobs'::regnamespace AND typacl IS NOT NULL
+UNION ALL SELECT 'default', defaclrole, defaclacl::text FROM pg_default_acl WHERE defaclnamespace IN (0, 'jobs'::regnamespace)
+UNION ALL SELECT 'owner', o.owner, o.name
+  FROM (SELECT relowner AS owner, relname AS name FROM pg_class WHERE relnamespace = 'jobs'::regnamespace
+        UNION ALL SELECT proowner, proname FROM pg_proc WHERE pronamespace = 'jobs'::regnamespace
+        UNION ALL SELECT typowner, typname FROM pg_type WHERE typnamespace = 'jobs'::regnamespace
+        UNION ALL SELECT nspowner, nspname FROM pg_namespace WHERE nspname = 'jobs') o
+ WHERE o.owner <> current_user::regrole;
+SELECT DISTINCT i.type
+  FROM pg_depend d, LATERAL pg_identify_object(d.classid, d.objid, 0) i
+ WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+   AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'jobs') ORDER BY 1;
 
 -- Settings.
 SELECT name, setting, unit, context, vartype AS type, min_val, max_val

@@ -110,7 +110,7 @@ CREATE TABLE jobs.file (
     downloads   bigint NOT NULL,
     chunks      bigint NOT NULL          -- 0 once the bytes have been removed
 );
-CREATE INDEX file_expires_at ON jobs.file (expires_at) WHERE chunks > 0;
+CREATE INDEX file_expires_at ON jobs.file (expires_at) WHERE chunks OPERATOR(pg_catalog.>) 0;
 ALTER TABLE jobs.file ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON jobs.file FROM PUBLIC;
 
@@ -763,11 +763,10 @@ SELECT id, title, state, headline, detail, percent, can_leave, actions
                 CASE WHEN h.state OPERATOR(pg_catalog.=) ANY (ARRAY['succeeded', 'partial']) THEN 100::double precision END,
                 false,
                 jobs._actions(h.owner, h.tenant, h.kind, h.state,
-                              CASE h.kind
-                                  WHEN 'import_preview' THEN
+                              CASE WHEN h.kind OPERATOR(pg_catalog.=) 'import_preview' THEN
                                       h.result OPERATOR(pg_catalog.@>) '{"rejected": false, "stopped_early": false}'
                                       AND NOT h.result OPERATOR(pg_catalog.?) 'import'
-                                  WHEN 'import' THEN
+                                  WHEN h.kind OPERATOR(pg_catalog.=) 'import' THEN
                                       h.result OPERATOR(pg_catalog.@>) '{"undoable": true}'
                                       AND NOT h.result OPERATOR(pg_catalog.?) 'undone_at'
                                   ELSE

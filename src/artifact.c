@@ -76,7 +76,10 @@ check_limits(const JobsArtifact *artifact, int64 bytes)
 static void
 hash_failed(JobsArtifact *artifact)
 {
-	elog(ERROR, "could not compute SHA-256: %s", pg_cryptohash_error(artifact->hash));
+	/* Nothing else is known to make it fail. */
+	ereport(ERROR,
+			(errcode(ERRCODE_OUT_OF_MEMORY),
+			 errmsg("could not compute SHA-256: %s", pg_cryptohash_error(artifact->hash))));
 }
 
 void

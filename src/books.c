@@ -34,6 +34,7 @@
 #define PURGE_BATCH			5000	/* rows of bulk jobs that were deleted */
 #define RETAIN_PAUSE_US		20000
 #define SWEEP_US			USECS_PER_HOUR
+#define ENDS_TOLD			4096	/* jobs whose end is remembered to have been told */
 
 static JobsDatabase *db = NULL;
 static MemoryContext noted_context = NULL;
@@ -43,6 +44,16 @@ static List *downloads = NIL;	/* of int64 * */
 static List *all_ended = NIL;	/* of int64 * */
 static bool announcing = true;
 
+/*
+ * When the end of a job was told of last, for those of late.  News of a commit can
+ * come after others have led to what it has made, and to its end.
+ */
+static struct
+{
+	JobId		id;
+	TimestampTz at;
+}			ends_told[ENDS_TOLD];
+
 /* The least id of live jobs of another cluster; 0 where more of them may come. */
 static JobId first_foreign = PG_INT64_MAX;
 
@@ -51,6 +62,8 @@ static void begin(void);
 static void commit(void);
 static MemoryContext switch_to_noted(void);
 static List *add_id(List *list, JobId id);
+static void tell_end(JobId id);
+static bool end_is_told(const Job *job);
 static void place_row(const Job *job, void *arg);
 static void place(const Job *job);
 static bool in_a_slot(JobId id, int *slotno);
@@ -115,10 +128,30 @@ jobs_books_note_download(JobId id)
 	downloads = add_id(downloads, id);
 }
 
+bool
+jobs_books_end_told(JobId id)
+{
+	return ends_told[id % ENDS_TOLD].id == id;
+}
+
+static void
+tell_end(JobId id)
+{
+	ends_told[id % ENDS_TOLD].id = id;
+	ends_told[id % ENDS_TOLD].at = GetCurrentTimestamp();
+}
+
+static bool
+end_is_told(const Job *job)
+{
+	return jobs_books_end_told(job->id) && ends_told[job->id % ENDS_TOLD].at >= job->finished_at;
+}
+
 /* Without anybody waiting for anything there is nothing to read. */
 void
 jobs_books_ended(JobId id)
 {
+	tell_end(id);
 	if (jobs_queue_num_waiting() > 0)
 		all_ended = add_id(all_ended, id);
 }
@@ -378,9 +411,10 @@ look_one(JobId id)
 		place(job);
 		return;
 	}
-	if (job != NULL && (entry == NULL || entry->announced != job->state))
+	if (job != NULL && (entry ? entry->announced != job->state : !end_is_told(job)))
 		jobs_books_announce(job);
-	if (entry && entry->outside)
+	tell_end(id);
+	if (job == NULL || job->kind == JOB_BULK)
 		jobs_tally_end(id);
 	if (entry)
 		jobs_queue_forget(entry);

@@ -35,6 +35,9 @@ extern void jobs_books_note_download(JobId id);
 /* A job has ended; those that wait for it are looked at. */
 extern void jobs_books_ended(JobId id);
 
+/* Whether listeners have lately been told of a job's end, of one of its runs at least. */
+extern bool jobs_books_end_told(JobId id);
+
 /* Reads the paused queues anew. */
 extern void jobs_books_read_paused(void);
 

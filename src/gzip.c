@@ -322,7 +322,10 @@ write_done(JobsGzip *gzip, bool wait)
 		if (!done)
 			return;
 		if (block->failed)
-			elog(ERROR, "could not compress");
+			ereport(ERROR,
+					(errcode(ERRCODE_OUT_OF_MEMORY),
+					 errmsg("out of memory"),
+					 errdetail("The file could not be compressed.")));
 		gzip->sink(gzip->arg, block->out, block->out_len);
 		gzip->crc = crc32_combine(gzip->crc, block->crc, block->in_len);
 		gzip->total += block->in_len;

@@ -134,9 +134,15 @@ jobs_rel_close(JobsRel *r)
 }
 
 Snapshot
+jobs_rel_latest(void)
+{
+	return IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot();
+}
+
+Snapshot
 jobs_rel_snapshot(void)
 {
-	return IsolationIsSerializable() ? SnapshotSelf : GetLatestSnapshot();
+	return IsolationIsSerializable() ? SnapshotSelf : jobs_rel_latest();
 }
 
 void

@@ -131,6 +131,9 @@ extern void jobs_rel_insert_rows(JobsRel *r, Datum *values, int nrows);
  */
 extern Snapshot jobs_rel_snapshot(void);
 
+/* The same without that; in a query with a parallel plan it is the query's own. */
+extern Snapshot jobs_rel_latest(void);
+
 /* The schema of the extension, or InvalidOid; and the same with an error. */
 extern Oid	jobs_rel_schema(void);
 extern Oid	jobs_rel_require_schema(void);

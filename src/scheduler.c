@@ -394,6 +394,9 @@ handle(const JobsEvent *event, int slotno)
 			jobs_books_note(event->job);
 		return;
 	}
+	/* A look at its row was quicker. */
+	if (entry == NULL && job_state_is_final(event->state) && jobs_books_end_told(event->job))
+		return;
 	jobs_notify_state(event);
 	if (entry)
 		entry->announced = event->state;

@@ -299,7 +299,7 @@ jobs_store_scan(JobId lo, JobId hi, JobsScanFn fn, void *arg)
 		scan_rel(&live, lo, hi, fn, arg);
 	else
 	{
-		Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+		Snapshot	snapshot = RegisterSnapshot(jobs_rel_latest());
 		TableScanDesc scan = table_beginscan(live.rel, snapshot, 0, NULL);
 
 		while (table_scan_getnextslot(scan, ForwardScanDirection, live.slot))
@@ -666,7 +666,7 @@ List *
 jobs_store_paused(void)
 {
 	JobsRel		paused;
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Snapshot	snapshot = RegisterSnapshot(jobs_rel_latest());
 	TableScanDesc scan;
 	List	   *list = NIL;
 

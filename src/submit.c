@@ -270,7 +270,12 @@ jobs_submit(FunctionCallInfo fcinfo, int first, Job *job)
 	if (awaited != NIL)
 		job->state = JOB_WAITING;
 	else
-		job->state = job->run_at > job->created_at ? JOB_SCHEDULED : JOB_QUEUED;
+	{
+		/* The clock may have been set back since the transaction began, whose now() it is. */
+		TimestampTz now = Max(job->created_at, GetCurrentTransactionStartTimestamp());
+
+		job->state = job->run_at > now ? JOB_SCHEDULED : JOB_QUEUED;
+	}
 	jobs_note_job(job->id);
 	jobs_store_insert(job);
 	foreach(cell, awaited)

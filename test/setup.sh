@@ -239,6 +239,7 @@ jobs_build()
 	tar -C "$TOP" --exclude=./.git --exclude='*.o' --exclude='*.bc' --exclude='*.so' --exclude='./tmp_check*' \
 		--exclude=./output_iso --exclude=./results --exclude=./log --exclude='./regression.*' \
 		-cf - . | jobs_as tar -C "$WORK/src" --no-same-owner -xf -
+	[ -z "${JOBS_PATCH:-}" ] || jobs_as patch -s -p1 -d "$WORK/src" -i "$JOBS_PATCH" || die "$JOBS_PATCH does not apply."
 	jobs_private_server || die "Could not copy the server."
 	if ! jobs_as make -C "$WORK/src" -j "$(nproc)" PG_CONFIG="$PG_CONFIG" "$@" all >"$WORK/build.log" 2>&1 </dev/null ||
 		! jobs_as make -C "$WORK/src" PG_CONFIG="$PG_CONFIG" "$@" install DESTDIR="$WORK/pg" >>"$WORK/build.log" 2>&1 </dev/null

@@ -358,6 +358,7 @@ static int
 open_file(const char *path)
 {
 	struct stat st;
+	char		byte;
 	int			fd = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
 
 	if (fd < 0)
@@ -369,10 +370,11 @@ open_file(const char *path)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not stat file \"%s\": %m", path)));
-	if (!S_ISREG(st.st_mode))
+	/* What has a size of nothing and something in it is the kernel's, in /proc. */
+	if (!S_ISREG(st.st_mode) || (st.st_size == 0 && read(fd, &byte, 1) > 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a regular file", path),
-				 errhint("Directories, pipes and devices cannot be uploaded.")));
+				 errhint("Directories, pipes, devices and files in /proc cannot be uploaded.")));
 	return fd;
 }

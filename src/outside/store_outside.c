@@ -340,7 +340,7 @@ List *
 jobs_store_leases(void)
 {
 	JobsRel		r;
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Snapshot	snapshot = RegisterSnapshot(jobs_rel_latest());
 	TableScanDesc scan;
 	List	   *list = NIL;
 

@@ -16,6 +16,7 @@
 #include <xlsxwriter.h>
 
 #include "lib.h"
+#include "miscadmin.h"
 #include "storage/fd.h"
 #include "utils/memutils.h"
 
@@ -36,9 +37,11 @@ struct XlsxLib
 	Size		used;
 	Size		size;
 	bool		failed;			/* there was no memory */
+	char	   *directory;		/* for the library's temporary files */
 	MemoryContextCallback callback;
 };
 
+static char *make_directory(void);
 static void release(void *arg);
 static void make_styles(const XlsxBook *book, lxw_workbook *workbook, lxw_format **styles);
 static ssize_t take(void *arg, const char *data, size_t len);
@@ -63,6 +66,8 @@ xlsx_lib_begin(const XlsxBook *book)
 	lib->callback.func = release;
 	lib->callback.arg = lib;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &lib->callback);
+	lib->directory = make_directory();
+	options.tmpdir = lib->directory;
 
 	/* No file of this name is opened, as this workbook is never closed. */
 	lib->workbook = workbook_new_opt("rows", &options);
@@ -78,6 +83,25 @@ xlsx_lib_end(XlsxLib *lib)
 	release(lib);
 }
 
+/*
+ * The library removes its temporary files as soon as it has opened them.  Those
+ * of a process that is killed between the two are removed when the server starts
+ * again, as all is that lies in a directory with a name of this form.
+ */
+static char *
+make_directory(void)
+{
+	File		file = OpenTemporaryFile(false);
+	char	   *parent = pstrdup(FilePathName(file));
+	char	   *directory;
+
+	*strrchr(parent, '/') = '\0';
+	directory = psprintf("%s/%s%d.xlsx", parent, PG_TEMP_FILE_PREFIX, MyProcPid);
+	FileClose(file);
+	PathNameCreateTemporaryDir(parent, directory);
+	return directory;
+}
+
 static void
 release(void *arg)
 {
@@ -91,9 +115,12 @@ release(void *arg)
 	if (lib->workbook)
 		lxw_workbook_free(lib->workbook);
 	free(lib->data);
+	if (lib->directory)
+		PathNameDeleteTemporaryDir(lib->directory);
 	lib->sheet = NULL;
 	lib->workbook = NULL;
 	lib->data = NULL;
+	lib->directory = NULL;
 }
 
 /*
@@ -250,24 +277,19 @@ xlsx_lib_text(XlsxLib *lib, uint32 row, int col, const char *text, XlsxStyle sty
  * ------------------------------------------------------------------------
  */
 
-/*
- * A workbook of a few kilobytes.  The file is one of the server's temporary
- * ones, and those that the library makes lie beside it, removed while open.
- */
+/* A workbook of a few kilobytes, by way of one of the server's temporary files. */
 List *
 xlsx_lib_package(XlsxLib *lib)
 {
 	File		file = OpenTemporaryFile(false);
 	char	   *path = pstrdup(FilePathName(file));
-	char	   *directory = pstrdup(path);
-	lxw_workbook_options options = {.tmpdir = directory};
+	lxw_workbook_options options = {.tmpdir = lib->directory};
 	lxw_format *styles[XLSX_NUM_STYLES];
 	lxw_workbook *workbook;
 	lxw_error	error;
 	char	   *data;
 	Size		len;
 
-	*strrchr(directory, '/') = '\0';
 	workbook = workbook_new_opt(path, &options);
 	if (workbook == NULL)
 		failed("begin a workbook", LXW_ERROR_MEMORY_MALLOC_FAILED);

@@ -88,6 +88,27 @@ SKIP:
 	unlink $script;
 }
 
+# Library and script of different versions (F18 of docs/reliability.md).
+make_database('f18', '');
+$node->sql('CREATE EXTENSION jobs', 'f18');
+SKIP:
+{
+	my $sharedir = `pg_config --sharedir`;
+
+	chomp $sharedir;
+	skip 'the directory of extensions cannot be written', 2 unless -w "$sharedir/extension";
+	my $script = "$sharedir/extension/jobs--1.0--2.0test.sql";
+	append_to_file($script, "CREATE FUNCTION jobs.later() RETURNS integer AS 'MODULE_PATHNAME', 'jobs_later' LANGUAGE C;\n");
+	like($node->error(q{ALTER EXTENSION jobs UPDATE TO '2.0test'}, dbname => 'f18'), qr/ERROR:  42883: could not find function "jobs_later"/,
+		'F18 a script that is newer than the library: refused');
+	is($node->wait_job($node->sql(q{SELECT jobs.run('SELECT 1')}, 'f18'), 'f18'), 'succeeded', 'F18 and all goes on');
+	unlink $script;
+}
+$node->sql('ALTER TABLE jobs.live ADD COLUMN later integer', 'f18');
+like($node->error(q{SELECT jobs.run('SELECT 1')}, dbname => 'f18'), qr/ERROR:  55000: extension "jobs" is of another version than its library/,
+	'F18 tables of another version than the library: refused');
+is($node->sql(q{SELECT count(*) FROM pg_extension WHERE extname = 'jobs'}, 'f18'), '1', 'F18 nobody is harmed');
+
 # What makes that so, in every script.
 for my $script (glob 'sql/jobs--*.sql')
 {

@@ -213,6 +213,15 @@ for my $file (@documents, "$top/CONTRIBUTING.md", "$top/CHANGELOG.md", "$top/src
 	is("@broken", '', basename($file) . ': links lead somewhere');
 }
 
+# Tests that a promise is said to be shown by.
+for my $file ("$top/docs/reliability.md", "$top/docs/security.md")
+{
+	my @missing = grep { !-e "$top/test/t/$_.pl" } slurp_file($file) =~ /`(\d{3}_\w+)`/g;
+
+	push @missing, grep { !-e "$top/$_.sql" } slurp_file($file) =~ /`(sql\/\w+)`/g;
+	is("@missing", '', basename($file) . ' names tests that are there');
+}
+
 my $guide = slurp_file("$top/src/README.md");
 my @unnamed = grep { index($guide, $_) < 0 } map { basename($_) } glob "$top/src/*.c $top/src/import/*.c $top/src/bulk/*.c";
 is("@unnamed", '', 'src/README.md names every source file');

@@ -1,0 +1,27 @@
+# The mixed workload under faults of every kind, a few of each, and the invariants
+# after each fault: test/trust.  docs/reliability.md says what the faults are.
+#
+# JOBS_TRUST=full is what `make trust` runs, and takes hours; JOBS_TRUST=soak injects
+# them at random for JOBS_TRUST_SECONDS.  JOBS_TRUST_FAULTS names some of them
+# (F01,F09), JOBS_TRUST_SEED repeats a run, JOBS_TRUST_SLACK is how many times
+# slower than promised is still right here.
+
+use strict;
+use warnings;
+
+use File::Temp;
+
+# Its output is this test's.
+my $dir = File::Temp->newdir(DIR => $ENV{TMPDIR} || '/tmp', TEMPLATE => 'trXXXX', CLEANUP => 0);
+my $logs = $ENV{TESTLOGDIR} || '.';
+my @arguments = ('--dir', "$dir", '--slack', $ENV{JOBS_TRUST_SLACK} || 5);
+
+push @arguments, '--full' if ($ENV{JOBS_TRUST} || '') eq 'full';
+push @arguments, '--faults', $ENV{JOBS_TRUST_FAULTS} if $ENV{JOBS_TRUST_FAULTS};
+push @arguments, '--soak', $ENV{JOBS_TRUST_SECONDS} || 3600 if ($ENV{JOBS_TRUST} || '') eq 'soak';
+push @arguments, '--seed', $ENV{JOBS_TRUST_SEED} if $ENV{JOBS_TRUST_SEED};
+my $status = system('/usr/bin/python3', '-B', 'test/trust/trust.py', @arguments);
+
+# They have crashes that are meant to be; the driver has looked for others.
+system('sh', '-c', 'for log in "$1"/*/server.log; do name=${log%/server.log}; cp "$log" "$2/trust_${name##*/}.txt"; done; rm -rf "$1"', 'sh', "$dir", $logs);
+exit($status == 0 ? 0 : 1);
