@@ -78,7 +78,6 @@ void
 jobs_judge_key(Constraints *c, KeyEntries *entries, const KeyShape *shape, Judged *judged,
 			   const Datum *values, const bool *nulls, bool copy)
 {
-	int			n = shape->ncolumns;
 	MemoryContext old;
 	KeyEntry   *entry;
 
@@ -91,15 +90,8 @@ jobs_judge_key(Constraints *c, KeyEntries *entries, const KeyShape *shape, Judge
 	entry = &entries->entries[entries->n];
 	old = MemoryContextSwitchTo(c->batch);
 	jobs_key_make(shape, values, nulls, &entry->key);
-	entry->key.values = palloc(n * sizeof(Datum));
-	entry->key.nulls = palloc(n * sizeof(bool));
 	if (copy)
 		jobs_key_unpack(shape, entry->key.bytes, entry->key.values, entry->key.nulls);
-	else
-	{
-		memcpy(entry->key.values, values, n * sizeof(Datum));
-		memcpy(entry->key.nulls, nulls, n * sizeof(bool));
-	}
 	MemoryContextSwitchTo(old);
 	entry->row = judged - c->rows;
 	ItemPointerSetInvalid(&entry->existing);

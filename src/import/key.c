@@ -17,6 +17,8 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#define MAX_KEY		(16 * 1024 * 1024)	/* bytes; keyset.c keeps lengths in 24 bits */
+
 static void shape_column(KeyColumn *column, Oid opfamily, Oid opcintype, Oid type, Oid collation,
 						 bool *hashable);
 
@@ -86,9 +88,13 @@ value_bytes(const KeyColumn *column, const Datum *value, int *len)
 {
 	if (column->typbyval)
 	{
-		/* Little or big endian, the whole word: comparisons are within one machine. */
-		*len = sizeof(Datum);
+		/* The bytes of the type come first, or last. */
+		*len = column->typlen;
+#ifdef WORDS_BIGENDIAN
+		return (const char *) value + sizeof(Datum) - column->typlen;
+#else
 		return (const char *) value;
+#endif
 	}
 	if (column->typlen == -1)
 	{
@@ -116,11 +122,15 @@ jobs_key_make(const KeyShape *shape, const Datum *values, const bool *nulls, Key
 			bytes[i] = value_bytes(&shape->columns[i], &values[i], &lens[i]);
 		size = add_size(size, 1 + sizeof(int32) + lens[i]);
 	}
-	if (!AllocSizeIsValid(size))
+	if (size >= MAX_KEY)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("a key has more than %zu bytes", (Size) MaxAllocSize)));
-	at = key->bytes = palloc(size);
+				 errmsg("a key has more than %d MB", MAX_KEY / (1024 * 1024))));
+	key->values = palloc(shape->ncolumns * (sizeof(Datum) + sizeof(bool)) + size);
+	key->nulls = (bool *) (key->values + shape->ncolumns);
+	memcpy(key->values, values, shape->ncolumns * sizeof(Datum));
+	memcpy(key->nulls, nulls, shape->ncolumns * sizeof(bool));
+	at = key->bytes = (char *) (key->nulls + shape->ncolumns);
 	key->hash = 0;
 	for (int i = 0; i < shape->ncolumns; i++)
 	{
@@ -142,14 +152,36 @@ jobs_key_make(const KeyShape *shape, const Datum *values, const bool *nulls, Key
 																		column->collation, values[i])));
 	}
 	key->len = at - key->bytes;
-	key->values = unconstify(Datum *, values);
-	key->nulls = unconstify(bool *, nulls);
 	if (shape->image_equal)
 		key->hash = hash_bytes_extended((unsigned char *) key->bytes, key->len, 0);
 	else if (shape->hashable)
 	{
 		/* The bits of a hash function of 32 bits, spread. */
 		key->hash = hash_bytes_extended((unsigned char *) &key->hash, sizeof(key->hash), 0);
+	}
+}
+
+static Datum
+unpack_by_value(const char *at, int len)
+{
+	union
+	{
+		int16		two;
+		int32		four;
+		int64		eight;
+	}			value;
+
+	memcpy(&value, at, len);
+	switch (len)
+	{
+		case 1:
+			return CharGetDatum(*at);
+		case 2:
+			return Int16GetDatum(value.two);
+		case 4:
+			return Int32GetDatum(value.four);
+		default:
+			return Int64GetDatum(value.eight);
 	}
 }
 
@@ -160,7 +192,7 @@ jobs_key_unpack(const KeyShape *shape, const char *at, Datum *values, bool *null
 	for (int i = 0; i < shape->ncolumns; i++)
 	{
 		const KeyColumn *column = &shape->columns[i];
-		int32		len = column->typbyval ? (int32) sizeof(Datum) : column->typlen;
+		int32		len = column->typlen;
 
 		nulls[i] = *at++;
 		values[i] = (Datum) 0;
@@ -172,7 +204,7 @@ jobs_key_unpack(const KeyShape *shape, const char *at, Datum *values, bool *null
 			at += sizeof(int32);
 		}
 		if (column->typbyval)
-			memcpy(&values[i], at, len);
+			values[i] = unpack_by_value(at, len);
 		else
 		{
 			int			header = column->typlen == -1 ? VARHDRSZ : 0;

@@ -30,7 +30,7 @@ struct KeyCheck
 	IndexInfo  *info;			/* the same */
 	bool		nulls_distinct;
 	const KeyShape *shape;
-	AttrNumber *attnums;		/* of the leaf, where there is no index */
+	AttrNumber *attnums;		/* of the leaf; NULL: there are expressions */
 	List	   *attnos;			/* of the target */
 	Existing   *existing;
 	KeySet	   *set;			/* of the file's keys */
@@ -117,6 +117,8 @@ open_index(Constraints *c, Leaf *leaf, Relation index)
 	check->leaf = leaf;
 	check->index = index;
 	check->info = info;
+	if (info->ii_Expressions == NIL)
+		check->attnums = info->ii_IndexAttrNumbers;
 	check->nulls_distinct = !info->ii_NullsNotDistinct;
 	check->shape = index_shape(leaf, info, index);
 	check->attnos = jobs_index_attnos(leaf, info);
@@ -263,12 +265,17 @@ make_key(Constraints *c, Judged *judged, Step *step)
 	{
 		if (!ExecQual(check->info->ii_PredicateState, c->econtext))
 			return;
-		FormIndexDatum(check->info, judged->slot, c->estate, values, nulls);
 	}
+	if (check->attnums == NULL)
+		FormIndexDatum(check->info, judged->slot, c->estate, values, nulls);
 	else
 	{
+		/* All columns of the slot are there. */
 		for (int i = 0; i < check->shape->ncolumns; i++)
-			values[i] = slot_getattr(judged->slot, check->attnums[i], &nulls[i]);
+		{
+			values[i] = judged->slot->tts_values[check->attnums[i] - 1];
+			nulls[i] = judged->slot->tts_isnull[check->attnums[i] - 1];
+		}
 	}
 	for (int i = 0; i < check->shape->ncolumns; i++)
 	{
@@ -276,7 +283,7 @@ make_key(Constraints *c, Judged *judged, Step *step)
 			return;
 	}
 	jobs_judge_key(c, &check->entries, check->shape, judged, values, nulls,
-				   check->info && check->info->ii_Expressions != NIL);
+				   check->attnums == NULL);
 }
 
 void

@@ -11,9 +11,9 @@
  *	 ascending	 As long as each key is above the one before, there is nothing but
  *				 the log.  Numbers counted up cost a comparison.
  *	 table		 8 bytes for a key: 24 bits of its hash and its place in the log.
- *				 10 more bits choose one of 1,024 tables, which grow one by one, so
- *				 growth needs no memory to speak of.  A match of the 34 bits is
- *				 verified in the log.
+ *				 10 more bits choose one of 1,024 tables, which stand one after the
+ *				 other in large pages, as a search is one read from memory anywhere.
+ *				 A match of the 34 bits is verified in the log.
  *	 run		 Where the tables reach the limit they are merged, in the order of
  *				 hashes, into one sorted file; a Bloom filter in memory (up to 2
  *				 bytes for a key) says of nearly all new keys that they are not in it.
@@ -23,6 +23,8 @@
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
+
+#include <sys/mman.h>
 
 #include "common/hashfn.h"
 #include "compat.h"
@@ -38,7 +40,9 @@
 #define NUM_TABLES		(1 << TABLE_BITS)
 #define HASH_BITS		24		/* in an entry, beside those that choose the table */
 #define PLACE_BITS		40
-#define FIRST_SLOTS		16
+#define FIRST_SLOTS		4
+#define PAGE_BYTES		4096	/* of memory; a multiple would do as well */
+#define HUGE_BYTES		(4 * 1024 * 1024)	/* from here on large pages are asked for */
 #define LOG_UNIT		8		/* bytes; entries count in these */
 #define LOG_BUFFER		(256 * 1024)
 #define RUN_WINDOW		512		/* entries that are read at once */
@@ -49,18 +53,11 @@ typedef uint64 Entry;
 #define ENTRY_PLACE(entry)	((entry) & ((UINT64CONST(1) << PLACE_BITS) - 1))
 #define ENTRY_HASH(entry)	((entry) >> PLACE_BITS)
 
-typedef struct Table
-{
-	Entry	   *slots;
-	uint32		nslots;
-	uint32		used;
-} Table;
-
 /* What stands before each key in the log. */
 typedef struct LogHead
 {
-	int64		row_no;
-	int32		len;
+	uint64		row_no:40;
+	uint64		len:24;
 } LogHead;
 
 struct KeySet
@@ -86,7 +83,9 @@ struct KeySet
 	bool		last_nulls[INDEX_MAX_KEYS];
 	int64		nkeys;
 
-	Table	   *tables;			/* NULL while ascending */
+	Entry	   *slots;			/* of all tables; NULL while there are none */
+	uint32		nslots;			/* of each */
+	uint32	   *used;			/* of each; NULL while ascending */
 	Size		tables_bytes;
 	KeyTree    *tree;			/* where there is no hash function */
 
@@ -102,8 +101,9 @@ static uint64 log_append(KeySet *set, const Key *key, int64 row_no);
 static void log_read(KeySet *set, int64 at, void *data, int len);
 static int64 matching_row(KeySet *set, uint64 place, const Key *key);
 static void table_add(KeySet *set, uint64 hash, uint64 place);
-static void table_insert(Table *table, Entry entry);
-static void table_grow(KeySet *set, Table *table);
+static void table_insert(KeySet *set, uint32 t, Entry entry);
+static void grow(KeySet *set);
+static Entry *new_slots(KeySet *set, Size bytes);
 static int64 run_find(KeySet *set, const Key *key);
 static void merge(KeySet *set);
 
@@ -140,7 +140,7 @@ jobs_keyset_create(const KeyShape *shape, KeyMemory *memory)
 	/* Keys that are nothing but bytes have no order. */
 	set->ascending = OidIsValid(shape->columns[0].compare.fn_oid);
 	if (!set->ascending)
-		set->tables = MemoryContextAllocZero(context, NUM_TABLES * sizeof(Table));
+		set->used = MemoryContextAllocZero(context, NUM_TABLES * sizeof(uint32));
 	set->last_context = AllocSetContextCreate(context, "jobs last key", ALLOCSET_SMALL_SIZES);
 	return set;
 }
@@ -158,29 +158,24 @@ jobs_keyset_free(KeySet *set)
 	MemoryContextDelete(set->context);
 }
 
+/* Where a search of a table begins. */
 static inline uint32
-home_slot(const Table *table, uint32 rest)
+home_slot(const KeySet *set, uint32 rest)
 {
-	return ((uint64) rest * table->nslots) >> HASH_BITS;
+	return ((uint64) rest * set->nslots) >> HASH_BITS;
 }
 
 void
 jobs_keyset_prefetch(KeySet *set, const Key *key)
 {
-	Table	   *table;
-
-	if (set->tables == NULL)
-		return;
-	table = &set->tables[hash_table(key->hash)];
-	if (table->used > 0)
-		__builtin_prefetch(&table->slots[home_slot(table, hash_rest(key->hash))]);
+	if (set->slots)
+		__builtin_prefetch(set->slots + (Size) hash_table(key->hash) * set->nslots +
+						   home_slot(set, hash_rest(key->hash)));
 }
 
 int64
 jobs_keyset_find(KeySet *set, const Key *key)
 {
-	Table	   *table;
-
 	if (set->ascending)
 	{
 		if (set->nkeys == 0 ||
@@ -191,17 +186,16 @@ jobs_keyset_find(KeySet *set, const Key *key)
 	if (set->tree)
 		return jobs_keytree_find(set->tree, key);
 
-	table = &set->tables[hash_table(key->hash)];
-	if (table->used > 0)
+	if (set->slots)
 	{
+		const Entry *slots = set->slots + (Size) hash_table(key->hash) * set->nslots;
 		uint32		rest = hash_rest(key->hash);
-		uint32		i = home_slot(table, rest);
 
-		for (; table->slots[i] != 0; i = i + 1 == table->nslots ? 0 : i + 1)
+		for (uint32 i = home_slot(set, rest); slots[i] != 0; i = i + 1 == set->nslots ? 0 : i + 1)
 		{
-			if (ENTRY_HASH(table->slots[i]) == rest)
+			if (ENTRY_HASH(slots[i]) == rest)
 			{
-				int64		row_no = matching_row(set, ENTRY_PLACE(table->slots[i]), key);
+				int64		row_no = matching_row(set, ENTRY_PLACE(slots[i]), key);
 
 				if (row_no != 0)
 					return row_no;
@@ -257,7 +251,7 @@ end_ascent(KeySet *set)
 	LogHead		head;
 
 	if (set->shape->hashable)
-		set->tables = palloc0(NUM_TABLES * sizeof(Table));
+		set->used = palloc0(NUM_TABLES * sizeof(uint32));
 	else
 		set->tree = jobs_keytree_create(set->shape, set->memory);
 	set->ascending = false;
@@ -370,56 +364,74 @@ matching_row(KeySet *set, uint64 place, const Key *key)
 static void
 table_add(KeySet *set, uint64 hash, uint64 place)
 {
-	Table	   *table = &set->tables[hash_table(hash)];
+	uint32		t = hash_table(hash);
 
-	if (table->used * 5 >= table->nslots * 4)
-	{
-		table_grow(set, table);
-		if (table->slots == NULL)	/* all has gone into the run */
-			table_grow(set, table);
-	}
-	table_insert(table, ((Entry) hash_rest(hash) << PLACE_BITS) | place);
+	/* Growing may have put all into the run instead, and then there are no tables. */
+	while ((set->used[t] + 1) * 6 > set->nslots * 5)
+		grow(set);
+	table_insert(set, t, ((Entry) hash_rest(hash) << PLACE_BITS) | place);
 }
 
 static void
-table_insert(Table *table, Entry entry)
+table_insert(KeySet *set, uint32 t, Entry entry)
 {
-	uint32		i = home_slot(table, ENTRY_HASH(entry));
+	Entry	   *slots = set->slots + (Size) t * set->nslots;
+	uint32		i = home_slot(set, ENTRY_HASH(entry));
 
-	while (table->slots[i] != 0)
-		i = i + 1 == table->nslots ? 0 : i + 1;
-	table->slots[i] = entry;
-	table->used++;
+	while (slots[i] != 0)
+		i = i + 1 == set->nslots ? 0 : i + 1;
+	slots[i] = entry;
+	set->used[t]++;
 }
 
 /*
- * Makes a table half as large again.  At the limit all tables go to the run
+ * Makes the tables half as large again.  At the limit all entries go to the run
  * instead, unless this set is only a small part of what is in memory.
  */
 static void
-table_grow(KeySet *set, Table *table)
+grow(KeySet *set)
 {
-	uint32		nslots = table->nslots ? table->nslots + table->nslots / 2 : FIRST_SLOTS;
-	Size		more = (nslots - table->nslots) * sizeof(Entry);
-	Table		old = *table;
+	uint32		nslots = set->nslots ? set->nslots + set->nslots / 2 : FIRST_SLOTS;
+	Size		bytes = (Size) NUM_TABLES * nslots * sizeof(Entry);
+	uint32		old_nslots = set->nslots;
+	Entry	   *old = set->slots;
 
-	if (set->memory->used + more > set->memory->limit && set->tables_bytes >= set->memory->limit / 8)
+	if (set->memory->used + bytes - set->tables_bytes > set->memory->limit &&
+		set->tables_bytes >= set->memory->limit / 8)
 	{
 		merge(set);
 		return;
 	}
-	table->slots = MemoryContextAllocZero(set->context, nslots * sizeof(Entry));
-	table->nslots = nslots;
-	table->used = 0;
-	for (uint32 i = 0; i < old.nslots; i++)
+	set->slots = new_slots(set, bytes);
+	set->nslots = nslots;
+	memset(set->used, 0, NUM_TABLES * sizeof(uint32));
+	for (uint32 t = 0; t < NUM_TABLES && old; t++)
 	{
-		if (old.slots[i] != 0)
-			table_insert(table, old.slots[i]);
+		for (uint32 i = 0; i < old_nslots; i++)
+		{
+			if (old[(Size) t * old_nslots + i] != 0)
+				table_insert(set, t, old[(Size) t * old_nslots + i]);
+		}
 	}
-	if (old.slots)
-		pfree(old.slots);
-	set->tables_bytes += more;
-	set->memory->used += more;
+	if (old)
+		pfree(old);
+	set->memory->used += bytes - set->tables_bytes;
+	set->tables_bytes = bytes;
+}
+
+static Entry *
+new_slots(KeySet *set, Size bytes)
+{
+	Entry	   *slots = MemoryContextAllocHuge(set->context, bytes);
+
+#ifdef MADV_HUGEPAGE
+	/* A hint that may be in vain. */
+	if (bytes >= HUGE_BYTES)
+		(void) madvise((void *) TYPEALIGN(PAGE_BYTES, slots), TYPEALIGN_DOWN(PAGE_BYTES, bytes - PAGE_BYTES),
+					   MADV_HUGEPAGE);
+#endif
+	memset(slots, 0, bytes);
+	return slots;
 }
 
 /* The run. */
@@ -434,17 +446,19 @@ compare_entries(const void *a, const void *b)
 }
 
 /* A table's entries, in order, at the beginning of its slots. */
-static void
-sort_table(Table *table)
+static Entry *
+sort_table(KeySet *set, uint32 t)
 {
+	Entry	   *slots = set->slots + (Size) t * set->nslots;
 	uint32		n = 0;
 
-	for (uint32 i = 0; i < table->nslots; i++)
+	for (uint32 i = 0; i < set->nslots; i++)
 	{
-		if (table->slots[i] != 0)
-			table->slots[n++] = table->slots[i];
+		if (slots[i] != 0)
+			slots[n++] = slots[i];
 	}
-	qsort(table->slots, n, sizeof(Entry), compare_entries);
+	qsort(slots, n, sizeof(Entry), compare_entries);
+	return slots;
 }
 
 static void
@@ -499,35 +513,35 @@ merge(KeySet *set)
 		set->run_starts = palloc0((NUM_TABLES + 1) * sizeof(int64));
 	for (int t = 0; t < NUM_TABLES; t++)
 	{
-		Table	   *table = &set->tables[t];
+		Entry	   *slots = sort_table(set, t);
 		int64		left = set->run_starts[t + 1] - set->run_starts[t];
 		Entry		entry = left > 0 ? run_read(set->run) : 0;
 
 		CHECK_FOR_INTERRUPTS();
 		/* The starts of the new run take the place of those that have been used. */
 		set->run_starts[t] = n;
-		n += left + table->used;
-		sort_table(table);
-		for (uint32 i = 0; i < table->used;)
+		n += left + set->used[t];
+		for (uint32 i = 0; i < set->used[t];)
 		{
-			if (left > 0 && entry < table->slots[i])
+			if (left > 0 && entry < slots[i])
 			{
 				run_write(set, run, t, entry);
 				entry = --left > 0 ? run_read(set->run) : 0;
 			}
 			else
-				run_write(set, run, t, table->slots[i++]);
+				run_write(set, run, t, slots[i++]);
 		}
 		for (; left > 0; entry = --left > 0 ? run_read(set->run) : 0)
 			run_write(set, run, t, entry);
-		if (table->slots)
-			pfree(table->slots);
-		memset(table, 0, sizeof(Table));
 	}
 	set->run_starts[NUM_TABLES] = n;
 	if (set->run)
 		BufFileClose(set->run);
 	set->run = run;
+	pfree(set->slots);
+	set->slots = NULL;
+	set->nslots = 0;
+	memset(set->used, 0, NUM_TABLES * sizeof(uint32));
 	set->memory->used -= set->tables_bytes;
 	set->tables_bytes = 0;
 	MemoryContextSwitchTo(old);

@@ -17,6 +17,7 @@
 #include "access/xact.h"
 #include "compat.h"
 #include "executor/execdesc.h"
+#include "commands/trigger.h"
 #include "executor/executor.h"
 #include "import/judge.h"
 #include "lib/stringinfo.h"
@@ -184,7 +185,10 @@ start(Statement *statement)
 	{
 		/* It is not run, so a transaction that only reads is good enough. */
 		XactReadOnly = false;
+		/* Transition tables want a query to belong to. */
+		AfterTriggerBeginQuery();
 		ExecutorStart(statement->query, EXEC_FLAG_SKIP_TRIGGERS);
+		AfterTriggerEndQuery(statement->query->estate);
 	}
 	PG_FINALLY();
 	{

@@ -100,7 +100,7 @@ measure_import()
 	copy=$(time_import_sql "COPY bench.target FROM '$WORK/data/bench_clean.csv' (FORMAT csv, HEADER)")
 	ours=($(time_import clean))
 	both=${ours[2]:-0}
-	staging=$(staging_sql | { sql -c 'TRUNCATE bench.target, bench.heap' -c CHECKPOINT; time_command sql -f -; })
+	staging=$(staging_sql | { sql -c 'TRUNCATE bench.target, bench.heap' -c CHECKPOINT; time_command sql -f - | awk '{ print $1 + 0 }'; })
 	heap=$(time_import_sql "COPY bench.heap FROM '$WORK/data/bench_clean.csv' (FORMAT csv, HEADER)")
 	preview=$(time_preview clean bench.target)
 	bad1=($(time_import bad1))
@@ -156,9 +156,9 @@ measure_import_peers()
 	ours=($(time_import clean))
 	both=${ours[2]:-0}
 	sql -c 'TRUNCATE bench.target'
-	theirs=$(NODE_PATH=$WORK/npm/node_modules time_command node "$TOP/test/bench/import.js" "$WORK/data/bench_clean.csv" bench.target 2>>"$WORK/peers.log")
+	theirs=$(NODE_PATH=$WORK/npm/node_modules time_command node "$TOP/test/bench/import.js" "$WORK/data/bench_clean.csv" bench.target 2>>"$WORK/peers.log" | awk '{ print $1 + 0 }')
 	import_row "Node: csv-parse, checks, INSERT of many rows : preview and import" "10 times" "${theirs:-0}" "$both"
-	theirs=$(NODE_PATH=$WORK/npm/node_modules time_command node "$TOP/test/bench/duckdb.js" "$WORK/data/bench_clean.csv" 2>>"$WORK/peers.log")
+	theirs=$(NODE_PATH=$WORK/npm/node_modules time_command node "$TOP/test/bench/duckdb.js" "$WORK/data/bench_clean.csv" 2>>"$WORK/peers.log" | awk '{ print $1 + 0 }')
 	ours=$(time_preview clean bench.heap)
 	import_row "DuckDB: read_csv with store_rejects, reading only : preview, no keys" "0.5 times" "${theirs:-0}" "$ours"
 	command -v pgloader >/dev/null || jobs_as_root apt-get install -y -qq pgloader >/dev/null 2>&1
@@ -166,7 +166,7 @@ measure_import_peers()
 		sql -c 'TRUNCATE bench.target'
 		theirs=$(time_command pgloader --type csv --field 'id,email,name,amount,created_at,active,notes' --with 'skip header = 1' \
 			--with "fields terminated by ','" "$WORK/data/bench_clean.csv" \
-			"postgresql://$PGUSER@unix:$PGHOST:$PGPORT/postgres?tablename=bench.target")
+			"postgresql://$PGUSER@unix:$PGHOST:$PGPORT/postgres?tablename=bench.target" | awk '{ print $1 + 0 }')
 		import_row "pgloader : preview and import" "2 times" "${theirs:-0}" "$both"
 	else
 		row "pgloader : preview and import" "2 times" "left out, the package cannot be had" "-"

@@ -20,8 +20,9 @@
 . "$(dirname "${BASH_SOURCE[0]}")/exports.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/bulk.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/outside.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/imports.sh"
 
-NAMES='latency cold throughput cancel terminate crash progress export gzip node xlsx pdf memory small idle history bulk outside peers'
+NAMES='latency cold throughput cancel terminate crash progress export gzip node xlsx pdf memory small idle history bulk outside import import_memory import_peers peers'
 SCALE=${BENCH_SCALE:-1}
 IDLE_SECONDS=${IDLE_SECONDS:-90}
 SETTINGS=(
