@@ -115,6 +115,15 @@ UPDATE child SET n = 6 WHERE id = 2;
 SELECT deleted, restored, kept, message FROM jobs.undo_import(:id);
 SELECT * FROM child ORDER BY id;
 
+-- A row that will update is ready: it was asked for, and leaving out warnings does not leave it out.
+CALL test_preview('child', E'id,n\n1,5\n1,6\n', '{"on_conflict": "update", "unique": "id"}') \gset
+SELECT * FROM jobs.import_summary(:id);
+SELECT row_no, code, action FROM issues WHERE job = :id;
+SELECT jobs.import(:id, include_warnings => false) AS only_ready \gset
+SELECT jobs.wait(:only_ready) = 'succeeded' AS done;
+SELECT result ->> 'updated' AS updated, result ->> 'skipped' AS skipped FROM jobs.job WHERE id = :only_ready;
+SELECT n FROM child WHERE id = 1;
+
 -- Triggers: statements fire once, with all rows; one that leaves a row out or refuses it is told of.
 CREATE TABLE told (n serial, what text);
 CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$
