@@ -108,10 +108,13 @@ endif
 
 # Libraries that only some exports need are linked to modules of their own, from
 # the sources in a directory of their own; workers load them when they need them.
-ifeq ($(shell pkg-config --exists xlsxwriter 2>/dev/null && echo yes),yes)
+# Its .pc file may name packages that the system does not have (Debian 13).
+XLSXWRITER := $(shell pkg-config --libs xlsxwriter 2>/dev/null || \
+	{ printf '\043include <xlsxwriter.h>\n' | $(CC) -E - >/dev/null 2>&1 && echo -lxlsxwriter; })
+ifneq ($(XLSXWRITER),)
 SIDE_MODULES += jobs_xlsx
 SIDE_OBJS_jobs_xlsx = $(patsubst %.c,%.o,$(sort $(wildcard src/xlsx/*.c)))
-SIDE_LIBS_jobs_xlsx = $(shell pkg-config --libs xlsxwriter) -lz
+SIDE_LIBS_jobs_xlsx = $(XLSXWRITER) -lz
 endif
 ifneq ($(wildcard $(shell $(PG_CONFIG) --includedir)/libpq-fe.h),)
 SIDE_MODULES += jobs_remote

@@ -223,6 +223,32 @@ RESET jobs.capture_settings;
 SELECT jobs.wait(:job, '1 min');
 SELECT * FROM ended;
 
+-- what an item says is shown, whichever worker it is in
+CREATE FUNCTION says(n integer) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM jobs.report_progress(n, message => 'in ' || pg_backend_pid());
+    PERFORM pg_sleep(0.05);
+END $$;
+SELECT jobs.bulk('SELECT says($1::integer)', (SELECT jsonb_agg(i) FROM generate_series(1, 10000) i), workers => 2) AS job \gset
+SELECT test_poll(format('EXISTS (SELECT FROM jobs.progress WHERE id = %s AND message LIKE ''in '' || pid || '' (%%'')', :job)) AS leader;
+SELECT test_poll(format('EXISTS (SELECT FROM jobs.progress WHERE id = %s AND message LIKE ''in %%'' AND message NOT LIKE ''in '' || pid || '' (%%'')',
+    :job)) AS helper;
+SELECT jobs.cancel(:job);
+SELECT jobs.wait(:job);
+
+-- a setting that a cursor changes at the commit does not outlive the batch
+CREATE FUNCTION keeps_cursor(n integer) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('DECLARE kept_%s CURSOR WITH HOLD FOR SELECT set_config(''work_mem'', ''%s64kB'', false)', n, n);
+    PERFORM pg_sleep(0.03);     -- a slow item ends its batch
+    RETURN current_setting('work_mem') = current_setting('jobs_test.work_mem');
+END $$;
+SELECT set_config('jobs_test.work_mem', current_setting('work_mem'), false);
+ALTER FUNCTION keeps_cursor SET jobs_test.work_mem FROM CURRENT;
+SELECT jobs.bulk('SELECT keeps_cursor($1::integer)', '[1, 2, 3]') AS job \gset
+SELECT jobs.wait(:job);
+SELECT item_no, state, result, error_message FROM jobs.item WHERE job = :job ORDER BY 1;
+
 -- jobs of other kinds have no items; of others one sees nothing
 SELECT jobs.run('SELECT 1') AS run \gset
 SELECT jobs.wait(:run, '1 min');
@@ -286,5 +312,5 @@ SELECT state, processed, total, error_code, error_message FROM jobs.job WHERE id
 
 DROP VIEW ended;
 DROP TABLE done, deferring, many, go;
-DROP FUNCTION work, waits, dawdles, who, counts, swallows, changes_settings, defers, slow, holds;
+DROP FUNCTION work, waits, dawdles, who, counts, swallows, changes_settings, defers, slow, holds, says, keeps_cursor;
 DROP ROLE regress_jobs_bulk;

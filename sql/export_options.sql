@@ -28,6 +28,20 @@ CALL test_export('SELECT * FROM (VALUES (''=1+1''), (''+1''), (''-1''), (''@SUM(
     (''x=1''), (''''), (NULL), (''''''=1''), (E''\n=1'')) v (a)', '{"escape_formulas": true}');
 CALL test_export('SELECT 1 AS "=a", 2 AS "@b", 3 AS c', '{"escape_formulas": true}');
 CALL test_export('SELECT -1 AS a, -1.5 AS b, 1 AS c, ''-1''::text AS d, ''{=1}''::text[] AS e', '{"escape_formulas": true}');
+-- Of every type whose text can begin with such a sign; numbers stay numbers.
+CREATE TYPE test_sign AS ENUM ('=a', '-b');
+CREATE DOMAIN test_signed AS text;
+CREATE DOMAIN test_number AS int;
+CALL test_export('SELECT ''-1.5''::money AS a, ''-1 day''::interval AS b, ''=x''::name AS c, ''@x''::varchar(9) AS d, ''+x''::char(3) AS e, ''=''::"char" AS f, ''=a''::test_sign AS g,
+    ''=x''::test_signed AS h, ''"=x"''::json AS i, ''-1''::json AS j, ''-1''::jsonb AS k', '{"escape_formulas": true}');
+CALL test_export('SELECT ''pg_catalog.=(int4,int4)''::regoperator AS a, ''-''::regclass AS b, ''=x''::xml AS c, ''(=1,)''::text AS d, row(''=1'') AS e, ''=a''::tsvector AS f', '{"escape_formulas": true}');
+CALL test_export('SELECT ''-infinity''::date AS a, ''-infinity''::timestamp AS b, ''-infinity''::timestamptz AS c, ''-Infinity''::float8 AS d, ''-Infinity''::float4 AS e, ''-Infinity''::numeric AS f',
+    '{"escape_formulas": true}');
+CALL test_export('SELECT ''-1''::test_number AS a, -1::int2 AS b, -1::int8 AS c, -1.5::numeric AS d, -1e-7::float8 AS e, -0.5::float4 AS f, ''infinity''::date AS g, true AS h',
+    '{"escape_formulas": true}');
+CALL test_export('SELECT ''-infinity''::date AS a, -1 AS b', '{}');
+DROP TYPE test_sign;
+DROP DOMAIN test_signed, test_number;
 CALL test_export('SELECT ''=1'' AS a, ''=2'' AS b', '{"escape_formulas": true, "force_quote": ["b"], "quote": "''"}');
 CALL test_export('SELECT ''=1'' AS a', '{"escape_formulas": false}');
 

@@ -161,6 +161,15 @@ BEGIN
     RAISE NOTICE '%: %', jobs.wait(job), (SELECT string_agg(DISTINCT w, ', ') FROM jobs.download(job) c, string_to_table(rtrim(convert_from(c, 'UTF8'), E'\n'), E'\n') w);
 END $$;
 CALL parallel_who();
+-- A parallel plan where no worker is to be had.
+ALTER ROLE regress_jobs_parallel SET max_parallel_workers = 0;
+\c -
+\set VERBOSITY terse
+CALL parallel_who();
+CALL parallel_check('SELECT * FROM parallel_data');
+CALL parallel_check('SELECT * FROM parallel_data ORDER BY hash DESC, id');
+CALL parallel_check('SELECT id, wide FROM parallel_wide ORDER BY id DESC');
+ALTER ROLE regress_jobs_parallel RESET max_parallel_workers;
 \c - :superuser
 ALTER ROLE regress_jobs_parallel SET jobs.max_export_workers = 0;
 \c - regress_jobs_parallel

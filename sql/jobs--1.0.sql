@@ -546,12 +546,13 @@ CREATE TABLE jobs.item_lease (
 ALTER TABLE jobs.item_lease ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON jobs.item_lease FROM PUBLIC;
 
--- Who may claim the jobs of others.  The name is there because an OID can be used
+-- Who may claim the jobs of others.  The names are there because an OID can be used
 -- again for another role.
 CREATE TABLE jobs.claimer (
     queue        text COLLATE "C" NOT NULL,
     owner        oid NOT NULL,          -- 0: of everybody
     client       oid NOT NULL,
+    owner_name   text NOT NULL,
     client_name  text NOT NULL,
     CONSTRAINT claimer_pkey PRIMARY KEY (queue, owner, client)
 );
@@ -582,14 +583,16 @@ AS 'MODULE_PATHNAME', 'jobs_fail' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION jobs.fail(bigint, text, text, boolean, bigint)
     IS 'a client could not do a job that it had claimed; returns the job''s state, scheduled where it has another attempt';
 
-CREATE FUNCTION jobs.release(job bigint, claim bigint DEFAULT NULL) RETURNS void
+CREATE FUNCTION jobs.release(job bigint, claim bigint DEFAULT NULL, items bigint[] DEFAULT NULL) RETURNS void
 AS 'MODULE_PATHNAME', 'jobs_release' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.release(bigint, bigint) IS 'gives a claimed job, or what is left of a claim''s items, back as if it had not been claimed';
+COMMENT ON FUNCTION jobs.release(bigint, bigint, bigint[])
+    IS 'gives a claimed job, or items of a claim or what is left of them, back as if it had not been claimed';
 
-CREATE FUNCTION jobs.extend_lease(job bigint, lease interval DEFAULT '1 minute', claim bigint DEFAULT NULL)
-    RETURNS timestamptz
+CREATE FUNCTION jobs.extend_lease(job bigint, lease interval DEFAULT '1 minute', claim bigint DEFAULT NULL,
+    items bigint[] DEFAULT NULL) RETURNS timestamptz
 AS 'MODULE_PATHNAME', 'jobs_extend_lease' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.extend_lease(bigint, interval, bigint) IS 'keeps a claimed job, or a claim''s items, for longer; returns until when';
+COMMENT ON FUNCTION jobs.extend_lease(bigint, interval, bigint, bigint[])
+    IS 'keeps a claimed job, or items of a claim or what is left of them, for longer; returns until when';
 
 CREATE FUNCTION jobs.report_progress_of(job bigint, processed bigint, total bigint DEFAULT NULL,
     message text DEFAULT NULL, claim bigint DEFAULT NULL) RETURNS void
@@ -821,7 +824,7 @@ COMMENT ON VIEW jobs.lease IS 'the jobs and items that clients have claimed, and
 GRANT SELECT ON jobs.lease TO PUBLIC;
 
 CREATE VIEW jobs.claim_grant WITH (security_barrier) AS
-SELECT c.queue, CASE WHEN c.owner OPERATOR(pg_catalog.<>) 0 THEN pg_catalog.pg_get_userbyid(c.owner) END AS owner,
+SELECT c.queue, CASE WHEN c.owner OPERATOR(pg_catalog.<>) 0 THEN c.owner_name END AS owner,
        c.client_name AS client
   FROM jobs.claimer c,
        LATERAL (SELECT c.owner OPERATOR(pg_catalog.=) 0 OR jobs._visible(c.owner, '')

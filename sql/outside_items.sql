@@ -93,6 +93,63 @@ SELECT jobs.release(:job, claim => :claim);
 SELECT test_error(format('SELECT jobs.finish_items(%s, ''{2}'', claim => %s)', :job, :claim));
 SELECT item_no FROM jobs.claim_items(:job, 2);
 
+-- Some of a claim's items are kept for longer; the others have the time that they had.
+SELECT jobs.bulk(NULL, '[1, 2, 3, 4, 5, 6]', queue => 'outside_mail') AS some \gset
+SELECT claim FROM jobs.claim_items(:some, 6, '1 hour') LIMIT 1 \gset
+SELECT jobs.finish_items(:some, '{3}');
+SELECT jobs.extend_lease(:some, '2 hours', items => '{5,2,4}') > now() + '119 min' AS extended;
+SELECT first_item, items, lease_until > now() + '119 min' AS longer FROM jobs.lease WHERE job = :some ORDER BY 1;
+SELECT jobs.extend_lease(:some, '1 min', items => '{5}') < now() + '2 min' AS asked;
+SELECT first_item, items, lease_until > now() + '119 min' AS longer FROM jobs.lease WHERE job = :some ORDER BY 1;
+SELECT test_error(format('SELECT jobs.extend_lease(%s, items => ''{2,3}'')', :some));
+SELECT test_error(format('SELECT jobs.extend_lease(%s, items => ''{7}'')', :some));
+SELECT test_error(format('SELECT jobs.extend_lease(%s, items => ''{1,1}'')', :some));
+SELECT test_error(format('SELECT jobs.extend_lease(%s, items => ''{1,NULL}'')', :some));
+SELECT test_error(format('SELECT jobs.extend_lease(%s, claim => 1, items => ''{1}'')', :some));
+SELECT jobs.extend_lease(:some, items => '{}') >= now() AS nothing;
+-- Or given back.
+SELECT jobs.release(:some, items => '{1,4}');
+SELECT item_no FROM jobs.claim_items(:some, 10, '1 hour');
+SELECT test_error(format('SELECT jobs.finish_items(%s, ''{1}'', claim => %s)', :some, :claim));
+SELECT jobs.finish_items(:some, '{2,5,6}', claim => :claim);
+SELECT jobs.finish_items(:some, '{1,4}');
+SELECT jobs.wait(:some);
+SELECT jobs.submit('outside_mail') AS whole \gset
+SELECT count(*) FROM jobs.claim('outside_mail');
+SELECT test_error(format('SELECT jobs.extend_lease(%s, items => ''{1}'')', :whole));
+SELECT test_error(format('SELECT jobs.release(%s, items => ''{1}'')', :whole));
+SELECT jobs.cancel(:whole);
+
+-- Failures in a row with the same error stop the job; another outcome between them, or another error, does not.
+SELECT jobs.bulk(NULL, (SELECT jsonb_agg(n) FROM generate_series(1, 12) AS n), stop_after => 3, title => 'Stops') AS stops \gset
+SELECT count(*) FROM jobs.claim_items(:stops, 12);
+SELECT jobs.fail_item(:stops, n, 'no route') FROM generate_series(1, 2) AS n;
+SELECT jobs.finish_items(:stops, '{3}');
+SELECT jobs.fail_item(:stops, n, 'no route') FROM generate_series(4, 5) AS n;
+SELECT jobs.fail_item(:stops, 6, 'no route', '08006');
+SELECT jobs.fail_item(:stops, n, 'no route') FROM generate_series(7, 8) AS n;
+BEGIN;
+SELECT jobs.fail_item(:stops, 9, 'no route');
+ROLLBACK;
+SELECT state, failed FROM jobs.progress WHERE id = :stops;
+SELECT jobs.fail_item(:stops, 9, 'no route');
+SELECT jobs.wait(:stops);
+SELECT state, processed, failed, error_code, error_message FROM jobs.job WHERE id = :stops;
+SELECT headline, actions FROM jobs.panel WHERE id = :stops;
+SELECT test_error(format('SELECT jobs.finish_items(%s, ''{10}'')', :stops));
+SELECT jobs.retry(:stops);
+SELECT item_no FROM jobs.claim_items(:stops, 12);
+SELECT jobs.finish_items(:stops, '{10,11,12}');
+SELECT jobs.wait(:stops);
+SELECT state, processed, succeeded, failed FROM jobs.job WHERE id = :stops;
+-- It holds in each round.
+SELECT jobs.retry_failed(:stops);
+SELECT count(*) FROM jobs.claim_items(:stops, 12);
+SELECT jobs.fail_item(:stops, n, 'still none') FROM generate_series(1, 2) AS n;
+SELECT jobs.fail_item(:stops, 4, 'still none');
+SELECT jobs.wait(:stops);
+SELECT error_message FROM jobs.job WHERE id = :stops;
+
 -- A lease that runs out gives its items back, as often as it likes.
 SELECT jobs.finish_items(:job, '{2,3}');
 SELECT item_no FROM jobs.claim_items(:job, 2, '1 ms');

@@ -57,6 +57,7 @@ static struct
 /* The least id of live jobs of another cluster; 0 where more of them may come. */
 static JobId first_foreign = PG_INT64_MAX;
 
+static bool is_known(JobId id);
 static void begin(void);
 static void commit(void);
 static MemoryContext switch_to_noted(void);
@@ -111,8 +112,10 @@ jobs_books_note(JobId id)
 
 /* Two elements for each range. */
 void
-jobs_books_note_range(JobId lo, JobId hi)
+jobs_books_note_range(JobId lo, JobId hi, bool again)
 {
+	if (again)
+		jobs_queue_tell_again(lo, hi);
 	if (lo == hi)
 		jobs_books_note(lo);
 	else
@@ -178,14 +181,21 @@ jobs_books_open(JobsDatabase *database, bool announce_all)
 {
 	db = database;
 	begin();
-	jobs_tally_end_all();
 	jobs_queue_set_paused(jobs_store_paused());
 	announcing = announce_all;
 	if (CountDBSubscriptions(MyDatabaseId) > 0)
 		first_foreign = 0;
 	jobs_store_scan(0, PG_INT64_MAX, place_row, NULL);
+	/* Of jobs that ended while there was no scheduler, or of an extension that was dropped. */
+	jobs_tally_prune(MyDatabaseId, is_known);
 	announcing = true;
 	commit();
+}
+
+static bool
+is_known(JobId id)
+{
+	return jobs_queue_find(id) != NULL;
 }
 
 /* Jobs that another server's publication brings come without a word to us. */

@@ -27,7 +27,7 @@ extern void jobs_books_publish(void);
 
 /* Notes a job, or a range, to be looked at. */
 extern void jobs_books_note(JobId id);
-extern void jobs_books_note_range(JobId lo, JobId hi);
+extern void jobs_books_note_range(JobId lo, JobId hi, bool again);
 
 /* Notes that a file was read to its end. */
 extern void jobs_books_note_download(JobId id);

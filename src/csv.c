@@ -12,6 +12,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include <stddef.h>
 
 #include "catalog/namespace.h"
@@ -279,6 +281,9 @@ is_plain(const Csv *csv, const Column *column)
 {
 	if (column->is_text || column->force_quote || csv->null_len > 0 || csv->embeds_ascii)
 		return false;
+	/* "-infinity" is no number to a spreadsheet. */
+	if (csv->options.escape_formulas && column->scalar >= SCALAR_FLOAT4 && column->scalar != SCALAR_UUID)
+		return false;
 	for (const char *p = JOBS_SCALAR_ALPHABET; *p; p++)
 	{
 		if (csv->needs[(unsigned char) *p] & NEEDS_QUOTE)
@@ -457,7 +462,8 @@ put_field(Csv *csv, const char *s, Size len, const Column *column)
 {
 	bool		quote = column->force_quote;
 
-	if (csv->options.escape_formulas && column->is_text)
+	if (csv->options.escape_formulas &&
+		(column->is_text || (len > 1 && s[0] == '-' && isalpha((unsigned char) s[1]))))
 		s = as_text(csv, s, &len);
 	/* COPY compares before the conversion, too. */
 	if (len == csv->null_len && memcmp(s, csv->options.null, len) == 0)

@@ -511,7 +511,7 @@ resolve_role(JobsEntry *entry, Oid *connect_as)
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
 	if (failure.message && !held)
-		jobs_push_event(db, false, id, id);
+		jobs_push_event(db, (JobsDbEvent) {.lo = id, .hi = id});
 	return job != NULL;
 }
 

@@ -3,32 +3,33 @@
  * encode.c
  *	  A plan node that encodes the rows of the plan below it.
  *
- * With batches, rows are put together until they are as many bytes as a chunk.
- * The rows then come from a sequential scan, and batches are merged by the place
- * of their first row.  That keeps the order of the table: a parallel scan hands
- * out runs of blocks in ascending order, so a batch that covers blocks without
- * a gap has no other process's rows between its own.
+ * It gives batches of rows.  Where their order is that of a sequential scan,
+ * batches are merged by the place of their first row.  That keeps the order of the
+ * table: a parallel scan hands out runs of blocks in ascending order, so a batch
+ * that covers blocks without a gap has no other process's rows between its own.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "compat.h"
 #include "encode.h"
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/extensible.h"
 #include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
 #include "storage/itemptr.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
-#define BATCH_BYTES		(128 * 1024)
+#define BATCH_BYTES		(64 * 1024)
 #define KEEP_BYTES		(1024 * 1024)	/* a larger buffer is not kept */
+#define KEYS_HEADER		MAXALIGN(VARHDRSZ)
 
 /* Not the id of any other node. */
 #define ENCODE_NODE_ID	1000000
@@ -37,17 +38,20 @@ typedef struct EncodeState
 {
 	CustomScanState css;
 	const JobsFormat *format;
-	bool		batches;
-	List	   *keys;
+	bool		by_place;
+	int			nkeys;
+	int		   *keys;			/* where they are in the plan's rows */
 	void	   *encoder;
 	TupleTableSlot *row;		/* the columns that are written */
 	int		   *columns;		/* ... and where they are in the plan's rows */
 	MemoryContext context;		/* of the encoder */
+	MemoryContext key_context;	/* of values of keys, for one batch */
 	bytea	   *buffer;
 	Size		used;			/* without header */
 	Size		size;
 	int64		nrows;			/* in the buffer */
-	ItemPointerData first;		/* of the batch */
+	StringInfoData key_bytes;	/* after KEYS_HEADER bytes */
+	StringInfoData index;		/* after VARHDRSZ bytes */
 	BlockNumber last_block;
 	TupleTableSlot *held;		/* a row that belongs to the next batch */
 } EncodeState;
@@ -55,12 +59,18 @@ typedef struct EncodeState
 static Node *create_state(CustomScan *scan);
 static void begin_scan(CustomScanState *node, EState *estate, int eflags);
 static TupleTableSlot *next_output(CustomScanState *node);
-static TupleTableSlot *next_batch(EncodeState *state);
-static TupleTableSlot *next_row(EncodeState *state);
+static bool continues(EncodeState *state, TupleTableSlot *slot);
+static void add_entry(EncodeState *state, TupleTableSlot *slot);
+static JobsEncodedRow *last_entry(EncodeState *state);
+static void add_key(EncodeState *state, TupleTableSlot *slot);
+static int	add_pointed_to(EncodeState *state, Datum value, int16 length);
+static void skip(StringInfo out, int len);
+static Size encoded_bytes(const EncodeState *state);
 static void encode_row(EncodeState *state, TupleTableSlot *slot);
 static void append(void *arg, const char *data, Size len);
 static TupleTableSlot *emit(EncodeState *state);
 static void clear(EncodeState *state);
+static void clear_string(StringInfo string, int header);
 static void end_scan(CustomScanState *node);
 static void rescan(CustomScanState *node);
 
@@ -88,48 +98,24 @@ jobs_encode_init(void)
  * ------------------------------------------------------------------------
  */
 
-/* Types of the node's columns, as a list of Const. */
-static List *
-output_types(const JobsEncode *encode, Plan *child)
+void
+jobs_set_scan_columns(CustomScan *scan, const Oid *types, int ntypes)
 {
-	List	   *types = list_make2(makeNullConst(BYTEAOID, -1, InvalidOid), makeNullConst(INT8OID, -1, InvalidOid));
-	ListCell   *cell;
-
-	foreach(cell, encode->keys)
+	for (int i = 1; i <= ntypes; i++)
 	{
-		Node	   *expr = (Node *) list_nth_node(TargetEntry, child->targetlist, lfirst_int(cell) - 1)->expr;
+		Expr	   *value = (Expr *) makeNullConst(types[i - 1], -1, InvalidOid);
+		Expr	   *var = (Expr *) makeVar(INDEX_VAR, i, types[i - 1], -1, InvalidOid, 0);
 
-		types = lappend(types, makeNullConst(exprType(expr), exprTypmod(expr), exprCollation(expr)));
+		scan->custom_scan_tlist = lappend(scan->custom_scan_tlist, makeTargetEntry(value, i, NULL, false));
+		scan->scan.plan.targetlist = lappend(scan->scan.plan.targetlist, makeTargetEntry(var, i, NULL, false));
 	}
-	return types;
-}
-
-List *
-jobs_encode_targetlist(const JobsEncode *encode, Plan *child, int varno)
-{
-	List	   *targetlist = NIL;
-	ListCell   *cell;
-	int			n = 0;
-
-	foreach(cell, output_types(encode, child))
-	{
-		Const	   *type = lfirst_node(Const, cell);
-
-		n++;
-		targetlist = lappend(targetlist,
-							 makeTargetEntry((Expr *) makeVar(varno, n, type->consttype, type->consttypmod,
-															  type->constcollid, 0),
-											 n, NULL, false));
-	}
-	return targetlist;
 }
 
 Plan *
 jobs_encode_plan(const JobsEncode *encode, Plan *child)
 {
+	static const Oid types[] = {BYTEAOID, INT8OID, BYTEAOID, BYTEAOID};
 	CustomScan *scan = makeNode(CustomScan);
-	ListCell   *cell;
-	int			n = 0;
 
 	scan->scan.plan.startup_cost = child->startup_cost;
 	scan->scan.plan.total_cost = child->total_cost;
@@ -139,14 +125,11 @@ jobs_encode_plan(const JobsEncode *encode, Plan *child)
 	scan->scan.plan.plan_node_id = ENCODE_NODE_ID;
 	scan->scan.plan.extParam = bms_copy(child->extParam);
 	scan->scan.plan.allParam = bms_copy(child->allParam);
-	scan->scan.plan.targetlist = jobs_encode_targetlist(encode, child, INDEX_VAR);
-	foreach(cell, output_types(encode, child))
-		scan->custom_scan_tlist = lappend(scan->custom_scan_tlist,
-										  makeTargetEntry(lfirst(cell), ++n, NULL, false));
+	jobs_set_scan_columns(scan, types, lengthof(types));
 	scan->custom_plans = list_make1(child);
 	scan->custom_private = list_make5(makeString(pstrdup(encode->format)),
 									  makeString(pstrdup(encode->options)),
-									  list_make1_int(encode->batches),
+									  list_make1_int(encode->by_place),
 									  encode->columns, encode->names);
 	scan->custom_private = lappend(scan->custom_private, encode->keys);
 	scan->methods = &scan_methods;
@@ -177,6 +160,7 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	List	   *private = scan->custom_private;
 	List	   *columns = list_nth(private, 3);
 	List	   *names = list_nth(private, 4);
+	List	   *keys = list_nth(private, 5);
 	TupleDesc	from = ExecGetResultType(child);
 	TupleDesc	desc = CreateTemplateTupleDesc(list_length(columns));
 	MemoryContext old;
@@ -187,8 +171,7 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 
 	node->custom_ps = list_make1(child);
 	state->format = jobs_format(strVal(linitial(private)));
-	state->batches = linitial_int(list_nth(private, 2)) != 0;
-	state->keys = list_nth(private, 5);
+	state->by_place = linitial_int(list_nth(private, 2)) != 0;
 	state->columns = palloc(list_length(columns) * sizeof(int));
 	forboth(column, columns, name, names)
 	{
@@ -199,10 +182,16 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 		TupleDescInitEntryCollation(desc, n, attr->attcollation);
 	}
 	state->row = ExecInitExtraTupleSlot(estate, desc, &TTSOpsVirtual);
+	state->keys = palloc(list_length(keys) * sizeof(int));
+	foreach(column, keys)
+		state->keys[state->nkeys++] = lfirst_int(column) - 1;
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
 
 	state->context = AllocSetContextCreate(CurrentMemoryContext, "jobs encode", ALLOCSET_DEFAULT_SIZES);
+	state->key_context = AllocSetContextCreate(CurrentMemoryContext, "jobs encode keys", ALLOCSET_SMALL_SIZES);
+	initStringInfo(&state->key_bytes);
+	initStringInfo(&state->index);
 	old = MemoryContextSwitchTo(state->context);
 	options = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(strVal(lsecond(private)))));
 	state->encoder = state->format->begin(state->format->options(options), desc, NULL, append, state);
@@ -215,41 +204,25 @@ next_output(CustomScanState *node)
 	EncodeState *state = (EncodeState *) node;
 
 	clear(state);
-	return state->batches ? next_batch(state) : next_row(state);
-}
-
-static TupleTableSlot *
-next_batch(EncodeState *state)
-{
-	PlanState  *child = linitial(state->css.custom_ps);
-	int			tid_column = linitial_int(state->keys);
-
-	for (;;)
+	while (encoded_bytes(state) < BATCH_BYTES && state->key_bytes.len < BATCH_BYTES)
 	{
 		TupleTableSlot *slot = state->held;
-		bool		isnull;
-		ItemPointer tid;
-		BlockNumber block;
 
 		CHECK_FOR_INTERRUPTS();
-		if (slot == NULL)
-			slot = ExecProcNode(child);
 		state->held = NULL;
+		if (slot == NULL)
+			slot = ExecProcNode(linitial(node->custom_ps));
 		if (TupIsNull(slot))
 			break;
-		tid = (ItemPointer) DatumGetPointer(slot_getattr(slot, tid_column, &isnull));
-		block = ItemPointerGetBlockNumber(tid);
-		if (state->nrows == 0)
-			state->first = *tid;
-		else if (block > state->last_block + 1)
+		if (state->by_place && !continues(state, slot))
 		{
 			state->held = slot;
 			break;
 		}
-		state->last_block = block;
+		if (state->nrows == 0 || !state->by_place)
+			add_entry(state, slot);
 		encode_row(state, slot);
-		if (state->used >= BATCH_BYTES)
-			break;
+		last_entry(state)->end = encoded_bytes(state);
 	}
 	if (state->nrows == 0)
 		return NULL;
@@ -257,26 +230,91 @@ next_batch(EncodeState *state)
 	return emit(state);
 }
 
-static TupleTableSlot *
-next_row(EncodeState *state)
+/* Whether no other process can have rows between this one and the last. */
+static bool
+continues(EncodeState *state, TupleTableSlot *slot)
 {
-	TupleTableSlot *slot = ExecProcNode(linitial(state->css.custom_ps));
-	TupleTableSlot *output;
-	ListCell   *cell;
-	int			n = JOBS_ENCODE_KEYS;
+	bool		isnull;
+	Datum		tid = slot_getattr(slot, state->keys[0] + 1, &isnull);
+	BlockNumber block = ItemPointerGetBlockNumber((ItemPointer) DatumGetPointer(tid));
 
-	if (TupIsNull(slot))
-		return NULL;
-	encode_row(state, slot);
-	state->format->flush(state->encoder);
-	output = emit(state);
-	/* They stay where they are until the next call. */
-	foreach(cell, state->keys)
+	if (state->nrows > 0 && block > state->last_block + 1)
+		return false;
+	state->last_block = block;
+	return true;
+}
+
+/* The row's key, and room for where its bytes end. */
+static void
+add_entry(EncodeState *state, TupleTableSlot *slot)
+{
+	JobsEncodedRow entry = {0, state->key_bytes.len - KEYS_HEADER};
+
+	appendBinaryStringInfo(&state->index, (char *) &entry, sizeof(entry));
+	add_key(state, slot);
+}
+
+static JobsEncodedRow *
+last_entry(EncodeState *state)
+{
+	return (JobsEncodedRow *) (state->index.data + state->index.len - sizeof(JobsEncodedRow));
+}
+
+static void
+add_key(EncodeState *state, TupleTableSlot *slot)
+{
+	StringInfo	out = &state->key_bytes;
+	int			start = out->len;
+
+	/* First what has a fixed place, then what it points to. */
+	skip(out, state->nkeys * sizeof(NullableDatum));
+	for (int i = 0; i < state->nkeys; i++)
 	{
-		output->tts_values[n - 1] = slot_getattr(slot, lfirst_int(cell), &output->tts_isnull[n - 1]);
-		n++;
+		Form_pg_attribute attr = TupleDescAttr(slot->tts_tupleDescriptor, state->keys[i]);
+		NullableDatum key = {0};
+
+		key.value = slot_getattr(slot, state->keys[i] + 1, &key.isnull);
+		if (!key.isnull && !attr->attbyval)
+			key.value = add_pointed_to(state, key.value, attr->attlen) - start;
+		memcpy(out->data + start + i * sizeof(NullableDatum), &key, sizeof(NullableDatum));
 	}
-	return output;
+}
+
+/* Appends a value that is passed by reference; returns where. */
+static int
+add_pointed_to(EncodeState *state, Datum value, int16 length)
+{
+	StringInfo	out = &state->key_bytes;
+	int			place = out->len;
+	Size		size;
+
+	if (length == -1)
+	{
+		MemoryContext old = MemoryContextSwitchTo(state->key_context);
+
+		value = PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
+		MemoryContextSwitchTo(old);
+	}
+	size = datumGetSize(value, false, length);
+	appendBinaryStringInfo(out, DatumGetPointer(value), size);
+	skip(out, MAXALIGN(size) - size);
+	return place;
+}
+
+/* Leaves room. */
+static void
+skip(StringInfo out, int len)
+{
+	enlargeStringInfo(out, len);
+	memset(out->data + out->len, 0, len);
+	out->len += len;
+}
+
+/* With those that the encoder has still. */
+static Size
+encoded_bytes(const EncodeState *state)
+{
+	return state->used + state->format->pending(state->encoder);
 }
 
 static void
@@ -325,14 +363,17 @@ static TupleTableSlot *
 emit(EncodeState *state)
 {
 	TupleTableSlot *output = state->css.ss.ss_ScanTupleSlot;
+	char	   *keys = state->key_bytes.data + KEYS_HEADER - VARHDRSZ;
 
 	ExecClearTuple(output);
 	SET_VARSIZE(state->buffer, VARHDRSZ + state->used);
+	SET_VARSIZE(keys, state->key_bytes.len - KEYS_HEADER + VARHDRSZ);
+	SET_VARSIZE(state->index.data, state->index.len);
 	memset(output->tts_isnull, false, output->tts_tupleDescriptor->natts * sizeof(bool));
 	output->tts_values[JOBS_ENCODE_BYTES - 1] = PointerGetDatum(state->buffer);
 	output->tts_values[JOBS_ENCODE_ROWS - 1] = Int64GetDatum(state->nrows);
-	if (state->batches)
-		output->tts_values[JOBS_ENCODE_KEYS - 1] = PointerGetDatum(&state->first);
+	output->tts_values[JOBS_ENCODE_KEYS - 1] = PointerGetDatum(keys);
+	output->tts_values[JOBS_ENCODE_INDEX - 1] = PointerGetDatum(state->index.data);
 	return ExecStoreVirtualTuple(output);
 }
 
@@ -348,6 +389,22 @@ clear(EncodeState *state)
 		state->buffer = NULL;
 		state->size = 0;
 	}
+	MemoryContextReset(state->key_context);
+	clear_string(&state->key_bytes, KEYS_HEADER);
+	clear_string(&state->index, VARHDRSZ);
+}
+
+/* Keeps the beginning for a header. */
+static void
+clear_string(StringInfo string, int header)
+{
+	if (string->maxlen > KEEP_BYTES)
+	{
+		pfree(string->data);
+		initStringInfo(string);
+	}
+	resetStringInfo(string);
+	skip(string, header);
 }
 
 static void

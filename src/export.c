@@ -17,12 +17,12 @@
 #include "access/xact.h"
 #include "artifact.h"
 #include "compat.h"
-#include "encode.h"
 #include "executor/executor.h"
 #include "export.h"
 #include "format.h"
 #include "guc.h"
 #include "gzip.h"
+#include "merge.h"
 #include "miscadmin.h"
 #include "parallel.h"
 #include "progress.h"
@@ -463,7 +463,7 @@ output_row(TupleTableSlot *slot, DestReceiver *receiver)
 	return true;
 }
 
-/* What JobsEncode has made of one row or many. */
+/* What JobsEncode has made of some rows. */
 static bool
 output_lines(TupleTableSlot *slot, DestReceiver *receiver)
 {
@@ -471,14 +471,14 @@ output_lines(TupleTableSlot *slot, DestReceiver *receiver)
 	struct varlena *bytes;
 
 	CHECK_FOR_INTERRUPTS();
-	slot_getsomeattrs(slot, JOBS_ENCODE_ROWS);
-	bytes = (struct varlena *) DatumGetPointer(slot->tts_values[JOBS_ENCODE_BYTES - 1]);
+	slot_getsomeattrs(slot, JOBS_MERGE_ROWS);
+	bytes = (struct varlena *) DatumGetPointer(slot->tts_values[JOBS_MERGE_BYTES - 1]);
 	write_bytes(output, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
-	output->rows += DatumGetInt64(slot->tts_values[JOBS_ENCODE_ROWS - 1]);
+	output->rows += DatumGetInt64(slot->tts_values[JOBS_MERGE_ROWS - 1]);
 	if (output->by_place)
 	{
 		bool		isnull;
-		Datum		place = slot_getattr(slot, JOBS_ENCODE_KEYS, &isnull);
+		Datum		place = slot_getattr(slot, JOBS_MERGE_PLACE, &isnull);
 
 		output->block = ItemPointerGetBlockNumber((ItemPointer) DatumGetPointer(place));
 	}

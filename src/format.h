@@ -70,7 +70,7 @@ typedef struct JobsFormat
 	/* Only where rows are lines: gives the sink all that it has not had yet. */
 	void		(*flush) (void *state);
 
-	/* Bytes that the state still has; may be NULL. */
+	/* Bytes that the state still has; may be NULL where rows are not lines. */
 	Size		(*pending) (const void *state);
 } JobsFormat;
 

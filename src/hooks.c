@@ -28,6 +28,7 @@
 #include "compat.h"
 #include "hooks.h"
 #include "miscadmin.h"
+#include "outside/tally.h"
 #include "shmem.h"
 #include "slots.h"
 #include "store.h"
@@ -82,7 +83,8 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	Oid			dboid = database_to_empty(statement);
 	JobsDatabase *db;
 	bool		prepared = IsA(statement, TransactionStmt) &&
-		((TransactionStmt *) statement)->kind == TRANS_STMT_COMMIT_PREPARED;
+		(((TransactionStmt *) statement)->kind == TRANS_STMT_COMMIT_PREPARED ||
+		 ((TransactionStmt *) statement)->kind == TRANS_STMT_ROLLBACK_PREPARED);
 
 	if (OidIsValid(dboid) && (db = make_quiet(dboid)) != NULL)
 		wait_until_empty(db, false);
@@ -100,7 +102,7 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 
 /*
  * Nobody knows what the transaction has done to jobs and queues.  It may even
- * have created the extension.
+ * have created the extension, or claimed what is free again.
  */
 static void
 tell_of_prepared(void)
@@ -110,7 +112,8 @@ tell_of_prepared(void)
 	AcceptInvalidationMessages();
 	if (!jobs_store_exists() || (db = jobs_database(MyDatabaseId, true)) == NULL)
 		return;
-	jobs_push_event(db, false, 0, PG_INT64_MAX);
+	jobs_tally_distrust();
+	jobs_push_event(db, (JobsDbEvent) {.lo = 0, .hi = PG_INT64_MAX});
 	SpinLockAcquire(&db->mutex);
 	db->paused_changed = true;
 	SpinLockRelease(&db->mutex);

@@ -15,6 +15,7 @@
 #include "hooks.h"
 #include "jobs.h"
 #include "launcher.h"
+#include "merge.h"
 #include "miscadmin.h"
 #include "shmem.h"
 #include "wake.h"
@@ -49,6 +50,7 @@ _PG_init(void)
 	jobs_hooks_init();
 	jobs_launcher_register();
 	jobs_encode_init();
+	jobs_merge_init();
 }
 
 int64

@@ -25,6 +25,7 @@
 #include "guc.h"
 #include "launcher.h"
 #include "miscadmin.h"
+#include "outside/tally.h"
 #include "nodes/pg_list.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -65,7 +66,7 @@ static void attach(void);
 static void detach(int code, Datum arg);
 static void list_databases(void);
 static void visit_databases(void);
-static void want_all(void);
+static void want_all(bool enabled);
 static TimestampTz watch_all(TimestampTz now);
 static void reap(int i, TimestampTz now);
 static bool database_exists(Oid dboid, bool *open);
@@ -112,9 +113,11 @@ jobs_launcher_main(Datum arg)
 
 		if (ConfigReloadPending)
 		{
+			bool		was_enabled = jobs_enabled;
+
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
-			want_all();
+			want_all(jobs_enabled && !was_enabled);
 		}
 		visit_databases();
 		next = watch_all(GetCurrentTimestamp());
@@ -209,18 +212,26 @@ visit_databases(void)
 
 /*
  * jobs.enabled may be on again, or jobs.history_retention shorter: what a
- * scheduler said when it left no longer holds.
+ * scheduler said when it left no longer holds.  Clients can claim again then, as
+ * when a queue is resumed, and one that is alive sees that by itself.
  */
 static void
-want_all(void)
+want_all(bool enabled)
 {
 	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < JOBS_MAX_DATABASES; i++)
 	{
 		JobsDatabase *db = &jobs_shared->databases[i];
 
-		if (OidIsValid(db->dboid) && db->scheduler_pid == 0)
-			db->wanted = true;
+		if (!OidIsValid(db->dboid) || db->scheduler_pid != 0)
+			continue;
+		db->wanted = true;
+		if (enabled)
+		{
+			SpinLockAcquire(&db->mutex);
+			db->paused_changed = true;
+			SpinLockRelease(&db->mutex);
+		}
 	}
 	LWLockRelease(jobs_shared->lock);
 }
@@ -317,6 +328,7 @@ forget_database(int i)
 		db->wanted = false;
 	}
 	LWLockRelease(jobs_shared->lock);
+	jobs_tally_prune(watches[i].dboid, NULL);
 	watches[i].failures = 0;
 	watches[i].not_before = 0;
 }

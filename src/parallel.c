@@ -3,12 +3,13 @@
  * parallel.c
  *	  Plans for exports in which parallel workers encode the rows.
  *
- * The planner finds a parallel plan; this puts JobsEncode below its Gather or
- * Gather Merge.  Two kinds of query have an order that this keeps:
+ * The planner finds a parallel plan; this puts JobsMerge and JobsEncode in the
+ * place of its Gather or Gather Merge.  Two kinds of query have an order that
+ * this keeps:
  *
  *	 - the rows of one table as it is.  They come from a Parallel Seq Scan,
- *	   and a Gather Merge by ctid puts batches of them in the table's order.
- *	 - rows with ORDER BY, which the planner's own Gather Merge keeps.
+ *	   and batches of them are put in the table's order, by ctid.
+ *	 - rows with ORDER BY, by the keys of the planner's Gather Merge.
  *
  * All others are planned as COPY would plan them.
  *
@@ -24,6 +25,7 @@
 #include "catalog/pg_type.h"
 #include "encode.h"
 #include "guc.h"
+#include "merge.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -42,6 +44,8 @@ static Query *with_place(const Query *query, AttrNumber *place);
 static PlannedStmt *plan_parallel(const Query *query, const char *text);
 static bool encode_scan(PlannedStmt *plan, AttrNumber place, const JobsFormat *format, const char *options);
 static bool encode_sorted(PlannedStmt *plan, const JobsFormat *format, const char *options);
+static void add_key(JobsMerge *merge, const Plan *child, AttrNumber column, Oid sort_operator, Oid collation,
+					bool nulls_first);
 static bool find_columns(Plan *top, AttrNumber place, JobsEncode *encode);
 static AttrNumber find_below(Plan *top, Expr *expr);
 
@@ -161,16 +165,16 @@ plan_parallel(const Query *query, const char *text)
 }
 
 /*
- * Gather over Parallel Seq Scan becomes Gather Merge by ctid over JobsEncode
- * over Parallel Seq Scan.  False where the plan is another.
+ * Gather over Parallel Seq Scan becomes JobsMerge by ctid over JobsEncode over
+ * Parallel Seq Scan.  False where the plan is another.
  */
 static bool
 encode_scan(PlannedStmt *plan, AttrNumber place, const JobsFormat *format, const char *options)
 {
 	Gather	   *gather = (Gather *) plan->planTree;
 	Plan	   *child;
-	GatherMerge *merge;
-	JobsEncode	encode = {.format = format->name, .options = options, .batches = true};
+	JobsEncode	encode = {.format = format->name, .options = options, .by_place = true};
+	JobsMerge	merge = {.by_place = true};
 
 	if (!IsA(gather, Gather) || gather->single_copy || gather->plan.qual)
 		return false;
@@ -178,44 +182,46 @@ encode_scan(PlannedStmt *plan, AttrNumber place, const JobsFormat *format, const
 	if (!IsA(child, SeqScan) || !child->parallel_aware || !find_columns(&gather->plan, place, &encode))
 		return false;
 
-	merge = makeNode(GatherMerge);
-	merge->plan = gather->plan;
-	merge->plan.type = T_GatherMerge;
-	merge->num_workers = gather->num_workers;
-	merge->rescan_param = gather->rescan_param;
-	merge->initParam = gather->initParam;
-	merge->numCols = 1;
-	merge->sortColIdx = palloc(sizeof(AttrNumber));
-	merge->sortColIdx[0] = JOBS_ENCODE_KEYS;
-	merge->sortOperators = palloc(sizeof(Oid));
-	merge->sortOperators[0] = TIDLessOperator;
-	merge->collations = palloc0(sizeof(Oid));
-	merge->nullsFirst = palloc0(sizeof(bool));
-	outerPlan(merge) = jobs_encode_plan(&encode, child);
-	merge->plan.targetlist = jobs_encode_targetlist(&encode, child, OUTER_VAR);
-	plan->planTree = &merge->plan;
+	merge.nworkers = gather->num_workers;
+	merge.params = gather->initParam;
+	add_key(&merge, child, linitial_int(encode.keys), TIDLessOperator, InvalidOid, false);
+	plan->planTree = jobs_merge_plan(&merge, &gather->plan, jobs_encode_plan(&encode, child));
 	return true;
 }
 
-/* The keys that Gather Merge compares become columns of the node. */
+/* Gather Merge becomes JobsMerge over JobsEncode. */
 static bool
 encode_sorted(PlannedStmt *plan, const JobsFormat *format, const char *options)
 {
-	GatherMerge *merge = (GatherMerge *) plan->planTree;
+	GatherMerge *gather = (GatherMerge *) plan->planTree;
 	Plan	   *child;
 	JobsEncode	encode = {.format = format->name, .options = options};
+	JobsMerge	merge = {0};
 
-	if (!IsA(merge, GatherMerge) || merge->plan.qual || !find_columns(&merge->plan, 0, &encode))
+	if (!IsA(gather, GatherMerge) || gather->plan.qual || !find_columns(&gather->plan, 0, &encode))
 		return false;
-	child = outerPlan(merge);
-	for (int i = 0; i < merge->numCols; i++)
+	child = outerPlan(gather);
+	merge.nworkers = gather->num_workers;
+	merge.params = gather->initParam;
+	for (int i = 0; i < gather->numCols; i++)
 	{
-		encode.keys = lappend_int(encode.keys, merge->sortColIdx[i]);
-		merge->sortColIdx[i] = JOBS_ENCODE_KEYS + i;
+		encode.keys = lappend_int(encode.keys, gather->sortColIdx[i]);
+		add_key(&merge, child, gather->sortColIdx[i], gather->sortOperators[i], gather->collations[i],
+				gather->nullsFirst[i]);
 	}
-	outerPlan(merge) = jobs_encode_plan(&encode, child);
-	merge->plan.targetlist = jobs_encode_targetlist(&encode, child, OUTER_VAR);
+	plan->planTree = jobs_merge_plan(&merge, &gather->plan, jobs_encode_plan(&encode, child));
 	return true;
+}
+
+static void
+add_key(JobsMerge *merge, const Plan *child, AttrNumber column, Oid sort_operator, Oid collation, bool nulls_first)
+{
+	const TargetEntry *entry = list_nth_node(TargetEntry, child->targetlist, column - 1);
+
+	merge->types = lappend_oid(merge->types, exprType((Node *) entry->expr));
+	merge->operators = lappend_oid(merge->operators, sort_operator);
+	merge->collations = lappend_oid(merge->collations, collation);
+	merge->nulls_first = lappend_int(merge->nulls_first, nulls_first);
 }
 
 /*

@@ -17,8 +17,8 @@
 typedef struct JobsExportPlan
 {
 	PlannedStmt *plan;
-	bool		encoded;		/* its rows are those of encode.h */
-	bool		by_place;		/* the first key is the place in the table read */
+	bool		encoded;		/* its rows are those of merge.h */
+	bool		by_place;		/* they come with places in the table read */
 	Oid			table;			/* all rows are of this one, by themselves; or InvalidOid */
 	bool		is_volatile;	/* the query has volatile functions */
 } JobsExportPlan;

@@ -79,7 +79,6 @@ static void show_job(const Job *job);
 static ErrorData *run(Job *job);
 static int64 timeout_of(const Job *job);
 static void run_in_transaction(Job *job);
-static void set_transaction(JobKind kind);
 static void end_help(JobsSlot *leader, JobId id);
 static void begin_finish(void);
 static void at_commit(XactEvent event, void *arg);
@@ -413,7 +412,7 @@ run_in_transaction(Job *job)
 	Job			end = *job;
 
 	jobs_session_begin(job->owner, false);
-	set_transaction(job->kind);
+	jobs_session_isolate(job->kind);
 	jobs_session_enter(job);
 	MemoryContextSwitchTo(job_context);
 	debug_query_string = job->command;
@@ -447,24 +446,6 @@ run_in_transaction(Job *job)
 	debug_query_string = NULL;
 	MemoryContextSwitchTo(job_context);
 	*job = end;
-}
-
-/*
- * A row that an import meets has to be seen as it is when it is met, whatever the
- * owner's default is: in a snapshot of the beginning it could only fail.
- */
-static void
-set_transaction(JobKind kind)
-{
-	if (kind == JOB_EXPORT || kind == JOB_IMPORT_PREVIEW)
-		XactReadOnly = true;
-	if (kind == JOB_EXPORT)
-		XactIsoLevel = XACT_REPEATABLE_READ;
-	if (kind == JOB_IMPORT_PREVIEW || kind == JOB_IMPORT)
-	{
-		XactIsoLevel = XACT_READ_COMMITTED;
-		XactDeferrable = false;
-	}
 }
 
 /*
@@ -678,6 +659,9 @@ jobs_perform_help(JobId id, int slotno)
 		callback.previous = error_context_stack;
 		error_context_stack = &callback;
 		performing = job;
+		/* For what its items say. */
+		jobs_progress_begin("running", -1);
+		jobs_progress_job(job->id, job->kind);
 		(void) run(job);
 		performing = NULL;
 		error_context_stack = callback.previous;

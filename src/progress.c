@@ -41,6 +41,7 @@ PG_FUNCTION_INFO_V1(jobs_slots);
 static void set_percent(JobsProgress *progress);
 static void show_percent(JobsProgress *progress, double percent);
 static void read_items(JobsSlot *slot, JobsProgress *copy);
+static void read_message(JobId job, JobsProgress *copy);
 static char *item_message(int64 processed, int64 total, const char *message);
 
 /* ------------------------------------------------------------------------
@@ -73,6 +74,7 @@ jobs_progress_begin(const char *phase, int64 total)
 	BEGIN_CHANGE(progress);
 	strlcpy(progress->phase, phase, JOBS_PHASE_LEN);
 	progress->message[0] = '\0';
+	progress->said_at = 0;
 	progress->processed = -1;
 	progress->total = total;
 	progress->estimate = false;
@@ -175,6 +177,7 @@ void
 jobs_progress_message(const char *message)
 {
 	JobsProgress *progress;
+	TimestampTz now = GetCurrentTimestamp();
 	int			len;
 
 	if (jobs_my_slot == NULL)
@@ -186,6 +189,7 @@ jobs_progress_message(const char *message)
 	BEGIN_CHANGE(progress);
 	memcpy(progress->message, message, len);
 	progress->message[len] = '\0';
+	progress->said_at = now;
 	END_CHANGE(progress);
 }
 
@@ -294,6 +298,23 @@ read_items(JobsSlot *slot, JobsProgress *copy)
 	set_percent(copy);
 }
 
+/* The last that any of its workers has said. */
+static void
+read_message(JobId job, JobsProgress *copy)
+{
+	for (int i = 0; i < jobs_shared->nslots; i++)
+	{
+		JobsSlot   *slot = &jobs_shared->slots[i];
+		JobsProgress other;
+
+		if (slot->dboid != MyDatabaseId || slot->helping != job || !jobs_progress_read(slot, &other) ||
+			other.job != job || other.said_at <= copy->said_at)
+			continue;
+		memcpy(copy->message, other.message, JOBS_MESSAGE_LEN);
+		copy->said_at = other.said_at;
+	}
+}
+
 uint64
 jobs_tenant_hash(const char *tenant)
 {
@@ -342,6 +363,8 @@ jobs_slots(PG_FUNCTION_ARGS)
 			continue;
 		if (!jobs_progress_read(slot, &copy) || copy.job != job)
 			continue;
+		if (copy.items)
+			read_message(job, &copy);
 		jobs_progress_values(&copy, pid, values, nulls);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}

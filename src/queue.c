@@ -331,6 +331,20 @@ jobs_queue_range(JobId lo, JobId hi)
 	return list;
 }
 
+void
+jobs_queue_tell_again(JobId lo, JobId hi)
+{
+	HASH_SEQ_STATUS status;
+	JobsEntry  *entry;
+
+	hash_seq_init(&status, entries);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry->outside && entry->id >= lo && entry->id <= hi)
+			entry->announced = JOBS_UNANNOUNCED;
+	}
+}
+
 /* Looks at all entries, and is for rare events. */
 List *
 jobs_queue_some_offered(void)

@@ -114,6 +114,9 @@ extern bool jobs_queue_any_ready(void);
 /* All known ids from lo to hi, a list of int64 *. */
 extern List *jobs_queue_range(JobId lo, JobId hi);
 
+/* What clients can claim from lo to hi is news again. */
+extern void jobs_queue_tell_again(JobId lo, JobId hi);
+
 /*
  * Of each lane that is not paused, one job that is offered as a whole, and all bulk
  * jobs whose items are: a list of JobsEntry *.

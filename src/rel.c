@@ -44,7 +44,7 @@ static const struct
 	{"garbage", 1},
 	{"offer", 6},
 	{"job_lease", 12},
-	{"claimer", 4},
+	{"claimer", 5},
 	{"item_lease", 10},
 	{"upload_entry", 6},
 	{"upload_use", 2},

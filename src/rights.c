@@ -70,12 +70,20 @@ jobs_visible(PG_FUNCTION_ARGS)
 }
 
 Job *
-jobs_find_controlled(JobId id, bool *own)
+jobs_find_seen(JobId id, bool *own)
 {
 	Job		   *job = jobs_store_find(id, own);
 
 	if (job == NULL || !jobs_may_see(job->owner, job->tenant))
 		jobs_no_such_job(id);
+	return job;
+}
+
+Job *
+jobs_find_controlled(JobId id, bool *own)
+{
+	Job		   *job = jobs_find_seen(id, own);
+
 	if (jobs_may_control(job->owner, job->tenant))
 		return job;
 	ereport(ERROR,

@@ -23,6 +23,12 @@ extern bool jobs_may_control(Oid owner, const char *tenant);
 extern bool jobs_may_cancel(Oid owner, const char *tenant);
 
 /*
+ * Finds a job, live or final.  Raises 42704 where it does not exist or the caller
+ * may not see it.  *own as in jobs_store_find.
+ */
+extern Job *jobs_find_seen(JobId id, bool *own);
+
+/*
  * Finds a job that the caller wants to control.  Raises 42704 where it does
  * not exist or the caller may not see it (the same words for both), 42501
  * where he may only look.  *own as in jobs_store_find.

@@ -21,6 +21,7 @@
 #include "held.h"
 #include "miscadmin.h"
 #include "notify.h"
+#include "outside/tally.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -154,6 +155,7 @@ forget_database(void)
 	db->paused_changed = false;
 	SpinLockRelease(&db->mutex);
 	LWLockRelease(jobs_shared->lock);
+	jobs_tally_prune(MyDatabaseId, NULL);
 }
 
 /*
@@ -324,7 +326,7 @@ take_database_events(void)
 		if (events[i].download)
 			jobs_books_note_download(events[i].lo);
 		else
-			jobs_books_note_range(events[i].lo, events[i].hi);
+			jobs_books_note_range(events[i].lo, events[i].hi, events[i].again);
 	}
 	if (n > 0)
 		retain_soon();

@@ -64,6 +64,27 @@ jobs_session_begin(Oid owner, bool reset)
 		SetUserIdAndSecContext(owner, SECURITY_LOCAL_USERID_CHANGE);
 }
 
+/*
+ * Exports and previews change nothing.  A row that an import meets has to be seen as
+ * it is when it is met, whatever the owner's default is: in a snapshot of the
+ * beginning it could only fail.
+ */
+void
+jobs_session_isolate(JobKind kind)
+{
+	if (kind == JOB_EXPORT || kind == JOB_IMPORT_PREVIEW)
+		XactReadOnly = true;
+	if (kind == JOB_EXPORT)
+		XactIsoLevel = XACT_REPEATABLE_READ;
+	if (kind == JOB_IMPORT_PREVIEW || kind == JOB_IMPORT)
+	{
+		XactIsoLevel = XACT_READ_COMMITTED;
+		XactDeferrable = false;
+	}
+	if (kind == JOB_IMPORT)
+		XactReadOnly = false;
+}
+
 void
 jobs_session_commit(bool async)
 {

@@ -20,6 +20,9 @@
  */
 extern void jobs_session_begin(Oid owner, bool reset);
 
+/* Sets what a job's transaction is by its kind, before its first snapshot. */
+extern void jobs_session_isolate(JobKind kind);
+
 /* Commits; without waiting for the disk where async is set. */
 extern void jobs_session_commit(bool async);
 

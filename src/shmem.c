@@ -11,6 +11,7 @@
 
 #include "guc.h"
 #include "miscadmin.h"
+#include "outside/tally.h"
 #include "shmem.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
@@ -52,7 +53,8 @@ jobs_shmem_request(void)
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
 	RequestAddinShmemSpace(jobs_shmem_size());
-	RequestNamedLWLockTranche(JOBS_TRANCHE, 1);
+	RequestAddinShmemSpace(jobs_tally_size());
+	RequestNamedLWLockTranche(JOBS_TRANCHE, 2);
 }
 
 static void
@@ -70,7 +72,8 @@ jobs_shmem_startup(void)
 	if (!found)
 	{
 		memset(jobs_shared, 0, jobs_shmem_size());
-		jobs_shared->lock = &(GetNamedLWLockTranche(JOBS_TRANCHE))->lock;
+		jobs_shared->lock = &(GetNamedLWLockTranche(JOBS_TRANCHE))[0].lock;
+		jobs_shared->tally_lock = &(GetNamedLWLockTranche(JOBS_TRANCHE))[1].lock;
 		jobs_shared->nslots = jobs_max_workers;
 		if (started_before)
 			jobs_shared->careful_until = GetCurrentTimestamp() + CAREFUL_US;
@@ -94,6 +97,7 @@ jobs_shmem_startup(void)
 				pg_atomic_init_u64(&slot->items[j], 0);
 		}
 	}
+	jobs_tally_init();
 	LWLockRelease(AddinShmemInitLock);
 }
 
@@ -133,7 +137,6 @@ jobs_database(Oid dboid, bool create)
 		found->recent_known = false;
 		found->recent_filled = false;
 		memset(found->touched, 0, sizeof(found->touched));
-		memset(found->tallies, 0, sizeof(found->tallies));
 		found->first_live = 0;
 		found->cooling = false;
 		found->wants_slot = false;

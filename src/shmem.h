@@ -39,6 +39,7 @@
 typedef struct JobsDbEvent
 {
 	bool		download;		/* lo is the job whose file was read */
+	bool		again;			/* clients are to be told of them in any case */
 	JobId		lo;
 	JobId		hi;
 } JobsDbEvent;
@@ -51,21 +52,6 @@ typedef struct JobsRecent
 	int64		period;			/* number of the minute or second */
 	JobId		first;
 } JobsRecent;
-
-/* Of a bulk job that clients do, see outside/outside.h. */
-#define JOBS_TALLIES		32
-typedef struct JobsTally
-{
-	JobId		job;			/* 0: free */
-	int32		round;
-	Oid			owner;
-	uint64		tenant;			/* hash of it, 0: none */
-	TimestampTz began_at;
-	int64		total;
-	int64		succeeded;
-	int64		failed;
-	int64		skipped;
-} JobsTally;
 
 typedef struct JobsDatabase
 {
@@ -88,7 +74,6 @@ typedef struct JobsDatabase
 	bool		recent_filled;	/* ... and what was before has been read */
 	JobsRecent	touched[JOBS_TOUCHED_SECONDS];
 	JobId		first_live;		/* that the scheduler knows; 0: it does not know yet */
-	JobsTally	tallies[JOBS_TALLIES];
 	/* flags, each written by one process */
 	bool		leave;			/* the scheduler shall leave */
 	bool		cooling;		/* scheduler will look by itself soon */
@@ -134,6 +119,7 @@ typedef struct JobsProgress
 	JobKind		kind;
 	char		phase[JOBS_PHASE_LEN];
 	char		message[JOBS_MESSAGE_LEN];
+	TimestampTz said_at;		/* the message */
 	int64		processed;
 	int64		total;			/* -1: not known */
 	bool		estimate;
@@ -202,6 +188,7 @@ typedef struct JobsSlot
 typedef struct JobsShared
 {
 	LWLock	   *lock;
+	LWLock	   *tally_lock;		/* see outside/tally.h */
 	pid_t		launcher_pid;
 	Latch	   *launcher_latch;
 	TimestampTz short_at;		/* the server was last out of processes */

@@ -317,9 +317,7 @@ awaited_jobs(FunctionCallInfo fcinfo, int n)
 			known |= *(int64 *) lfirst(cell) == *id;
 		if (known)
 			continue;
-		other = jobs_store_find(*id, &own);
-		if (other == NULL || !jobs_may_see(other->owner, other->tenant))
-			jobs_no_such_job(*id);
+		other = jobs_find_seen(*id, &own);
 		if (other->state != JOB_SUCCEEDED && other->state != JOB_PARTIAL)
 			awaited = lappend(awaited, id);
 	}

@@ -26,20 +26,24 @@ typedef struct Noted
 static Noted noted[MAX_NOTED];
 static int	nnoted = 0;
 static bool noted_pause = false;
+static bool noted_claim = false;	/* some of it was claimed by a client ... */
+static bool undone_claim = false;	/* ... and that was rolled back */
 static JobsDatabase *my_database = NULL;
 
 static void at_xact_end(XactEvent event, void *arg);
-static void push_noted(void);
+static void at_subxact_end(SubXactEvent event, SubTransactionId mySubid, SubTransactionId parentSubid, void *arg);
+static void push_noted(bool again);
 
 void
 jobs_wake_init(void)
 {
 	RegisterXactCallback(at_xact_end, NULL);
+	RegisterSubXactCallback(at_subxact_end, NULL);
 }
 
 /*
- * After an abort there is nothing to tell: a row that the scheduler found locked
- * is looked at again by itself.  At PREPARE TRANSACTION the ranges are dropped:
+ * After an abort there is nothing to tell, unless others passed over what was claimed
+ * meanwhile: a row that the scheduler found locked is looked at again by itself.  At PREPARE TRANSACTION the ranges are dropped:
  * COMMIT PREPARED, seen by the utility hook, makes the scheduler look at everything.
  */
 static void
@@ -55,16 +59,28 @@ at_xact_end(XactEvent event, void *arg)
 				jobs_recent_touch(jobs_first_noted());
 			return;
 		case XACT_EVENT_COMMIT:
-			push_noted();
+			push_noted(undone_claim);
 			break;
 		case XACT_EVENT_ABORT:
+			noted_pause = false;
+			if (noted_claim || undone_claim)
+				push_noted(true);
+			break;
 		case XACT_EVENT_PREPARE:
 			break;
 		default:
 			return;
 	}
 	nnoted = 0;
-	noted_pause = false;
+	noted_pause = noted_claim = undone_claim = false;
+}
+
+/* Which of them does not matter: being told once too often does no harm. */
+static void
+at_subxact_end(SubXactEvent event, SubTransactionId mySubid, SubTransactionId parentSubid, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB && noted_claim)
+		undone_claim = true;
 }
 
 /*
@@ -72,7 +88,7 @@ at_xact_end(XactEvent event, void *arg)
  * back meanwhile.  If it does so later, it sees our events.
  */
 static void
-push_noted(void)
+push_noted(bool again)
 {
 	JobsDatabase *db;
 
@@ -88,7 +104,7 @@ push_noted(void)
 			db->paused_changed = true;
 		SpinLockRelease(&db->mutex);
 		for (int i = 0; i < nnoted; i++)
-			jobs_push_event(db, false, noted[i].lo, noted[i].hi);
+			jobs_push_event(db, (JobsDbEvent) {.again = again, .lo = noted[i].lo, .hi = noted[i].hi});
 		jobs_wake_scheduler(db);
 	} while (db->dboid != MyDatabaseId);
 }
@@ -132,6 +148,13 @@ jobs_note_job(JobId id)
 }
 
 void
+jobs_note_claim(JobId id)
+{
+	jobs_note_job(id);
+	noted_claim = true;
+}
+
+void
 jobs_note_pause(void)
 {
 	attach();
@@ -158,7 +181,7 @@ jobs_note_download(JobId id)
 	db = jobs_database(MyDatabaseId, false);
 	if (db == NULL)
 		return;
-	jobs_push_event(db, true, id, id);
+	jobs_push_event(db, (JobsDbEvent) {.download = true, .lo = id, .hi = id});
 	jobs_wake_scheduler(db);
 }
 
@@ -182,30 +205,21 @@ jobs_flush(void)
 }
 
 void
-jobs_push_event(JobsDatabase *db, bool download, JobId lo, JobId hi)
+jobs_push_event(JobsDatabase *db, JobsDbEvent event)
 {
 	SpinLockAcquire(&db->mutex);
 	if (db->nevents < JOBS_DB_EVENTS)
-	{
-		JobsDbEvent *event = &db->events[db->nevents++];
-
-		event->download = download;
-		event->lo = lo;
-		event->hi = hi;
-	}
-	else if (!download)
+		db->events[db->nevents++] = event;
+	else if (!event.download)
 	{
 		JobsDbEvent *last = &db->events[JOBS_DB_EVENTS - 1];
 
 		/* A lost count of a download hurts less than a lost job. */
 		if (last->download)
-		{
-			last->download = false;
-			last->lo = lo;
-			last->hi = hi;
-		}
-		last->lo = Min(last->lo, lo);
-		last->hi = Max(last->hi, hi);
+			*last = event;
+		last->again |= event.again;
+		last->lo = Min(last->lo, event.lo);
+		last->hi = Max(last->hi, event.hi);
 	}
 	SpinLockRelease(&db->mutex);
 }

@@ -24,6 +24,12 @@ extern void jobs_wake_init(void);
 extern void jobs_note_job(JobId id);
 extern void jobs_note_pause(void);
 
+/*
+ * The same of a job that a client claims, or claims items of: where that is rolled
+ * back, clients are told of it again, since they may have passed over it meanwhile.
+ */
+extern void jobs_note_claim(JobId id);
+
 /* The least id of the jobs that the current transaction has noted, or PG_INT64_MAX. */
 extern JobId jobs_first_noted(void);
 
@@ -33,7 +39,7 @@ extern void jobs_note_download(JobId id);
 /* Brings to the disk all that has been committed without waiting for it. */
 extern void jobs_flush(void);
 
-/* Tells a database's scheduler at once to look at the jobs lo to hi. */
-extern void jobs_push_event(JobsDatabase *db, bool download, JobId lo, JobId hi);
+/* Tells a database's scheduler at once. */
+extern void jobs_push_event(JobsDatabase *db, JobsDbEvent event);
 
 #endif							/* JOBS_WAKE_H */

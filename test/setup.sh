@@ -106,6 +106,8 @@ jobs_missing()
 	else
 		echo gcc libc6-dev zlib1g-dev libcsv-dev libpq-dev libxlsxwriter-dev
 	fi
+	# Compresses faster than zlib; for these machines only.
+	[[ $(uname -m) != @(x86_64|aarch64) ]] || pkg-config --exists libisal 2>/dev/null || echo libisal-dev
 	# For PDF files: what draws them, fonts for many scripts, and what reads them back.
 	command -v pkg-config >/dev/null || echo pkg-config
 	pkg-config --exists pangocairo cairo-pdf fontconfig 2>/dev/null || echo libpango1.0-dev

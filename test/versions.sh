@@ -98,7 +98,7 @@ prepare()
 			apt-get clean
 			touch /.packages' \
 			sh "postgresql-$major" "postgresql-server-dev-$major" gcc libc6-dev make perl \
-			libcsv-dev zlib1g-dev libipc-run-perl pkg-config libpango1.0-dev poppler-utils \
+			libcsv-dev zlib1g-dev libisal-dev libipc-run-perl pkg-config libpango1.0-dev poppler-utils \
 			fonts-dejavu-core fonts-noto-core fonts-droid-fallback fonts-noto-color-emoji || return 1
 	fi
 }

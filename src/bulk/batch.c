@@ -19,13 +19,12 @@
 
 #include "access/xact.h"
 #include "bulk/bulk.h"
+#include "bulk/equal.h"
 #include "bulk/items.h"
 #include "bulk/ledger.h"
 #include "commands/trigger.h"
-#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "guc.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
@@ -36,6 +35,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "worker.h"
@@ -108,8 +108,7 @@ typedef struct Run
 	JobsOutcome pending;		/* neighbours with the same outcome; n is 0 for none */
 	Jsonb	   *results[JOBS_CHUNK_ITEMS];
 	int64		counts[ITEM_NUM_STATES];
-	uint32		equal_hash;		/* as they were before it */
-	int			equal_count;
+	JobsEqual	equal;			/* as it was before it */
 } Run;
 
 static void init_run(Run *run, Job *job, JobsSlot *leader);
@@ -128,10 +127,9 @@ static bool is_transient(int sqlstate);
 static bool try_again(Run *run);
 static void record(Run *run, const JobsVerdict *verdict);
 static bool same_text(const char *a, const char *b);
-static void count_equal(Run *run, const JobsVerdict *verdict);
-static bool has_stopped(const Run *run);
 static void flush_pending(Run *run);
 static void end_batch(Run *run);
+static void persist_cursors(void);
 static void raise_stop(Run *run);
 static void want_helpers(Run *run);
 
@@ -265,6 +263,8 @@ try_batch(Run *run)
 		MemoryContextSwitchTo(run->error_context);
 		error = CopyErrorData();
 		jobs_session_abort();
+		/* The commit that has failed may have kept some, which are to be opened again. */
+		PortalHashTableDeleteAll();
 		FlushErrorState();
 		RESUME_INTERRUPTS();
 	}
@@ -302,13 +302,7 @@ recover(Run *run, ErrorData *error)
 		jobs_verdict_failed(error, &run->guilty);
 		MemoryContextSwitchTo(run->context);
 	}
-	SpinLockAcquire(&run->leader->mutex);
-	if (run->leader->job == run->job->id)
-	{
-		run->leader->equal_hash = run->equal_hash;
-		run->leader->equal_count = run->equal_count;
-	}
-	SpinLockRelease(&run->leader->mutex);
+	jobs_equal_restore(run->leader, run->job->id, &run->equal);
 	run->cursor = run->first_no;
 	run->ending = MORE;
 	run->stop = NULL;
@@ -338,8 +332,7 @@ begin_batch(Run *run)
 	run->nitems = run->bytes = run->nchunks = 0;
 	run->full = false;
 	run->pending.n = 0;
-	run->equal_hash = run->leader->equal_hash;
-	run->equal_count = run->leader->equal_count;
+	jobs_equal_save(run->leader, &run->equal);
 	memset(run->counts, 0, sizeof(run->counts));
 	jobs_session_begin(run->job->owner, false);
 	MemoryContextSwitchTo(run->batch_context);
@@ -381,7 +374,7 @@ job_goes_on(Run *run)
 		run->ending = PAUSED;
 	else if (run->helper &&
 			 (jobs_my_slot->leave || jobs_my_slot->inbox_n > 0 || run->leader->job != run->job->id ||
-			  has_stopped(run)))
+			  jobs_equal_reached(run->leader, run->job->id, run->stop_after)))
 		run->ending = LEAVE;
 	else
 		run->ledger = jobs_ledger_open(run->job->id, run->job->round, NULL, false);
@@ -417,7 +410,7 @@ next_item(Run *run)
 		{
 			if (run->items->item[run->index].state != ITEM_OPEN)
 				continue;
-			if (has_stopped(run))
+			if (jobs_equal_reached(run->leader, run->job->id, run->stop_after))
 				return false;
 			run->item_no = run->items->first_no + run->index;
 			if (run->nitems == 0)
@@ -588,59 +581,13 @@ record(Run *run, const JobsVerdict *verdict)
 	run->nitems++;
 	run->counts[verdict->state]++;
 	if (run->stop_after > 0)
-		count_equal(run, verdict);
+		jobs_equal_note(run->leader, run->job->id, verdict);
 }
 
 static bool
 same_text(const char *a, const char *b)
 {
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
-/* Failures in a row, whichever worker they happen to. */
-static void
-count_equal(Run *run, const JobsVerdict *verdict)
-{
-	JobsSlot   *slot = run->leader;
-	uint32		hash;
-	int			len;
-
-	if (verdict->state != ITEM_FAILED)
-	{
-		if (slot->equal_count > 0)
-		{
-			SpinLockAcquire(&slot->mutex);
-			if (slot->job == run->job->id)
-				slot->equal_count = 0;
-			SpinLockRelease(&slot->mutex);
-		}
-		return;
-	}
-	len = pg_mbcliplen(verdict->message, strlen(verdict->message), JOBS_REASON_LEN - 1);
-	hash = hash_bytes((unsigned char *) verdict->message, strlen(verdict->message)) ^ (uint32) verdict->sqlstate;
-	SpinLockAcquire(&slot->mutex);
-	/* The leader may have died, and its slot be another job's, of another role even. */
-	if (slot->job != run->job->id)
-	{
-		SpinLockRelease(&slot->mutex);
-		return;
-	}
-	if (slot->equal_count == 0 || slot->equal_hash != hash)
-	{
-		slot->equal_hash = hash;
-		slot->equal_count = 0;
-		slot->equal_code = verdict->sqlstate;
-		memcpy(slot->equal_message, verdict->message, len);
-		slot->equal_message[len] = '\0';
-	}
-	slot->equal_count++;
-	SpinLockRelease(&slot->mutex);
-}
-
-static bool
-has_stopped(const Run *run)
-{
-	return run->stop_after > 0 && run->leader->job == run->job->id && run->leader->equal_count >= run->stop_after;
 }
 
 /* ------------------------------------------------------------------------
@@ -674,6 +621,7 @@ end_batch(Run *run)
 	MemoryContextSwitchTo(run->batch_context);
 	LockReleaseSession(USER_LOCKMETHOD);
 	run->phase = PHASE_COMMIT;
+	persist_cursors();
 	jobs_session_commit(jobs_worker_may_commit_async(true));
 	run->phase = PHASE_OTHER;
 	RESUME_CANCEL_INTERRUPTS();
@@ -689,23 +637,27 @@ end_batch(Run *run)
 	pgstat_report_stat(false);
 }
 
+/*
+ * As the commit would do it, but settings that a cursor WITH HOLD changes are put back.
+ */
+static void
+persist_cursors(void)
+{
+	int			nest = NewGUCNestLevel();
+
+	do
+		AfterTriggerFireDeferred();
+	while (PreCommit_Portals(false));
+	AtEOXact_GUC(false, nest);
+}
+
 /* What ends the job, now that all that was finished is committed. */
 static void
 raise_stop(Run *run)
 {
-	char		message[JOBS_REASON_LEN];
-	int			code;
-
 	if (run->stop)
 		ReThrowError(run->stop);
-	if (run->helper || run->ending == NONE_OPEN || !has_stopped(run))
-		return;
-	SpinLockAcquire(&run->leader->mutex);
-	memcpy(message, run->leader->equal_message, sizeof(message));
-	code = run->leader->equal_code;
-	SpinLockRelease(&run->leader->mutex);
-	ereport(ERROR,
-			(errcode(code),
-			 errmsg("stopped after %lld equal failures in a row: %s", (long long) run->stop_after, message),
-			 errhint("Items that are still open go on with jobs.retry.")));
+	if (!run->helper && run->ending != NONE_OPEN &&
+		jobs_equal_reached(run->leader, run->job->id, run->stop_after))
+		jobs_equal_raise(run->leader, run->stop_after);
 }

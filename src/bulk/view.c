@@ -66,10 +66,8 @@ static Job *
 required_job(JobId id)
 {
 	bool		own;
-	Job		   *job = jobs_store_find(id, &own);
+	Job		   *job = jobs_find_seen(id, &own);
 
-	if (job == NULL || !jobs_may_see(job->owner, job->tenant))
-		jobs_no_such_job(id);
 	if (job->kind != JOB_BULK)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -19,6 +19,7 @@
 #include "catalog/objectaddress.h"
 #include "funcapi.h"
 #include "import/checker.h"
+#include "import/columns.h"
 #include "import/dialect.h"
 #include "import/import.h"
 #include "import/upload.h"
@@ -48,7 +49,7 @@ enum
 static Job *new_preview(FunctionCallInfo fcinfo, const char *source, const char *hint);
 static Datum submit_value(FunctionCallInfo fcinfo, Job *job, const char *bytes, size_t len);
 static JobId submit_preview(FunctionCallInfo fcinfo, Job *job, JobId upload, const char *filename);
-static void check_update(Relation target, Jsonb *options);
+static void check_reading(Relation target, Jsonb *options);
 static Jsonb *options_arg(FunctionCallInfo fcinfo);
 static void check_importable(const Job *preview);
 static void check_not_imported(const Job *preview);
@@ -128,25 +129,27 @@ new_preview(FunctionCallInfo fcinfo, const char *source, const char *hint)
 	jobs_preview_check_options(job->options);
 	jobs_dialect_check_options(job->options);
 	jobs_checker_check(target, job->options);
-	check_update(target, job->options);
+	check_reading(target, job->options);
 	job->command = jobs_target_name(RelationGetRelid(target));
 	relation_close(target, NoLock);
 	return job;
 }
 
-/* An update finds its rows by reading them. */
+/* An update finds its rows by reading them, and a key that the target has not tells of its rows. */
 static void
-check_update(Relation target, Jsonb *options)
+check_reading(Relation target, Jsonb *options)
 {
 	char	   *on_conflict = jobs_result_text(options, "on_conflict");
+	bool		update = on_conflict && strcmp(on_conflict, "update") == 0;
 	Oid			relid = RelationGetRelid(target);
+	bool		allowed = true;
 
-	if (on_conflict == NULL || strcmp(on_conflict, "update") != 0)
-		return;
-	if (pg_class_aclcheck(relid, GetUserId(), ACL_UPDATE) != ACLCHECK_OK &&
-		pg_attribute_aclcheck_all(relid, GetUserId(), ACL_UPDATE, ACLMASK_ANY) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(target->rd_rel->relkind), RelationGetRelationName(target));
-	if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+	if (update)
+		allowed = pg_class_aclcheck(relid, GetUserId(), ACL_UPDATE) == ACLCHECK_OK ||
+			pg_attribute_aclcheck_all(relid, GetUserId(), ACL_UPDATE, ACLMASK_ANY) == ACLCHECK_OK;
+	if (update || jobs_columns_option(options, "unique") != NULL)
+		allowed &= pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+	if (!allowed)
 		aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(target->rd_rel->relkind), RelationGetRelationName(target));
 }
 
@@ -291,7 +294,7 @@ jobs_import_open_target(const Job *preview, LOCKMODE mode)
 				 errmsg("table %s was altered after preview %lld", preview->command, (long long) preview->id),
 				 errhint("Preview the file again.")));
 	jobs_checker_check(target, spec->options);
-	check_update(target, spec->options);
+	check_reading(target, spec->options);
 	return target;
 }
 

@@ -32,6 +32,8 @@ PG_FUNCTION_INFO_V1(jobs_report_progress_of);
 static Job *any_job_arg(FunctionCallInfo fcinfo, const char *function);
 static Job *lock_claimed(FunctionCallInfo fcinfo, const char *function, int claim_arg, JobsLease **lease);
 static JobsLease *lock_lease(FunctionCallInfo fcinfo, Job *job, int claim_arg);
+static TimestampTz keep_items(FunctionCallInfo fcinfo, Job *job, int claim_arg, int items_arg, int64 usecs);
+static void refuse_items(FunctionCallInfo fcinfo, const Job *job, int items_arg);
 static void check_lease(const Job *job, const JobsLease *lease, bool numbered, int64 claim);
 
 /* ------------------------------------------------------------------------
@@ -195,7 +197,7 @@ jobs_failure_code(FunctionCallInfo fcinfo, int n)
 }
 
 /*
- * jobs.release(job bigint, claim bigint): as if it had not been claimed.
+ * jobs.release(job bigint, claim bigint, items bigint[]): as if it had not been claimed.
  */
 Datum
 jobs_release(PG_FUNCTION_ARGS)
@@ -205,9 +207,10 @@ jobs_release(PG_FUNCTION_ARGS)
 
 	if (job->kind == JOB_BULK)
 	{
-		(void) jobs_keep_items(job, !PG_ARGISNULL(1), PG_ARGISNULL(1) ? 0 : PG_GETARG_INT64(1), 0);
+		(void) keep_items(fcinfo, job, 1, 2, 0);
 		PG_RETURN_VOID();
 	}
+	refuse_items(fcinfo, job, 2);
 	job = lock_claimed(fcinfo, "jobs.release()", 1, &lease);
 	job->state = JOB_QUEUED;
 	job->attempt--;
@@ -224,8 +227,30 @@ jobs_release(PG_FUNCTION_ARGS)
  * ------------------------------------------------------------------------
  */
 
+/* Items that are named, or all that the claim has left. */
+static TimestampTz
+keep_items(FunctionCallInfo fcinfo, Job *job, int claim_arg, int items_arg, int64 usecs)
+{
+	bool		numbered = !PG_ARGISNULL(claim_arg);
+	int64		claim = numbered ? PG_GETARG_INT64(claim_arg) : 0;
+
+	if (PG_ARGISNULL(items_arg))
+		return jobs_keep_items(job, numbered, claim, usecs);
+	return jobs_keep_some_items(job, PG_GETARG_ARRAYTYPE_P(items_arg), numbered, claim, usecs);
+}
+
+static void
+refuse_items(FunctionCallInfo fcinfo, const Job *job, int items_arg)
+{
+	if (!PG_ARGISNULL(items_arg))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("job %lld has no items", (long long) job->id),
+				 errhint("Leave out items for a job that is done as a whole.")));
+}
+
 /*
- * jobs.extend_lease(job bigint, lease interval, claim bigint)
+ * jobs.extend_lease(job bigint, lease interval, claim bigint, items bigint[])
  *
  * Never shortens it.  The scheduler looks when the lease was going to end.
  */
@@ -237,7 +262,8 @@ jobs_extend_lease(PG_FUNCTION_ARGS)
 	JobsLease  *lease;
 
 	if (job->kind == JOB_BULK)
-		PG_RETURN_TIMESTAMPTZ(jobs_keep_items(job, !PG_ARGISNULL(2), PG_ARGISNULL(2) ? 0 : PG_GETARG_INT64(2), usecs));
+		PG_RETURN_TIMESTAMPTZ(keep_items(fcinfo, job, 2, 3, usecs));
+	refuse_items(fcinfo, job, 3);
 	job = lock_claimed(fcinfo, "jobs.extend_lease()", 2, &lease);
 	lease->until = Max(lease->until, jobs_lease_end(job, usecs));
 	jobs_store_update_lease(lease);

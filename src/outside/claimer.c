@@ -30,6 +30,7 @@ PG_FUNCTION_INFO_V1(jobs_revoke_claim);
 /* A client's JSON holds integers of this many bits exactly. */
 #define CLAIM_BITS		53
 
+static bool is_role(Oid role, const char *name);
 static void claimer_args(FunctionCallInfo fcinfo, const char *function, JobsClaimer *claimer);
 
 /* ------------------------------------------------------------------------
@@ -78,6 +79,7 @@ claimer_args(FunctionCallInfo fcinfo, const char *function, JobsClaimer *claimer
 				 errmsg("role with OID %u does not exist", claimer->client),
 				 errhint("Pass the name of a role.")));
 	claimer->owner = PG_GETARG_BOOL(2) ? InvalidOid : GetUserId();
+	claimer->owner_name = PG_GETARG_BOOL(2) ? "" : GetUserNameFromId(claimer->owner, false);
 	if (!OidIsValid(claimer->owner) && !superuser())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -85,7 +87,15 @@ claimer_args(FunctionCallInfo fcinfo, const char *function, JobsClaimer *claimer
 				 errhint("Only a superuser may; leave out everybody for your own jobs.")));
 }
 
-/* A role that has been dropped does not leave its rights to the next with its OID. */
+/* A role that has been dropped leaves nothing to the next with its OID. */
+static bool
+is_role(Oid role, const char *name)
+{
+	char	   *now = GetUserNameFromId(role, true);
+
+	return now && strcmp(now, name) == 0;
+}
+
 List *
 jobs_claim_grants(const char *queue)
 {
@@ -95,9 +105,8 @@ jobs_claim_grants(const char *queue)
 	foreach(cell, jobs_store_claimers(queue))
 	{
 		JobsClaimer *claimer = lfirst(cell);
-		char	   *name = GetUserNameFromId(claimer->client, true);
-
-		if (name && strcmp(name, claimer->client_name) == 0 &&
+		if (is_role(claimer->client, claimer->client_name) &&
+			(!OidIsValid(claimer->owner) || is_role(claimer->owner, claimer->owner_name)) &&
 			has_privs_of_role(GetUserId(), claimer->client))
 			grants = lappend_oid(grants, claimer->owner);
 	}

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * item_answer.c
- *	  What clients say of the items that they have claimed, and the counts of it.
+ *	  What clients say of the items that they have claimed.
  *
  * An answer is an outcome in the ledger.  Together with it goes the lease, once all
  * of its items have one.  Whoever answers holds the lease's row.
@@ -11,13 +11,11 @@
 #include "postgres.h"
 
 #include "args.h"
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "outside/outside.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "wake.h"
 
@@ -43,32 +41,22 @@ typedef struct Answer
 	JobsOutcome outcome;		/* what all of its outcomes have in common */
 	Answered   *items;			/* by number */
 	int			n;
+	int64		usecs;			/* for which they are kept; 0: they are given back */
+	TimestampTz until;			/* that is then */
 } Answer;
-
-/* What a transaction adds to a tally when it commits. */
-typedef struct Addition
-{
-	JobId		job;
-	int32		round;
-	int64		n[ITEM_NUM_STATES];
-	JobsTally  *begun;			/* it is begun with this, or NULL */
-	SubTransactionId subid;
-} Addition;
-
-static List *additions = NIL;	/* of Addition *, in TopTransactionContext */
 
 static void read_items(Answer *answer, ArrayType *array, Jsonb *results);
 static void read_results(Answer *answer, Jsonb *results);
 static int	compare_items(const void *a, const void *b);
 static void give_answer(Answer *answer);
+static void for_each_lease(Answer *answer, void (*fn) (Answer *answer, JobsItemLease *lease, int first, int n));
 static JobsItemLease *lock_lease(Answer *answer, int64 item_no);
+static JobsItems *read_leased(Answer *answer, JobsItemLease *lease, int first, int n, bool *chosen);
 static void answer_lease(Answer *answer, JobsItemLease *lease, int first, int n);
 static void add_run(Answer *answer, int first, int n);
+static void keep_lease(Answer *answer, JobsItemLease *lease, int first, int n);
 static void refuse(const Answer *answer, int64 item_no, const char *detail, const char *hint);
 static void refuse_ended(Answer *answer, int64 item_no);
-static void at_xact_end(XactEvent event, void *arg);
-static void at_subxact_end(SubXactEvent event, SubTransactionId mySubid, SubTransactionId parentSubid, void *arg);
-static JobsTally *find_tally(JobsDatabase *db, JobId job);
 
 /* ------------------------------------------------------------------------
  * Answers
@@ -184,11 +172,20 @@ compare_items(const void *a, const void *b)
 static void
 give_answer(Answer *answer)
 {
+	if (answer->n == 0)
+		return;
+	for_each_lease(answer, answer_lease);
+	jobs_tally_add(answer->job, &answer->outcome, answer->items[answer->n - 1].no, answer->n);
+	jobs_note_job(answer->job->id);
+}
+
+/* Calls it with each lease that has some of the items, locked, and which they are. */
+static void
+for_each_lease(Answer *answer, void (*fn) (Answer *answer, JobsItemLease *lease, int first, int n))
+{
 	int			first = 0;
 	int64		total = answer->job->total;
 
-	if (answer->n == 0)
-		return;
 	if (answer->items[0].no < 1 || answer->items[answer->n - 1].no > total)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -211,12 +208,10 @@ give_answer(Answer *answer)
 
 		while (first + n < answer->n && answer->items[first + n].no < lease->first_no + lease->n)
 			n++;
-		answer_lease(answer, lease, first, n);
+		fn(answer, lease, first, n);
 		first += n;
 	}
 	jobs_ledger_close(answer->ledger);
-	jobs_tally_add(answer->job, answer->outcome.state, answer->n);
-	jobs_note_job(answer->job->id);
 }
 
 /* The lease that has an item, which must be the caller's and last still. */
@@ -243,23 +238,33 @@ lock_lease(Answer *answer, int64 item_no)
 	return lease;
 }
 
-/* Answers for n items of a lease. */
-static void
-answer_lease(Answer *answer, JobsItemLease *lease, int first, int n)
+/* The chunk of a lease, and which of its items are among n that must be open. */
+static JobsItems *
+read_leased(Answer *answer, JobsItemLease *lease, int first, int n, bool *chosen)
 {
 	JobsItems  *items = jobs_ledger_read(answer->ledger, lease->first_no);
-	bool		done[JOBS_CHUNK_ITEMS] = {false};
-	int			left = 0;
-	int			begun = first;
 
+	memset(chosen, false, JOBS_CHUNK_ITEMS * sizeof(bool));
 	for (int i = first; i < first + n; i++)
 	{
 		int			at = answer->items[i].no - items->first_no;
 
 		if (items->item[at].state != ITEM_OPEN)
 			refuse_ended(answer, answer->items[i].no);
-		done[at] = true;
+		chosen[at] = true;
 	}
+	return items;
+}
+
+/* Answers for n items of a lease. */
+static void
+answer_lease(Answer *answer, JobsItemLease *lease, int first, int n)
+{
+	bool		done[JOBS_CHUNK_ITEMS];
+	JobsItems  *items = read_leased(answer, lease, first, n, done);
+	int			left = 0;
+	int			begun = first;
+
 	for (int at = lease->first_no - items->first_no; at < lease->first_no - items->first_no + lease->n; at++)
 		left += items->item[at].state == ITEM_OPEN && !done[at];
 	for (int i = first; i < first + n; i++)
@@ -316,213 +321,58 @@ refuse_ended(Answer *answer, int64 item_no)
 }
 
 /* ------------------------------------------------------------------------
- * Counts for the views
+ * Keeping some of them
  * ------------------------------------------------------------------------
  */
 
-static JobsTally *
-find_tally(JobsDatabase *db, JobId job)
+TimestampTz
+jobs_keep_some_items(Job *job, ArrayType *items, bool numbered, int64 claim, int64 usecs)
 {
-	for (int i = 0; i < JOBS_TALLIES; i++)
-	{
-		if (db->tallies[i].job == job)
-			return &db->tallies[i];
-	}
-	return NULL;
+	Answer		answer = {.job = job, .numbered = numbered, .claim = claim};
+
+	read_items(&answer, items, NULL);
+	if (answer.n == 0)
+		return GetCurrentTimestamp();
+	answer.usecs = usecs;
+	for_each_lease(&answer, keep_lease);
+	/* Others can have them now. */
+	if (usecs == 0)
+		jobs_note_job(job->id);
+	return answer.until;
 }
 
-/* The one of a job, or a free one; NULL where there are more jobs than tallies. */
-static JobsTally *
-place_of_tally(JobsDatabase *db, JobId job)
-{
-	JobsTally  *tally = find_tally(db, job);
-
-	return tally ? tally : find_tally(db, 0);
-}
-
-bool
-jobs_tally_has_room(JobId job)
-{
-	JobsDatabase *db = jobs_database(MyDatabaseId, true);
-	bool		room;
-
-	if (db == NULL)
-		return false;
-	SpinLockAcquire(&db->mutex);
-	room = place_of_tally(db, job) != NULL;
-	SpinLockRelease(&db->mutex);
-	return room;
-}
-
-static JobsTally
-new_tally(const Job *job, const JobsItemCounts *counts)
-{
-	return (JobsTally) {
-		.job = job->id, .round = job->round, .owner = job->owner, .tenant = jobs_tenant_hash(job->tenant),
-		.began_at = job->started_at, .total = job->total,
-		.succeeded = counts->state[ITEM_SUCCEEDED],
-		.failed = counts->state[ITEM_FAILED],
-		.skipped = counts->state[ITEM_SKIPPED]
-	};
-}
-
+/* Those of a lease that are not meant get one of their own, which ends when it did. */
 static void
-set_tally(JobsDatabase *db, const JobsTally *value)
+keep_lease(Answer *answer, JobsItemLease *lease, int first, int n)
 {
-	JobsTally  *tally;
+	bool		chosen[JOBS_CHUNK_ITEMS];
+	JobsItems  *items = read_leased(answer, lease, first, n, chosen);
+	int64		end = lease->first_no + lease->n;
+	JobsItemLease part = *lease;
+	TimestampTz until;
 
-	SpinLockAcquire(&db->mutex);
-	tally = place_of_tally(db, value->job);
-	if (tally)
-		*tally = *value;
-	SpinLockRelease(&db->mutex);
-}
-
-void
-jobs_tally_begin(const Job *job, const JobsItemCounts *counts)
-{
-	JobsDatabase *db = jobs_database(MyDatabaseId, true);
-	JobsTally	value = new_tally(job, counts);
-
-	if (db)
-		set_tally(db, &value);
-}
-
-bool
-jobs_tally_read(JobId job, JobsTally *copy)
-{
-	JobsDatabase *db = jobs_database(MyDatabaseId, false);
-	JobsTally  *tally;
-
-	if (db == NULL)
-		return false;
-	SpinLockAcquire(&db->mutex);
-	tally = find_tally(db, job);
-	if (tally)
-		*copy = *tally;
-	SpinLockRelease(&db->mutex);
-	return tally != NULL;
-}
-
-void
-jobs_tally_end(JobId job)
-{
-	JobsDatabase *db = jobs_database(MyDatabaseId, false);
-	JobsTally  *tally;
-
-	if (db == NULL)
-		return;
-	SpinLockAcquire(&db->mutex);
-	tally = find_tally(db, job);
-	if (tally)
-		tally->job = 0;
-	SpinLockRelease(&db->mutex);
-}
-
-void
-jobs_tally_end_all(void)
-{
-	JobsDatabase *db = jobs_database(MyDatabaseId, false);
-
-	if (db == NULL)
-		return;
-	SpinLockAcquire(&db->mutex);
-	for (int i = 0; i < JOBS_TALLIES; i++)
-		db->tallies[i].job = 0;
-	SpinLockRelease(&db->mutex);
-}
-
-/* What this subtransaction does to a job's tally, when all is committed. */
-static Addition *
-addition_to(const Job *job)
-{
-	static bool registered = false;
-	SubTransactionId subid = GetCurrentSubTransactionId();
-	Addition   *addition = additions != NIL ? llast(additions) : NULL;
-
-	if (!registered)
+	if (answer->until == 0)
+		answer->until = answer->usecs > 0 ? jobs_lease_end(answer->job, answer->usecs) : GetCurrentTimestamp();
+	until = answer->usecs > 0 ? Max(answer->until, lease->until) : answer->until;
+	part.n = 0;
+	jobs_store_remove_item_lease(lease);
+	for (int64 no = lease->first_no; no < end; no++)
 	{
-		RegisterXactCallback(at_xact_end, NULL);
-		RegisterSubXactCallback(at_subxact_end, NULL);
-		registered = true;
-	}
-	if (addition == NULL || addition->job != job->id || addition->round != job->round || addition->subid != subid)
-	{
-		MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+		int			at = no - items->first_no;
+		TimestampTz its = chosen[at] ? until : lease->until;
 
-		addition = palloc0(sizeof(Addition));
-		addition->job = job->id;
-		addition->round = job->round;
-		addition->subid = subid;
-		additions = lappend(additions, addition);
-		MemoryContextSwitchTo(old);
-	}
-	return addition;
-}
-
-void
-jobs_tally_begin_at_commit(const Job *job, const JobsItemCounts *counts)
-{
-	Addition   *addition = addition_to(job);
-
-	addition->begun = MemoryContextAlloc(TopTransactionContext, sizeof(JobsTally));
-	*addition->begun = new_tally(job, counts);
-}
-
-void
-jobs_tally_add(const Job *job, JobsItemState state, int64 n)
-{
-	addition_to(job)->n[state] += n;
-}
-
-static void
-at_xact_end(XactEvent event, void *arg)
-{
-	JobsDatabase *db;
-	ListCell   *cell;
-
-	if (additions == NIL || event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
-		return;
-	db = event == XACT_EVENT_COMMIT ? jobs_database(MyDatabaseId, false) : NULL;
-	foreach(cell, additions)
-	{
-		Addition   *addition = lfirst(cell);
-		JobsTally  *tally;
-
-		if (db == NULL)
-			break;
-		if (addition->begun)
-			set_tally(db, addition->begun);
-		SpinLockAcquire(&db->mutex);
-		tally = find_tally(db, addition->job);
-		if (tally && tally->round == addition->round)
-		{
-			tally->succeeded += addition->n[ITEM_SUCCEEDED];
-			tally->failed += addition->n[ITEM_FAILED];
-			tally->skipped += addition->n[ITEM_SKIPPED];
-		}
-		SpinLockRelease(&db->mutex);
-	}
-	additions = NIL;
-}
-
-/* What a subtransaction added goes with it, or becomes its parent's. */
-static void
-at_subxact_end(SubXactEvent event, SubTransactionId mySubid, SubTransactionId parentSubid, void *arg)
-{
-	ListCell   *cell;
-
-	if (event != SUBXACT_EVENT_ABORT_SUB && event != SUBXACT_EVENT_COMMIT_SUB)
-		return;
-	foreach(cell, additions)
-	{
-		Addition   *addition = lfirst(cell);
-
-		if (addition->subid != mySubid)
+		if (items->item[at].state != ITEM_OPEN)
 			continue;
-		if (event == SUBXACT_EVENT_ABORT_SUB)
-			additions = foreach_delete_current(additions, cell);
-		else
-			addition->subid = parentSubid;
+		if (part.n > 0 && part.until != its)
+		{
+			jobs_store_add_item_lease(&part);
+			part.n = 0;
+		}
+		if (part.n == 0)
+			part.first_no = no;
+		part.n = no - part.first_no + 1;
+		part.until = its;
 	}
+	if (part.n > 0)
+		jobs_store_add_item_lease(&part);
 }

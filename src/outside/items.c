@@ -72,7 +72,7 @@ typedef struct Chunk
 
 static Position positions[POSITIONS];
 
-static bool list_offer(JobId id, const char *tenant, bool items, void *arg);
+static bool list_offer(const JobsOfferPlace *place, const char *tenant, bool items, void *arg);
 static Job *begin_items(JobId id);
 static bool may_begin(const Job *job);
 static Position *position_of(const Job *job);
@@ -120,13 +120,13 @@ jobs_claimable(PG_FUNCTION_ARGS)
 	foreach(cell, jobs_store_offer_owners(queue))
 	{
 		listing.owner = lfirst_oid(cell);
-		jobs_store_offers(queue, listing.owner, list_offer, &listing);
+		jobs_store_offers(queue, listing.owner, NULL, list_offer, &listing);
 	}
 	return (Datum) 0;
 }
 
 static bool
-list_offer(JobId id, const char *tenant, bool items, void *arg)
+list_offer(const JobsOfferPlace *place, const char *tenant, bool items, void *arg)
 {
 	Listing    *listing = arg;
 	bool		own;
@@ -136,10 +136,10 @@ list_offer(JobId id, const char *tenant, bool items, void *arg)
 
 	if (!items || !jobs_may_claim(listing->owner, tenant, listing->grants))
 		return true;
-	job = jobs_store_find(id, &own);
+	job = jobs_store_find(place->job, &own);
 	if (job == NULL || !may_begin(job))
 		return true;
-	values[0] = Int64GetDatum(id);
+	values[0] = Int64GetDatum(job->id);
 	values[1] = CStringGetTextDatum(job->title);
 	values[2] = CStringGetTextDatum(job->owner_name);
 	values[3] = CStringGetTextDatum(job->tenant);
@@ -184,7 +184,7 @@ begin_items(JobId id)
 	}
 	if (job == NULL || job->state != JOB_QUEUED)
 		return job;
-	jobs_note_job(id);
+	jobs_note_claim(id);
 	failure.message = jobs_owner_refused(job, &failure.sqlstate, &connect_as);
 	if (failure.message)
 	{
@@ -199,7 +199,7 @@ begin_items(JobId id)
 	jobs_store_update(job, JOB_QUEUED);
 	if (job->round > 1 || job->attempt > 1)
 		jobs_ledger_count(id, job->round, &counts);
-	jobs_tally_begin_at_commit(job, &counts);
+	jobs_tally_begin(job, &counts);
 	return job;
 }
 
@@ -298,7 +298,7 @@ jobs_claim_items(PG_FUNCTION_ARGS)
 	take_items(&taking);
 	jobs_ledger_close(taking.ledger);
 	if (taking.taken > 0)
-		jobs_note_job(job->id);
+		jobs_note_claim(job->id);
 	return (Datum) 0;
 }
 

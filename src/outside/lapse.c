@@ -10,6 +10,8 @@
 #include <math.h>
 
 #include "books.h"
+#include "bulk/bulk.h"
+#include "bulk/equal.h"
 #include "guc.h"
 #include "held.h"
 #include "miscadmin.h"
@@ -31,9 +33,12 @@ static void tell_progress(const Job *job, int64 processed, int64 total, double p
 static void place_items(JobId id, JobsEntry *entry);
 static TimestampTz look_at_items(const Job *job, JobsEntry *entry);
 static bool look_at_leases(const Job *job, JobsEntry *entry, TimestampTz *next);
+static bool lock_end(JobId id, Job **job);
 static void end_items(JobId id);
 static void end_timed_out(JobId id);
+static void end_stopped(const Job *seen, int64 stop_after, int64 item_no);
 static void tally_slots(Tuplestorestate *store, TupleDesc desc);
+static int64 processed_of(const JobsTally *tally);
 static double percent_of(int64 processed, int64 total);
 
 void
@@ -191,9 +196,11 @@ look_at_items(const Job *job, JobsEntry *entry)
 {
 	JobsLedger *ledger = jobs_ledger_open(job->id, job->round, NULL, false);
 	int64		timeout = jobs_interval_usecs(job->timeout);
+	int64		stop_after = jobs_bulk_option(job, "stop_after");
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz next = DT_NOEND;
 	JobsTally	tally;
+	bool		tallied = jobs_tally_read(job, &tally);
 
 	if (entry->began_at != job->started_at)
 	{
@@ -202,29 +209,19 @@ look_at_items(const Job *job, JobsEntry *entry)
 		entry->told_lapsed = 0;
 		entry->leases_read_at = 0;
 	}
-	if (!jobs_tally_read(job->id, &tally) || tally.began_at != job->started_at)
-	{
-		JobsItemCounts counts;
-
-		/* The server was restarted, or there was no room for it. */
-		if (jobs_tally_has_room(job->id))
-		{
-			jobs_ledger_count(job->id, job->round, &counts);
-			jobs_tally_begin(job, &counts);
-		}
-	}
+	/* The server was restarted, there was no room for it, or nobody knows. */
+	if (!tallied || tally.inexact || tally.counting)
+		jobs_tally_count(job);
 	else
-	{
-		int64		processed = Min(tally.succeeded + tally.failed + tally.skipped, tally.total);
-
-		tell_progress(job, processed, tally.total, percent_of(processed, tally.total), entry);
-	}
+		tell_progress(job, processed_of(&tally), tally.total, percent_of(processed_of(&tally), tally.total), entry);
 	entry->done_upto = jobs_items_first_open(ledger, entry->done_upto);
 	jobs_ledger_close(ledger);
 	if (entry->done_upto == PG_INT64_MAX)
 		end_items(job->id);
 	else if (timeout > 0 && now - job->started_at >= timeout)
 		end_timed_out(job->id);
+	else if (tallied && stop_after > 0 && tally.equal_count >= stop_after)
+		end_stopped(job, stop_after, tally.equal_no);
 	else
 	{
 		if (timeout > 0)
@@ -270,19 +267,35 @@ look_at_leases(const Job *job, JobsEntry *entry, TimestampTz *next)
 	return true;
 }
 
+/*
+ * Locks what a job needs to end; *job is NULL where it has ended.  False where others
+ * are at it, which is waited for.
+ */
+static bool
+lock_end(JobId id, Job **job)
+{
+	bool		held;
+
+	*job = jobs_store_lock(id, JOBS_WAIT_SKIP, &held);
+	if (held || !jobs_ledger_exclude(id, false))
+	{
+		(void) jobs_held_again(id);
+		return false;
+	}
+	if (*job && (*job)->state != JOB_RUNNING)
+		*job = NULL;
+	return true;
+}
+
 /* Every item has an outcome. */
 static void
 end_items(JobId id)
 {
-	bool		held;
-	Job		   *job = jobs_store_lock(id, JOBS_WAIT_SKIP, &held);
+	Job		   *job;
 
-	if (held || !jobs_ledger_exclude(id, false))
-	{
-		(void) jobs_held_again(id);
+	if (!lock_end(id, &job))
 		return;
-	}
-	if (job && job->state == JOB_RUNNING)
+	if (job)
 	{
 		jobs_ledger_count_job(job);
 		job->state = job->failed > 0 ? JOB_PARTIAL : JOB_SUCCEEDED;
@@ -295,27 +308,56 @@ end_items(JobId id)
 static void
 end_timed_out(JobId id)
 {
-	JobsFailure failure = {.sqlstate = ERRCODE_QUERY_CANCELED};
-	bool		held;
-	Job		   *job = jobs_store_lock(id, JOBS_WAIT_SKIP, &held);
+	Job		   *job;
 
-	if (held || !jobs_ledger_exclude(id, false))
-	{
-		(void) jobs_held_again(id);
+	if (!lock_end(id, &job))
 		return;
-	}
-	if (job && job->state == JOB_RUNNING)
+	if (job)
 	{
+		JobsFailure failure = {.sqlstate = ERRCODE_QUERY_CANCELED};
+
 		failure.message = psprintf("timeout after %s", jobs_duration(jobs_interval_usecs(job->timeout)));
 		jobs_settle(job, &failure);
 	}
 	jobs_books_note(id);
 }
 
+/* So many have failed in a row with the error of this one. */
+static void
+end_stopped(const Job *seen, int64 stop_after, int64 item_no)
+{
+	Job		   *job;
+
+	if (!lock_end(seen->id, &job))
+		return;
+	if (job && job->started_at == seen->started_at)
+	{
+		JobsLedger *ledger = jobs_ledger_open(job->id, job->round, NULL, false);
+		JobsItems  *items = jobs_ledger_read(ledger, item_no);
+		const JobsOutcome *outcome = items->item[item_no - items->first_no].outcome;
+		const char *code = outcome->code;
+		JobsFailure failure = {
+			.sqlstate = MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4]),
+			.message = jobs_equal_text(stop_after, outcome->message),
+			.hint = JOBS_EQUAL_HINT
+		};
+
+		jobs_settle(job, &failure);
+		jobs_ledger_close(ledger);
+	}
+	jobs_books_note(seen->id);
+}
+
 /* ------------------------------------------------------------------------
  * The views
  * ------------------------------------------------------------------------
  */
+
+static int64
+processed_of(const JobsTally *tally)
+{
+	return Min(tally->n[ITEM_SUCCEEDED] + tally->n[ITEM_FAILED] + tally->n[ITEM_SKIPPED], tally->total);
+}
 
 static double
 percent_of(int64 processed, int64 total)
@@ -358,37 +400,31 @@ jobs_outside_slots(Tuplestorestate *store, TupleDesc desc)
 static void
 tally_slots(Tuplestorestate *store, TupleDesc desc)
 {
-	JobsDatabase *db = jobs_database(MyDatabaseId, false);
-	JobsTally	tallies[JOBS_TALLIES];
 	uint64		tenant = jobs_tenant_hash(jobs_tenant);
+	ListCell   *cell;
 
-	if (db == NULL)
-		return;
-	SpinLockAcquire(&db->mutex);
-	memcpy(tallies, db->tallies, sizeof(tallies));
-	SpinLockRelease(&db->mutex);
-	for (int i = 0; i < JOBS_TALLIES; i++)
+	foreach(cell, jobs_tally_all())
 	{
-		JobsTally  *tally = &tallies[i];
-		int64		processed = Min(tally->succeeded + tally->failed + tally->skipped, tally->total);
+		const JobsTally *tally = lfirst(cell);
 		JobsProgress progress = {
-			.job = tally->job,
+			.job = tally->key.job,
 			.phase = "claimed",
-			.processed = processed,
+			.processed = processed_of(tally),
 			.total = tally->total,
 			.bytes = -1,
-			.succeeded = tally->succeeded,
-			.failed = tally->failed,
-			.skipped = tally->skipped,
+			.succeeded = tally->n[ITEM_SUCCEEDED],
+			.failed = tally->n[ITEM_FAILED],
+			.skipped = tally->n[ITEM_SKIPPED],
 			.warnings = -1,
-			.percent = percent_of(processed, tally->total),
-			.counted_at = tally->began_at
+			.percent = percent_of(processed_of(tally), tally->total),
+			.counted_at = tally->counted_at,
+			.counted_from = tally->counted_from
 		};
 		Datum		values[JOBS_SLOTS_COLUMNS];
 		bool		nulls[JOBS_SLOTS_COLUMNS];
 
 		/* The tally has only the hash of the tenant. */
-		if (tally->job == 0 || (tenant != 0 && tenant != tally->tenant) || !jobs_may_see(tally->owner, jobs_tenant))
+		if ((tenant != 0 && tenant != tally->tenant) || !jobs_may_see(tally->owner, jobs_tenant))
 			continue;
 		jobs_progress_values(&progress, 0, values, nulls);
 		tuplestore_putvalues(store, desc, values, nulls);

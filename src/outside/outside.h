@@ -31,9 +31,11 @@
 #include "bulk/ledger.h"
 #include "fmgr.h"
 #include "nodes/pg_list.h"
+#include "outside/tally.h"
 #include "queue.h"
 #include "shmem.h"
 #include "store.h"
+#include "utils/array.h"
 #include "utils/tuplestore.h"
 
 #define JOBS_MAX_CLAIM		10000	/* jobs or items at once */
@@ -93,13 +95,24 @@ extern void jobs_outside_follow(const Job *job, JobState old);
  * ------------------------------------------------------------------------
  */
 
+/* This session's next jobs.claim looks at a queue from the beginning. */
+extern void jobs_claim_look_again(void);
+
+/* Where an offer stands among those of its owner: higher priorities have lower ranks. */
+typedef struct JobsOfferPlace
+{
+	int64		rank;
+	JobId		job;
+} JobsOfferPlace;
+
 /*
  * Offers of a queue: their owners, and those of one owner in the order in which
- * they are to be claimed, until the callback returns false.  The callback may write.
+ * they are to be claimed, from a place on or all (NULL), until the callback returns
+ * false.  The callback may write.
  */
 extern List *jobs_store_offer_owners(const char *queue);	/* of Oid */
-typedef bool (*JobsOfferFn) (JobId job, const char *tenant, bool items, void *arg);
-extern void jobs_store_offers(const char *queue, Oid owner, JobsOfferFn fn, void *arg);
+typedef bool (*JobsOfferFn) (const JobsOfferPlace *place, const char *tenant, bool items, void *arg);
+extern void jobs_store_offers(const char *queue, Oid owner, const JobsOfferPlace *from, JobsOfferFn fn, void *arg);
 extern void jobs_store_remove_offer(const char *queue, Oid owner, int32 priority, JobId job);
 
 /*
@@ -129,7 +142,8 @@ typedef struct JobsClaimer
 	char	   *queue;
 	Oid			owner;			/* InvalidOid: everybody's */
 	Oid			client;
-	char	   *client_name;	/* at the grant */
+	char	   *owner_name;		/* both at the grant; "" for everybody's */
+	char	   *client_name;
 } JobsClaimer;
 
 extern List *jobs_store_claimers(const char *queue);	/* of JobsClaimer * */
@@ -190,19 +204,10 @@ extern int64 jobs_items_first_open(JobsLedger *ledger, int64 from);
 extern TimestampTz jobs_keep_items(Job *job, bool numbered, int64 claim, int64 usecs);
 
 /*
- * The counts of a bulk job that clients do, in shared memory, for the views and
- * NOTIFY; jobs_tally_add adds when the transaction commits.  Where there are more
- * jobs than tallies (has_room is false), some show their counts only at the end.
+ * The same for some of its items.  Those must all be the caller's, else 55000; what
+ * shares a lease with them keeps its time.
  */
-extern void jobs_tally_begin(const Job *job, const JobsItemCounts *counts);
-extern void jobs_tally_begin_at_commit(const Job *job, const JobsItemCounts *counts);
-extern bool jobs_tally_has_room(JobId job);
-extern void jobs_tally_add(const Job *job, JobsItemState state, int64 n);
-extern bool jobs_tally_read(JobId job, JobsTally *copy);
-extern void jobs_tally_end(JobId job);
-
-/* For a scheduler that begins: those of jobs that run are made again. */
-extern void jobs_tally_end_all(void);
+extern TimestampTz jobs_keep_some_items(Job *job, ArrayType *items, bool numbered, int64 claim, int64 usecs);
 
 /* When a lease that begins or is extended now ends: at the job's timeout at the latest. */
 extern TimestampTz jobs_lease_end(const Job *job, int64 usecs);

@@ -39,7 +39,7 @@ enum
 /* Columns of jobs.claimer; the first three are the primary key. */
 enum
 {
-	C_QUEUE, C_OWNER, C_CLIENT, C_CLIENT_NAME, C_COUNT
+	C_QUEUE, C_OWNER, C_CLIENT, C_OWNER_NAME, C_CLIENT_NAME, C_COUNT
 };
 
 #define GET(a)			(slot->tts_values[a])
@@ -47,6 +47,7 @@ enum
 
 static bool has_offer(const Job *job, JobState state);
 static void add_offer(const Job *job);
+static bool walk_offers(JobsRel *offer, ScanKeyData *keys, int nkeys, JobsOfferFn fn, void *arg);
 static void remove_lease(JobId job);
 static JobsItemLease *row_to_item_lease(TupleTableSlot *slot);
 static bool find_item_lease(JobsRel *r, JobId job, int64 item_no);
@@ -108,6 +109,7 @@ add_offer(const Job *job)
 	Datum		values[O_COUNT];
 	bool		nulls[O_COUNT] = {false};
 
+	jobs_claim_look_again();
 	values[O_QUEUE] = CStringGetTextDatum(job->queue);
 	values[O_OWNER] = ObjectIdGetDatum(job->owner);
 	values[O_RANK] = Int64GetDatum(RANK(job->priority));
@@ -171,31 +173,52 @@ jobs_store_offer_owners(const char *queue)
 	return owners;
 }
 
+/* Those of the rank from the job on, and those of later ranks. */
 void
-jobs_store_offers(const char *queue, Oid owner, JobsOfferFn fn, void *arg)
+jobs_store_offers(const char *queue, Oid owner, const JobsOfferPlace *from, JobsOfferFn fn, void *arg)
 {
 	JobsRel		offer;
-	JobsRelScan scan;
-	ScanKeyData keys[2];
+	ScanKeyData keys[5];
 	bool		more = true;
 
 	jobs_rel_open(&offer, REL_OFFER, AccessShareLock);
 	jobs_key_text(&keys[0], 1, queue);
 	jobs_key_oid(&keys[1], 2, owner);
-	jobs_rel_scan(&scan, &offer, "offer_pkey", keys, 2, jobs_rel_snapshot());
+	if (from)
+	{
+		jobs_key_int8(&keys[2], 3, from->rank);
+		jobs_key_int8_range(&keys[3], 4, from->job, PG_INT64_MAX);
+		more = walk_offers(&offer, keys, 5, fn, arg);
+		jobs_key_int8_range(&keys[2], 3, from->rank + 1, PG_INT64_MAX);
+	}
+	if (more)
+		(void) walk_offers(&offer, keys, from ? 4 : 2, fn, arg);
+	jobs_rel_close(&offer);
+}
+
+static bool
+walk_offers(JobsRel *offer, ScanKeyData *keys, int nkeys, JobsOfferFn fn, void *arg)
+{
+	JobsRelScan scan;
+	bool		more = true;
+
+	jobs_rel_scan(&scan, offer, "offer_pkey", keys, nkeys, jobs_rel_snapshot());
 	while (more && jobs_rel_next(&scan))
 	{
-		TupleTableSlot *slot = offer.slot;
+		TupleTableSlot *slot = offer->slot;
+		JobsOfferPlace place;
 		char	   *tenant;
 
 		CHECK_FOR_INTERRUPTS();
 		slot_getallattrs(slot);
+		place.rank = DatumGetInt64(GET(O_RANK));
+		place.job = DatumGetInt64(GET(O_JOB));
 		tenant = TextDatumGetCString(GET(O_TENANT));
-		more = fn(DatumGetInt64(GET(O_JOB)), tenant, DatumGetBool(GET(O_ITEMS)), arg);
+		more = fn(&place, tenant, DatumGetBool(GET(O_ITEMS)), arg);
 		pfree(tenant);
 	}
 	jobs_rel_scan_end(&scan);
-	jobs_rel_close(&offer);
+	return more;
 }
 
 /* ------------------------------------------------------------------------
@@ -420,8 +443,15 @@ jobs_store_lock_item_lease(JobId job, int64 item_no, JobsWaitPolicy policy, bool
 
 	*held = false;
 	jobs_rel_open(&r, REL_ITEM_LEASE, RowExclusiveLock);
-	if (find_item_lease(&r, job, item_no) && jobs_rel_lock(&r, policy, held))
-		lease = row_to_item_lease(r.slot);
+	while (lease == NULL && !*held && find_item_lease(&r, job, item_no))
+	{
+		/* One that has gone while we waited may have been divided. */
+		if (jobs_rel_lock(&r, policy, held))
+			lease = row_to_item_lease(r.slot);
+		else if (policy == JOBS_WAIT_SKIP)
+			break;
+		CHECK_FOR_INTERRUPTS();
+	}
 	jobs_rel_close(&r);
 	return lease;
 }
@@ -511,6 +541,7 @@ jobs_store_claimers(const char *queue)
 		claimer->queue = TextDatumGetCString(GET(C_QUEUE));
 		claimer->owner = DatumGetObjectId(GET(C_OWNER));
 		claimer->client = DatumGetObjectId(GET(C_CLIENT));
+		claimer->owner_name = TextDatumGetCString(GET(C_OWNER_NAME));
 		claimer->client_name = TextDatumGetCString(GET(C_CLIENT_NAME));
 		list = lappend(list, claimer);
 	}
@@ -549,6 +580,7 @@ jobs_store_add_claimer(const JobsClaimer *claimer)
 	values[C_QUEUE] = CStringGetTextDatum(claimer->queue);
 	values[C_OWNER] = ObjectIdGetDatum(claimer->owner);
 	values[C_CLIENT] = ObjectIdGetDatum(claimer->client);
+	values[C_OWNER_NAME] = CStringGetTextDatum(claimer->owner_name);
 	values[C_CLIENT_NAME] = CStringGetTextDatum(claimer->client_name);
 	/* Two sessions may do the same at once. */
 	jobs_store_lock_key(claimer->owner, claimer->client_name, claimer->queue);

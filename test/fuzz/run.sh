@@ -15,7 +15,7 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 PG_CONFIG=${PG_CONFIG:-pg_config}
 WORK=$(mktemp -d)
 
-clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -Wno-unused-command-line-argument \
+clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -w \
 	-I"$("$PG_CONFIG" --includedir-server)" -I"$TOP/src" "$TOP/test/fuzz/dialect.c" "$TOP"/src/import/detect_*.c \
 	"$TOP"/src/import/{lines,fields,adapt,decode}.c -L"$("$PG_CONFIG" --pkglibdir)" -L"$("$PG_CONFIG" --libdir)" \
 	-lpgcommon -lpgport -lcsv -o "$WORK/dialect"

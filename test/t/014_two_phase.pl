@@ -115,6 +115,20 @@ $node->sql(q{COMMIT PREPARED 'resume'});
 is($node->wait_job($job), 'succeeded', 'and a prepared resume');
 
 # ----------------------------------------------------------------------------
+# Clients
+# ----------------------------------------------------------------------------
+
+$job = $node->sql(q{SELECT jobs.bulk(NULL, '[1, 2, 3]')});
+my $claim = $node->sql("SELECT min(claim) FROM jobs.claim_items($job, 3)");
+$node->sql("SELECT jobs.finish_items($job, '{1}', claim => $claim)");
+prepare('answer', "SELECT jobs.finish_items($job, '{2}', claim => $claim)");
+is($node->sql("SELECT processed FROM jobs.progress WHERE id = $job"), '1', 'a prepared answer does not count');
+$node->sql(q{COMMIT PREPARED 'answer'});
+ok($node->poll("SELECT processed = 2 FROM jobs.progress WHERE id = $job"), 'until it is committed');
+$node->sql("SELECT jobs.finish_items($job, '{3}', claim => $claim)");
+is($node->wait_job($job), 'succeeded', 'its job ends');
+
+# ----------------------------------------------------------------------------
 # CREATE EXTENSION itself
 # ----------------------------------------------------------------------------
 

@@ -49,6 +49,29 @@ sub download
 	return $file;
 }
 
+# The name of a program in Java that writes what a compressed file holds.
+sub gunzip_in_java
+{
+	my $file = "$dir/Gunzip.java";
+
+	open my $out, '>', $file or die "$file: $!";
+	print $out <<'JAVA';
+import java.io.FileInputStream;
+import java.util.zip.GZIPInputStream;
+
+class Gunzip {
+    public static void main(String[] files) throws Exception {
+        try (var in = new GZIPInputStream(new FileInputStream(files[0]))) {
+            in.transferTo(System.out);
+        }
+        System.out.flush();
+    }
+}
+JAVA
+	close $out;
+	return $file;
+}
+
 # What a command writes.
 sub output
 {
@@ -80,14 +103,18 @@ my $empty = export('SELECT 1 AS a WHERE false', 'csv', '{"compression": "gzip", 
 my %readers = (
 	gunzip => [ 'gzip', '-dc' ],
 	python3 => [ 'python3', '-c', 'import gzip, sys; sys.stdout.buffer.write(gzip.open(sys.argv[1]).read())' ],
+	java => [ 'java', gunzip_in_java() ],
 	node => [ 'node', '-e', 'process.stdout.write(require("zlib").gunzipSync(require("fs").readFileSync(process.argv[1])))' ],
 );
 
 for my $reader (sort keys %readers)
 {
+	# Java runs a file of source only where it has its compiler.
+	my %needs = (gunzip => 'gzip --version', java => 'java --list-modules | grep jdk.compiler');
+
   SKIP:
 	{
-		skip "$reader is not here", 2 unless has($reader eq 'gunzip' ? 'gzip --version' : "$reader --version");
+		skip "$reader is not here", 2 unless has($needs{$reader} // "$reader --version");
 		ok(output(@{ $readers{$reader} }, $packed) eq $plain, "$reader reads a compressed file");
 		is(output(@{ $readers{$reader} }, $empty), '', "$reader reads an empty one");
 	}

@@ -138,6 +138,56 @@ ok($node->sql("SELECT lease_until <= now() FROM jobs.lease WHERE job = $job") eq
 my ($first, $claim) = split /\|/, $node->sql("SELECT min(item_no), min(claim) FROM jobs.claim_items($job, 2)");
 is($first, 1, 'and get the items');
 
+# Counts of many jobs at once.
+my $many = $node->sql(q{SELECT array_agg(jobs.bulk(NULL, '[1, 2, 3]', queue => 'many')) FROM generate_series(1, 200)});
+$node->sql("SELECT count(*) FROM unnest('$many'::bigint[]) AS j, jobs.claim_items(j, 3)\\; SELECT jobs.finish_items(j, '{2}'), jobs.fail_item(j, 1, 'no') FROM unnest('$many'::bigint[]) AS j");
+is($node->sql("SELECT count(*), sum(processed), sum(succeeded), sum(failed) FROM jobs.progress WHERE id = ANY ('$many')"),
+	'200|400|200|200', 'counts of 200 jobs');
+$node->sql("SELECT jobs.cancel(j) FROM unnest('$many'::bigint[]) AS j");
+
+# A claim that is rolled back is told, for others have passed over the job meanwhile; with a savepoint, too.
+sub heard
+{
+	my ($regex) = @_;
+	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+	my $heard = '';
+
+	while (time < $deadline && $heard !~ /$regex/)
+	{
+		$heard .= $listener->query_safe('SELECT') . "\n";
+		usleep(5_000);
+	}
+	return $heard =~ /$regex/;
+}
+
+my $whole = $node->sql(q{SELECT jobs.submit('undone')});
+ok(heard(qr/"job": $whole, "kind": "external", "state": "queued"/), 'a job is told');
+my $client = $node->background_psql('postgres');
+for my $undo ('ROLLBACK', 'ROLLBACK TO s; COMMIT')
+{
+	$client->query_safe('BEGIN; SAVEPOINT s');
+	is($client->query_safe(q{SELECT job FROM jobs.claim('undone')}), $whole, 'claimed');
+	is($node->sql(q{SELECT count(*) FROM jobs.claim('undone')}), '0', 'nobody else gets it');
+	$client->query_safe($undo);
+	ok(heard(qr/"job": $whole, "kind": "external", "state": "queued"/), "told after $undo");
+}
+my $other = $node->sql(q{SELECT jobs.bulk(NULL, '[1, 2]', queue => 'undone')});
+ok(heard(qr/"job": $other, "kind": "bulk", "state": "queued"/), 'a bulk job is told');
+$client->query_safe("BEGIN; SELECT count(*) FROM jobs.claim_items($other, 2); ROLLBACK");
+ok(heard(qr/"job": $other, "kind": "bulk", "state": "queued"/), 'and after a rollback');
+
+# So is all when jobs.enabled is on again, also where the scheduler has gone meanwhile.
+$node->sql(q{ALTER SYSTEM SET jobs.enabled = off});
+$node->reload;
+ok($node->poll(q{SELECT count(*) = 0 FROM jobs.claimable('undone')}), 'nothing to be claimed');
+ok($node->poll(q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'jobs scheduler'}), 'the scheduler leaves');
+$listener->query_safe('SELECT');
+$node->sql(q{ALTER SYSTEM RESET jobs.enabled});
+$node->reload;
+ok(heard(qr/"job": $whole, "kind": "external", "state": "queued"/), 'told when jobs.enabled is on');
+$node->sql("SELECT jobs.cancel($whole), jobs.cancel($other)");
+$client->{run}->kill_kill;
+
 # The server stops in between; the lease is there after it.
 $node->restart;
 $node->sql("SELECT jobs.finish_items($job, '{1}', claim => $claim)");

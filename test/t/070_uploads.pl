@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use Digest::SHA qw(sha256_hex);
+use Encode ();
 use IPC::Run;
 use JobsTest;
 use PostgreSQL::Test::Utils;
@@ -55,6 +56,72 @@ SELECT jobs.upload_lo(:LASTOID, 'rows.csv') AS upload \\gset
 SQL
 is($status, 0, 'psql') or diag $stderr;
 is_upload($stdout =~ /upload (\d+)/, 'psql');
+
+# --- what was uploaded is what is imported, whatever its encoding -------------------
+# The rows of a file that has gone all the way into a table with two columns, and issues.
+sub imported
+{
+	my ($dbname, $upload, $options) = @_;
+	my $job = $node->sql("TRUNCATE target; SELECT jobs.import_preview('target'::regclass, upload => $upload, options => '$options')", $dbname);
+	my $failed = "SELECT error_message FROM jobs.job WHERE id = %s AND error_message IS NOT NULL";
+	my @errors = map { s/^\n//r } $node->sql("SELECT FROM jobs.wait($job); " . sprintf($failed, $job), $dbname);
+
+	if ($errors[0] eq '')
+	{
+		my $import = $node->sql("SELECT jobs.import($job)", $dbname);
+
+		push @errors, $node->sql("SELECT FROM jobs.wait($import); " . sprintf($failed, $import), $dbname);
+	}
+	return join "\n", grep { $_ ne '' } map { s/^\n//r } @errors, $node->sql(<<"SQL", $dbname);
+SET client_encoding = 'UTF8';
+SELECT id || ':' || name FROM target ORDER BY id;
+SELECT row_no || '/' || line_no || ' ' || code FROM jobs.import_issue WHERE job = $job ORDER BY row_no;
+SQL
+}
+
+# An upload of bytes, in two pieces.
+sub upload
+{
+	my ($dbname, $data) = @_;
+	my $half = int(length($data) / 2);
+
+	my $id = $node->sql('SELECT jobs.upload()', $dbname);
+
+	$node->sql("SELECT jobs.upload_append($id, decode('" . unpack('H*', $_) . "', 'hex'))", $dbname)
+	  foreach substr($data, 0, $half), substr($data, $half);
+	return $id;
+}
+
+$node->sql('CREATE DATABASE latin1 ENCODING LATIN1 TEMPLATE template0 LOCALE "C"');
+$node->sql('CREATE EXTENSION jobs', 'latin1');
+$node->sql('CREATE TABLE target (id integer, name text)', $_) foreach qw(postgres latin1);
+
+# Characters of Windows-1252 and no more, of Latin-1 and no more, and others.
+for my $case (
+	[ 'UTF-8', "\x{e4}\x{df}", '{}', 'postgres', 'latin1' ],
+	[ 'cp1252', "\x{e4}\x{20ac}", '{"encoding": "WIN1252"}', 'postgres' ],
+	[ 'cp1252', "\x{e4}\x{df}", '{"encoding": "WIN1252"}', 'postgres' ],
+	[ 'iso-8859-1', "\x{e4}\x{df}", '{"encoding": "LATIN1"}', 'postgres', 'latin1' ],
+	[ 'iso-8859-15', "\x{20ac}", '{"encoding": "LATIN9"}', 'postgres' ],
+	[ 'koi8-r', "\x{43c}\x{438}\x{440}", '{"encoding": "KOI8R"}', 'postgres' ],
+	[ 'shiftjis', "\x{65e5}\x{672c}\x{8868}", '{"encoding": "SJIS"}', 'postgres' ],
+	[ 'big5-eten', "\x{4e2d}\x{6587}", '{"encoding": "BIG5"}', 'postgres' ],
+	[ 'gbk', "\x{4e2d}\x{6587}", '{"encoding": "GBK"}', 'postgres' ],
+	[ 'euc-kr', "\x{d55c}", '{"encoding": "EUC_KR"}', 'postgres' ],
+	[ 'UTF-16LE', "\x{e4}\x{df}", '{}', 'postgres', 'latin1' ],
+	[ 'UTF-16BE', "\x{65e5}\x{1f600}", '{}', 'postgres' ])
+{
+	my ($encoding, $word, $options, @databases) = @$case;
+	my $bom = $encoding =~ /16/ ? "\x{feff}" : '';
+	my $data = Encode::encode($encoding, $bom . "id,name\n" . join '', map { "$_,$word $_\n" } 1 .. 30);
+	my $expected = Encode::encode('UTF-8', join "\n", map { "$_:$word $_" } 1 .. 30);
+
+	is(imported($_, upload($_, $data), $options), $expected, "$encoding into $_") foreach @databases;
+}
+is(imported('latin1', upload('latin1', "id,name\n1,\xe2\x82\xac\n2,x\n"), '{}'), "2:x\n1/2 bad_encoding", 'what the database cannot have');
+is(imported('postgres', upload('postgres', "id,name\n1,\x81\xe4\n2,\xe4\n"), '{"encoding": "WIN1252"}'), "2:\xc3\xa4\n1/2 bad_encoding", 'what the encoding has not');
+is(imported('postgres', upload('postgres', "id,name\n" . "1,x\n" x 300_000 . "2,\xe4\n"), '{}') =~ s/^(1:x\n)+//r, "2:\xc3\xa4",
+	'a file that is ASCII but for its end is Windows-1252');
 
 # --- an upload that has been committed is there after a crash ------------------------
 my $id = $node->sql("SELECT jobs.upload('crash')");
