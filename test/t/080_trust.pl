@@ -23,5 +23,5 @@ push @arguments, '--seed', $ENV{JOBS_TRUST_SEED} if $ENV{JOBS_TRUST_SEED};
 my $status = system('/usr/bin/python3', '-B', 'test/trust/trust.py', @arguments);
 
 # They have crashes that are meant to be; the driver has looked for others.
-system('sh', '-c', 'for log in "$1"/*/server.log; do name=${log%/server.log}; cp "$log" "$2/trust_${name##*/}.txt"; done; rm -rf "$1"', 'sh', "$dir", $logs);
+system('sh', '-c', 'mkdir -p "$2"; for log in "$1"/*/server.log; do name=${log%/server.log}; cp "$log" "$2/trust_${name##*/}.txt"; done; rm -rf "$1"', 'sh', "$dir", $logs);
 exit($status == 0 ? 0 : 1);
