@@ -99,7 +99,7 @@ sub file
 	my $rows = one(0, 1, 5, 5, 5, 20, 500, 5000);
 	my $field = one("i", "i % " . one(3, 5, 40), 'i - 3', "nullif(i % 4, 2)") . '::text';
 	my @fields = map { one($field, $field, $field, "'\"' || i || E'\\n\"'", "chr((i * 7919 % 55000) + 1)", "'2024-02-' || i % 31", "'[' || i || ',' || i + 1 || ')'",
-			"repeat('x', i)", "'\"'", "''", "'1e' || i", "'a@' || i || '.de'", "'NaN'", "'{' || i || '}'") } 1 .. one(4, 4, 4, 4, 4, 4, 1, 3, 5);
+			"repeat('x', i)", "'\"'", "''", "'1e' || i", "'a\@' || i || '.de'", "'NaN'", "'{' || i || '}'") } 1 .. one(4, 4, 4, 4, 4, 4, 1, 3, 5);
 	my $between = one(',', ',', ',', ';', '|', "\\t");
 	my $end = one("\\n", "\\n", "\\r\\n", "\\r");
 	my $head = rand() < 0.85 ? "E'" . join($between, @columns) . "$end' || " : '';
