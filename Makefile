@@ -86,7 +86,7 @@ ifeq ($(PGXS),)
 .PHONY: all install installcheck uninstall clean
 all install installcheck uninstall clean:
 	@echo >&2 'No server headers found: $(PG_CONFIG) --pgxs names no existing file.'
-	@echo >&2 'Install them (Debian: apt-get install postgresql-server-dev-all zlib1g-dev gcc make)'
+	@echo >&2 'Install them (Debian: apt-get install postgresql-server-dev-all zlib1g-dev libcsv-dev gcc make)'
 	@echo >&2 'or name the server: make PG_CONFIG=/path/to/pg_config'
 	@exit 1
 

@@ -532,7 +532,8 @@ release(JobId id)
 		(void) jobs_held_again(id);
 	if (job == NULL || job->state != JOB_WAITING)
 		return;
-	job->state = job->run_at > GetCurrentTimestamp() ? JOB_SCHEDULED : JOB_QUEUED;
+	/* One that was due at its submission is so whatever the clock has done since. */
+	job->state = job->run_at > Max(job->created_at, GetCurrentTimestamp()) ? JOB_SCHEDULED : JOB_QUEUED;
 	jobs_store_remove_dependencies(id);
 	jobs_store_update(job, JOB_WAITING);
 	noted = add_id(noted, id);

@@ -613,12 +613,18 @@ end_job(void)
 	slot->job_shown = false;
 	slot->helpers_wanted = 0;
 	cancel = slot->cancel;
+	slot->cancel = false;
 	SpinLockRelease(&slot->mutex);
 	if (cancel)
-	{
-		pg_usleep(1000L);
-		QueryCancelPending = false;
-	}
+		jobs_perform_forget_cancel();
+}
+
+/* A signal that was sent under the slot's lock, which we have had since, comes at once. */
+void
+jobs_perform_forget_cancel(void)
+{
+	pg_usleep(1000L);
+	QueryCancelPending = false;
 }
 
 /* ------------------------------------------------------------------------

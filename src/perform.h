@@ -41,4 +41,7 @@ extern void jobs_perform_commit(void);
 /* Nothing to do for now: cleans the session and shows it as idle. */
 extern void jobs_perform_rest(void);
 
+/* A cancel that was meant for something else must not hit what comes next. */
+extern void jobs_perform_forget_cancel(void);
+
 #endif							/* JOBS_PERFORM_H */

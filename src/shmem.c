@@ -226,7 +226,10 @@ jobs_stop_helpers(Oid dboid, JobId job)
 		if (slot->dboid != dboid || slot->helping != job)
 			continue;
 		SpinLockAcquire(&slot->mutex);
-		if (slot->helping == job && slot->pid != 0)
+		/* One that has got a job of its own before it came to help must not be hit. */
+		if (slot->helping == job && slot->job != 0)
+			slot->helping = 0;
+		else if (slot->helping == job && slot->pid != 0)
 		{
 			if (!slot->cancel)
 				slot->cancel_at = GetCurrentTimestamp();

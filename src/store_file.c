@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "due.h"
 #include "import/import.h"
+#include "import/upload.h"
 #include "rel.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -295,6 +296,7 @@ jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit)
 		if (mine)
 			(void) lock_file(due[i].job, JOBS_WAIT_SKIP, &held);
 		mine &= !held;
+		mine = mine && jobs_upload_try_lock(due[i].job);
 		if (mine)
 			jobs_store_delete(due[i].job);
 		removed += mine;

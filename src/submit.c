@@ -131,6 +131,9 @@ set_times(FunctionCallInfo fcinfo, int first, Job *job)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("run_at must be finite"),
 				 errhint("Leave it out for a job that is to run now.")));
+	/* The clock may have been set back since the transaction began, whose now() it is. */
+	if (job->run_at <= GetCurrentTransactionStartTimestamp())
+		job->run_at = Min(job->run_at, job->created_at);
 	job->timeout = effective_timeout(PG_ARGISNULL(first + ARG_TIMEOUT) ? NULL
 									 : PG_GETARG_INTERVAL_P(first + ARG_TIMEOUT));
 }
@@ -270,12 +273,7 @@ jobs_submit(FunctionCallInfo fcinfo, int first, Job *job)
 	if (awaited != NIL)
 		job->state = JOB_WAITING;
 	else
-	{
-		/* The clock may have been set back since the transaction began, whose now() it is. */
-		TimestampTz now = Max(job->created_at, GetCurrentTransactionStartTimestamp());
-
-		job->state = job->run_at > now ? JOB_SCHEDULED : JOB_QUEUED;
-	}
+		job->state = job->run_at > job->created_at ? JOB_SCHEDULED : JOB_QUEUED;
 	jobs_note_job(job->id);
 	jobs_store_insert(job);
 	foreach(cell, awaited)

@@ -208,10 +208,12 @@ take_job(void)
 	JobsSlot   *slot = jobs_my_slot;
 	JobId		id = 0;
 	TimestampTz now = GetCurrentTimestamp();
+	bool		stale = false;
 
 	SpinLockAcquire(&slot->mutex);
 	if (slot->inbox_n > 0 && !slot->leave)
 	{
+		stale = slot->cancel;
 		id = slot->inbox[slot->inbox_first];
 		slot->inbox_first = (slot->inbox_first + 1) % JOBS_INBOX;
 		slot->inbox_n--;
@@ -225,6 +227,8 @@ take_job(void)
 		slot->equal_count = 0;
 	}
 	SpinLockRelease(&slot->mutex);
+	if (stale)
+		jobs_perform_forget_cancel();
 	return id;
 }
 
@@ -234,10 +238,15 @@ take_help(int *slotno)
 {
 	JobsSlot   *slot = jobs_my_slot;
 	JobId		id = 0;
+	bool		stale = false;
 
 	SpinLockAcquire(&slot->mutex);
 	if (!slot->leave)
 	{
+		/* The job was stopped before we came to help. */
+		stale = slot->cancel;
+		if (stale)
+			slot->helping = 0;
 		id = slot->helping;
 		*slotno = slot->help_slot;
 		slot->cancel = false;
@@ -246,6 +255,8 @@ take_help(int *slotno)
 			slot->idle = false;
 	}
 	SpinLockRelease(&slot->mutex);
+	if (stale)
+		jobs_perform_forget_cancel();
 	return id;
 }
 

@@ -140,7 +140,6 @@ check_items(Jsonb *items)
 {
 	JsonbIterator *it;
 	JsonbValue	value;
-	JsonbIteratorToken token;
 	int64		n = 0;
 
 	if (!JB_ROOT_IS_ARRAY(items) || JB_ROOT_IS_SCALAR(items))
@@ -155,7 +154,7 @@ check_items(Jsonb *items)
 				 errhint("There would be nothing to do.")));
 	it = JsonbIteratorInit(&items->root);
 	(void) JsonbIteratorNext(&it, &value, false);
-	while ((token = JsonbIteratorNext(&it, &value, true)) == WJB_ELEM)
+	while (JsonbIteratorNext(&it, &value, true) == WJB_ELEM)
 	{
 		n++;
 		CHECK_FOR_INTERRUPTS();

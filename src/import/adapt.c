@@ -180,7 +180,7 @@ rows_adapt(RowSplitter *s, const char *text, const char *text_end, bool keep_spa
 {
 	Adapter		a = {.s = s,.at = text,.text_end = text_end,.nlines = 1,.odd_field = -1};
 
-	a.quote = s->form->quote ? s->form->quote : '"';
+	a.quote = adapted_quote(s->form);
 	s->adapted.len = 0;
 	s->flags.len = 0;
 	s->bare_quote = false;
@@ -199,6 +199,7 @@ rows_adapt(RowSplitter *s, const char *text, const char *text_end, bool keep_spa
 		*nlines = a.nlines;
 		*end = a.at;
 		*odd_field = a.odd_field;
+		s->odd_quote = a.odd_field >= 0;
 		if (a.no_memory)
 			return RECORD_NO_MEMORY;
 		if (!closed || a.at == text_end)
@@ -215,4 +216,31 @@ rows_adapt(RowSplitter *s, const char *text, const char *text_end, bool keep_spa
 	if (a.no_memory)
 		return RECORD_NO_MEMORY;
 	return a.odd_field >= 0 ? RECORD_ODD : RECORD_DONE;
+}
+
+const char *
+rows_pass_quoted_line(const RowForm *form, const char *at, const char *end, bool *odd)
+{
+	while (at < end && !is_newline(*at))
+	{
+		const char *next = at + 1;
+
+		if (form->escape && form->escape != form->quote && *at == form->escape && next < end &&
+			(*next == form->quote || *next == form->escape))
+			at += 2;
+		else if (*at != form->quote)
+			at++;
+		else if (next < end && *next == form->quote)
+			at += 2;
+		else
+		{
+			while (next < end && is_blank(*next) && *next != form->delimiter)
+				next++;
+			if (next == end || *next == form->delimiter || is_newline(*next))
+				return NULL;
+			*odd = true;
+			at++;
+		}
+	}
+	return at < end ? rows_behind_newline(at, end) : NULL;
 }

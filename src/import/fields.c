@@ -48,6 +48,7 @@ static bool parse_adapted(RowSplitter *s);
 static bool has_width(const RowSplitter *s, int nfields);
 static bool fits(RowSplitter *s, const char *line, const char *end);
 static const char *find_fit(RowSplitter *s, const char *text, const char *end);
+static const char *find_early_fit(RowSplitter *s, const char *text, const char *end, int *field);
 static int64_t count_lines(const char *text, const char *end);
 static bool broken_row(RowSplitter *s, const char *text, const char *end, int field);
 static bool finish_open(RowSplitter *s, size_t *pos, const char *end, bool at_end, int field);
@@ -71,7 +72,7 @@ parser_init(RowSplitter *s)
 	if (csv_init(&s->parser, CSV_STRICT | CSV_APPEND_NULL) != 0)
 		return false;
 	csv_set_delim(&s->parser, s->form->delimiter);
-	csv_set_quote(&s->parser, s->form->quote ? s->form->quote : '"');
+	csv_set_quote(&s->parser, adapted_quote(s->form));
 	csv_set_space_func(&s->parser, no_space);
 	csv_set_blk_size(&s->parser, BUFFER_STEP);
 	return true;
@@ -311,6 +312,52 @@ find_fit(RowSplitter *s, const char *text, const char *end)
 	return NULL;
 }
 
+/*
+ * What find_fit would find behind a row that begins at text, without looking for the end
+ * of its quotes, which may be far: or each of many rows with a broken quote would be
+ * read to there.  NULL where it is doubtful, or not certain, that the row is broken.
+ */
+static const char *
+find_early_fit(RowSplitter *s, const char *text, const char *end, int *field)
+{
+	const char *line = rows_behind_newline(rows_find_newline(text, end), end);
+	const char *ahead = line;	/* the quotes stay open until there */
+	const char *next;
+	int			nlines = 0;		/* from line to ahead */
+	int64_t		ignored;
+	int			ignored_field;
+	bool		broken;
+
+	if (line == end || rows_adapt(s, text, line, false, &next, &ignored, field) != RECORD_OPEN)
+		return NULL;
+	broken = s->never_closes || s->odd_quote;
+	if (rows_adapt(s, text, line, true, &next, &ignored, &ignored_field) == RECORD_DONE && has_width(s, (int) s->flags.len))
+		return NULL;
+	if (s->no_fit_left)
+		return line;
+	/* A text in one column may have any quotes in it, if only it ends. */
+	if (!s->form->quote || (s->form->ncolumns == 1 && !s->never_closes))
+		return NULL;
+	while (line - text <= ROWS_MAX_ROW)
+	{
+		if (broken && nlines > LINES_OF_FIT)
+		{
+			if (fits(s, line, end))
+				return line;
+			line = rows_behind_newline(rows_find_newline(line, end), end);
+			nlines--;
+		}
+		else
+		{
+			ahead = rows_pass_quoted_line(s->form, ahead, end, &broken);
+			if (ahead == NULL)
+				return NULL;
+			nlines++;
+		}
+	}
+	return NULL;
+}
+
 static int64_t
 count_lines(const char *text, const char *end)
 {
@@ -371,6 +418,15 @@ rows_read_record(RowSplitter *s, size_t *pos, bool at_end, bool *open)
 		end--;
 	if (s->form->quote)
 		state = read_strict(s, text, end, &next, &nlines, &odd_field);
+	if (state == RECORD_REFUSED || (state == RECORD_OPEN && s->never_closes))
+	{
+		fit = find_early_fit(s, text, end, &odd_field);
+		if (fit)
+		{
+			*pos = fit - s->block->text;
+			return broken_row(s, text, fit, odd_field);
+		}
+	}
 	if (state == RECORD_REFUSED)
 		state = read_adapted(s, text, end, &next, &nlines, &odd_field);
 	if (state == RECORD_NO_MEMORY)
@@ -413,9 +469,18 @@ finish_open(RowSplitter *s, size_t *pos, const char *end, bool at_end, int field
 	const char *text = s->block->text + *pos;
 	const char *fit = s->form->quote ? find_fit(s, text, end) : NULL;
 	const char *line = rows_behind_newline(rows_find_newline(text, end), end);
+	const char *next;
+	int64_t		nlines;
 
-	if (fit == NULL && at_end)
-		fit = line;
+	/* Of the first line, which is what the fields at fault are counted in. */
+	(void) rows_adapt(s, text, line, false, &next, &nlines, &field);
+	if (at_end)
+	{
+		s->never_closes = true;
+		s->no_fit_left = fit == NULL;
+		if (fit == NULL)
+			fit = line;
+	}
 	if (fit)
 	{
 		*pos = fit - s->block->text;

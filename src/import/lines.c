@@ -641,7 +641,7 @@ split_clean(RowSplitter *s, size_t *pos, bool at_end, bool *special)
 
 			/* A row has ended. */
 			n = s->nfields;
-			if (n == ncolumns && n > 1 && s->verified && s->header_rows == 0 &&
+			if (n == ncolumns && n > 1 && n <= ROWS_MAX_FIELDS && s->verified && s->header_rows == 0 &&
 				block->nrows < block->rows_size && field - row_start <= ROWS_MAX_ROW)
 			{
 				FileRow    *row = &block->rows[block->nrows++];

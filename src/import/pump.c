@@ -11,12 +11,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "import/gunzip.h"
 
 #define SLOTS			3
 #define BLOCKS			4
 #define RAW_SIZE		(ROWS_BLOCK / 2)	/* bytes that are decoded at once */
+#define WAIT_NS			100000000	/* that pump_next waits */
 #define LARGE			(2 * 1024 * 1024)	/* a block of which there is only one */
 
 typedef struct Slot
@@ -79,6 +81,7 @@ struct Pump
 
 static bool prepare(Pump *pump);
 static void start_thread(Pump *pump);
+static bool wait_a_while(Pump *pump);
 static void *thread_main(void *arg);
 static PumpState step(Pump *pump);
 static PumpState fill(Pump *pump, RowBlock *block);
@@ -242,8 +245,10 @@ pump_next(Pump *pump, RowBlock **result)
 		}
 		if (pump->threaded)
 		{
-			pthread_cond_wait(&pump->done, &pump->mutex);
-			continue;
+			if (wait_a_while(pump))
+				continue;
+			state = PUMP_INPUT;
+			break;
 		}
 		pthread_mutex_unlock(&pump->mutex);
 		state = step(pump);
@@ -252,6 +257,11 @@ pump_next(Pump *pump, RowBlock **result)
 			break;
 		if (state != PUMP_BLOCK)
 			pump->end_state = state;
+		else if (!pump->blocks[pump->next_out].full)
+		{
+			state = PUMP_INPUT;
+			break;
+		}
 		state = PUMP_BLOCK;
 	}
 	if (state == PUMP_BLOCK)
@@ -261,6 +271,22 @@ pump_next(Pump *pump, RowBlock **result)
 	}
 	pthread_mutex_unlock(&pump->mutex);
 	return state;
+}
+
+/* For the thread; false after WAIT_NS, for the caller may have been cancelled. */
+static bool
+wait_a_while(Pump *pump)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += WAIT_NS;
+	if (until.tv_nsec >= 1000000000)
+	{
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	return pthread_cond_timedwait(&pump->done, &pump->mutex, &until) == 0;
 }
 
 /* ------------------------------------------------------------------------

@@ -21,7 +21,7 @@
 typedef enum PumpState
 {
 	PUMP_BLOCK,					/* here is one */
-	PUMP_INPUT,					/* a slot is free, and wanted */
+	PUMP_INPUT,					/* a slot is free, and wanted; or it takes long: ask again */
 	PUMP_END,					/* there are no more rows */
 	PUMP_GZIP_CUT,
 	PUMP_GZIP_BROKEN,

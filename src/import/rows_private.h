@@ -58,6 +58,11 @@ struct RowSplitter
 	bool		use_flags;
 	int			nread;			/* adapted fields of the row, so far */
 	bool		bare_quote;		/* adapting has met one in a field without quotes */
+	bool		odd_quote;		/* and one within quotes that ends nothing */
+
+	/* Known of all that is behind the row at hand, since the end has been seen. */
+	bool		never_closes;	/* quotes that are open where a line ends stay so */
+	bool		no_fit_left;	/* no line begins a row that fits */
 };
 
 #define is_newline(c)	((c) == '\n' || (c) == '\r')
@@ -106,5 +111,20 @@ extern bool rows_pass_lost(RowSplitter *s, size_t *pos, bool at_end);
  */
 extern RecordState rows_adapt(RowSplitter *s, const char *text, const char *text_end, bool keep_spaces,
 							  const char **end, int64_t *nlines, int *odd_field);
+
+/*
+ * From a place within quotes to behind the line's end; *odd is set where a quote stands
+ * that ends nothing.  NULL where the quotes end, or the text does.
+ */
+extern const char *rows_pass_quoted_line(const RowForm *form, const char *at, const char *end, bool *odd);
+
+/* What is written around each adapted field. */
+static inline char
+adapted_quote(const RowForm *form)
+{
+	if (form->quote)
+		return form->quote;
+	return form->delimiter == '"' ? '\'' : '"';
+}
 
 #endif							/* JOBS_ROWS_PRIVATE_H */

@@ -166,6 +166,22 @@ jobs_upload_of_job(JobId job)
 	return upload;
 }
 
+bool
+jobs_upload_try_lock(JobId job)
+{
+	JobId		upload = jobs_upload_of_job(job);
+	JobsRel		r;
+	bool		held = false;
+
+	if (upload == 0)
+		return true;
+	jobs_rel_open(&r, REL_UPLOAD, RowExclusiveLock);
+	if (jobs_rel_find(&r, "upload_entry_pkey", upload))
+		(void) jobs_rel_lock(&r, JOBS_WAIT_SKIP, &held);
+	jobs_rel_close(&r);
+	return !held;
+}
+
 /* The upload's row is locked first, by whoever wants to use it too. */
 void
 jobs_upload_unuse(JobId job)

@@ -57,6 +57,7 @@ static void check_size(int64 bytes);
 static JobId upload_arg(FunctionCallInfo fcinfo);
 static void filling_begin(Filling *filling, const char *filename);
 static void filling_add(Filling *filling, size_t len);
+static int	errcode_for_path(int error);
 static int	open_file(const char *path);
 static void refuse_reading(void);
 pg_noreturn static void no_such_upload(JobId id);
@@ -353,6 +354,23 @@ refuse_reading(void)
 				 errhint("Anyone can upload a file of his own with jobs.upload and jobs.upload_append, or with psql's \\lo_import and jobs.upload_lo.")));
 }
 
+/* errcode_for_file_access() takes these for internal errors, but it is the caller's path. */
+static int
+errcode_for_path(int error)
+{
+	switch (error)
+	{
+		case ENAMETOOLONG:
+			return errcode(ERRCODE_INVALID_PARAMETER_VALUE);
+		case ELOOP:
+		case ENODEV:
+		case ENXIO:
+			return errcode(ERRCODE_WRONG_OBJECT_TYPE);
+		default:
+			return errcode_for_file_access();
+	}
+}
+
 /* Does not wait for a writer, where the path is a pipe's. */
 static int
 open_file(const char *path)
@@ -360,10 +378,11 @@ open_file(const char *path)
 	struct stat st;
 	char		byte;
 	int			fd = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
+	int			error = errno;
 
 	if (fd < 0)
 		ereport(ERROR,
-				(errcode_for_file_access(),
+				(errcode_for_path(error),
 				 errmsg("could not open file \"%s\" for reading: %m", path),
 				 errhint("The server reads the file, so it must be on the server's machine and its user must be able to read it.")));
 	if (fstat(fd, &st) != 0)

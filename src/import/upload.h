@@ -74,6 +74,9 @@ extern void jobs_store_remove_upload(JobId id);
 extern void jobs_upload_use(JobId upload, JobId job);
 extern void jobs_upload_unuse(JobId job);
 
+/* Locks the upload that a job uses, if it uses one; false where another transaction holds it. */
+extern bool jobs_upload_try_lock(JobId job);
+
 /* A job that uses an upload, and the upload that a job uses; or 0. */
 extern JobId jobs_upload_user(JobId upload);
 extern JobId jobs_upload_of_job(JobId job);

@@ -53,7 +53,8 @@ for my $i (1 .. 4)
 {
 	my $count = $node->sql('SELECT count(*) FROM effect');
 
-	$node->poll("(SELECT count(*) FROM effect) > $count");
+	# On a slow machine they may all be done by now.
+	$node->poll("(SELECT count(*) FROM effect) > $count OR $count = $njobs");
 	$node->restart;
 }
 ok($node->wait_all, 'all jobs have ended after four restarts');

@@ -84,6 +84,28 @@ ok($node->poll("SELECT NOT EXISTS (SELECT FROM jobs.history WHERE id = $export)"
 $node->sql(q{ALTER SYSTEM RESET jobs.history_retention});
 $node->reload;
 
+# Her transaction previews the upload of a preview that history lets go of once more.
+$node->sql('CREATE TABLE target (a text); GRANT ALL ON target TO mallory');
+my $upload = as('mallory', q{SELECT jobs.upload('file.csv')});
+as('mallory', "SELECT jobs.upload_append($upload, 'a\nb\n')");
+my $preview = as('mallory', "SELECT jobs.import_preview('target', upload => $upload)");
+is(as('mallory', "SELECT jobs.wait($preview)"), 'succeeded', 'a preview');
+$mallory->query_safe("BEGIN; SELECT jobs.import_preview('target', upload => $upload)");
+$other = as('mallory', q{SELECT jobs.run('SELECT 1')});
+as('mallory', "SELECT jobs.wait($other)");
+$node->sql(q{ALTER SYSTEM SET jobs.history_retention = 0});
+$node->reload;
+ok($node->poll("SELECT NOT EXISTS (SELECT FROM jobs.history WHERE id = $other)"), 'another job goes while its upload is locked');
+$node->sql(q{ALTER SYSTEM SET jobs.history_retention = '1h'});
+$node->reload;
+bob_is_served('while the upload of a job that shall go is locked');
+$mallory->query_safe('ROLLBACK');
+$node->sql(q{ALTER SYSTEM SET jobs.history_retention = 0});
+$node->reload;
+ok($node->poll("SELECT NOT EXISTS (SELECT FROM jobs.upload_entry WHERE id = $upload)"), 'and once it is not, it goes with its preview');
+$node->sql(q{ALTER SYSTEM RESET jobs.history_retention});
+$node->reload;
+
 # What a job waits for ends while the job is locked; the lock goes without a change.
 my $holder = session_of('bob');
 $holder->query_safe('SELECT pg_advisory_lock(2)');

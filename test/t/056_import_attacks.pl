@@ -152,6 +152,9 @@ for my $name (sort keys %files)
 			$state = "refused, $preview";
 		}
 	}
+	my $looked = $id =~ /^\d+$/ ? as($node->sql('SELECT current_user'), "SET statement_timeout = '60 s'; SELECT count(*) FROM jobs.sniff($id)") : '22';
+
+	like($looked, qr/^(1|(22|42|54)\w{3}.*)$|^22$/, "P40 a look at $name: expected");
 	like($state, qr/^(succeeded|refused|failed (22|42|53|54|55)\w{3})/, "P40 $name: expected ($state)");
 }
 SKIP:

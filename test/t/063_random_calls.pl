@@ -1,4 +1,4 @@
-# All functions with random arguments, by three roles in five sessions at once, in
+# All functions with random arguments, and files and options of imports, by three roles in five sessions at once, in
 # and out of transactions: there may be errors of every kind but internal ones, and
 # the server stays up.
 #
@@ -31,6 +31,37 @@ CREATE ROLE bob LOGIN;
 CREATE TABLE public.sink (id integer PRIMARY KEY, x text);
 GRANT ALL ON public.sink TO PUBLIC;
 GRANT CREATE ON SCHEMA public TO PUBLIC;
+
+-- Where imports go to, and where they may not.
+CREATE SCHEMA target;
+GRANT USAGE ON SCHEMA target TO PUBLIC;
+SET search_path = target;
+CREATE TABLE ref (id integer PRIMARY KEY);
+INSERT INTO ref SELECT generate_series(0, 50, 2);
+CREATE TABLE plain (id integer, a text, n numeric(6, 2), d date);
+CREATE TABLE keyed (id integer PRIMARY KEY, a text UNIQUE, n numeric CHECK (10 / (n - 5) < 8), d date DEFAULT now() NOT NULL,
+	g integer GENERATED ALWAYS AS (id + 1) STORED, r int4range, EXCLUDE USING gist (r WITH &&));
+CREATE TABLE child (id integer REFERENCES ref, a text, parent integer REFERENCES keyed DEFERRABLE INITIALLY DEFERRED);
+CREATE TABLE part (id integer, a text, d date) PARTITION BY LIST (id);
+CREATE TABLE part1 PARTITION OF part FOR VALUES IN (1, 2, NULL);
+CREATE TABLE part2 (d date, a text UNIQUE, id integer);
+ALTER TABLE part ATTACH PARTITION part2 FOR VALUES IN (3, 4);
+CREATE TABLE guarded (id integer, a text);
+ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
+CREATE POLICY p ON guarded USING (id % 2 = 0);
+CREATE TABLE forbidden (id integer, a text);
+CREATE TABLE half (id integer, a text);
+CREATE TABLE "odd "" name" ("id" integer, "A b" text, " x" integer[], n money);
+CREATE TABLE nothing ();
+CREATE VIEW over AS SELECT id, a FROM keyed WHERE id < 1000 WITH CHECK OPTION;
+CREATE VIEW joined AS SELECT plain.id, ref.id AS other FROM plain JOIN ref USING (id);
+CREATE MATERIALIZED VIEW kept AS SELECT 1 AS id;
+CREATE SEQUENCE counter;
+CREATE INDEX an_index ON plain (a);
+CREATE TYPE pair AS (id integer, a text);
+GRANT ALL ON ref, plain, keyed, child, part, part1, guarded, "odd "" name", nothing, over, joined, kept, counter TO PUBLIC;
+GRANT INSERT (id), SELECT (a) ON half TO PUBLIC;
+RESET search_path;
 SELECT jobs.grant_claim('q1', 'bob', everybody => true);
 SQL
 is($node->sql("SELECT current_setting('is_superuser')"), 'on', 'the first role is a superuser');
@@ -44,6 +75,79 @@ sub one { return $_[ int(rand(@_)) ]; }
 # There are more jobs as time goes on.
 my $jobs = 5;
 sub job { return 1 + int(rand($jobs)); }
+
+# Those of a session that is made at the moment.
+my $superuser;
+sub upload { return '(SELECT id FROM jobs.upload ' . one('', '', "WHERE owner <> current_user ") . 'ORDER BY random() LIMIT 1)'; }
+sub target
+{
+	return one("'target.plain'", "'target.keyed'", "'target.child'", "'target.part'", "'target.guarded'", "'target.over'") if rand() < 0.5;
+	return one("'target.plain'", "'target.keyed'", "'target.child'", "'target.part'",
+		"'target.part1'", "'target.part2'", "'target.guarded'", "'target.forbidden'", "'target.half'", q{'target."odd "" name"'},
+		"'target.nothing'", "'target.over'", "'target.joined'", "'target.kept'", "'target.counter'", "'target.an_index'", "'target.pair'",
+		"'public.sink'", "'pg_class'", "'pg_authid'", "'pg_stat_activity'", "'information_schema.tables'", "'jobs.job'", "'jobs.upload'",
+		# A superuser may write into them, and has what follows.
+		$superuser ? () : ("'jobs.live'", "'jobs.upload_entry'", "'jobs.chunk'", "'jobs.outcome'"), "'jobs.import_issue'",
+		"'pg_toast.pg_toast_1255'", 'NULL', 0, 4294967295);
+}
+
+# A file of few or many rows, good and bad.
+sub file
+{
+	return one('NULL', "''", "E'\\ufeff'", "E'\\n'", "','", "'id'", "'id,a'", "E'id,a\\n'", "repeat(E'\\n', 3000)", "repeat(',', 3000)",
+		"repeat('\"', 1001)", "E'id,id\\n1,2\\n'", "E'id;a;n;d\\n1;x;1,5;31.12.2024\\n2;y;1.000,25;30.02.2024\\n'") if rand() < 0.2;
+	my @columns = sort { rand() <=> 0.5 } one('id', 'ID', 'Id '), one('a', 'A b', 'id', 'reason'), one('n', 'd', 'g', 'r', 'parent', 'row_no', ''), one('d', 'r', 'x');
+	my $rows = one(0, 1, 5, 5, 5, 20, 500, 5000);
+	my $field = '(' . one('i', 'i', 'i % ' . one(3, 5, 40), 'i - 3', 'nullif(i % 4, 2)') . ')::text';
+	my @fields = map { one($field, $field, $field, "'\"' || i || E'\\n\"'", "chr((i * 7919 % 55000) + 1)", "'2024-02-' || i % 31", "'[' || i || ',' || i + 1 || ')'",
+			"repeat('x', i)", "'\"'", "''", "'1e' || i", "'a\@' || i || '.de'", "'NaN'", "'{' || i || '}'") } 1 .. one(4, 4, 4, 4, 4, 4, 1, 3, 5);
+	my $between = one(',', ',', ',', ';', '|', "\\t");
+	my $end = one("\\n", "\\n", "\\r\\n", "\\r");
+	my $head = rand() < 0.85 ? "E'" . join($between, @columns) . "$end' || " : '';
+
+	return "(SELECT ${head}coalesce(string_agg(concat_ws(E'$between', " . join(', ', @fields) . "), E'$end' ORDER BY i), '') FROM generate_series(1, $rows) AS i)";
+}
+
+sub options
+{
+	return "'{}'" if rand() < 0.5;
+	return one('NULL', "'[]'", "'null'", "'\"x\"'") if rand() < 0.05;
+	my @options = (
+		'"on_conflict": ' . one('"update"', '"update"', '"skip"', '"error"', '"no"', 1),
+		'"header": ' . one('true', 'false', 'null', '1', '"x"'),
+		'"delimiter": ' . one('","', '";"', '"ab"', '"\\t"', '""', '5', '"\\""'),
+		'"quote": ' . one('null', '"\u0027"', '"\\""', '","', '""', 'false'),
+		'"escape": ' . one('null', '"\\\\"', '"\\""', '"x"'),
+		'"encoding": ' . one('"UTF8"', '"latin1"', '"utf-16"', '"cp1252"', '"mule_internal"', '"sjis"', '"no"', 3),
+		'"skip_lines": ' . one(0, 1, 2, 5000, 2147483648, -1, '1e400', '"1"'),
+		'"header_rows": ' . one(0, 1, 2, 5, 100000, -1),
+		'"null": ' . one('"NULL"', '""', '"1"', '"\\n"', 'null'),
+		'"comment": ' . one('"#"', '"1"', '"ab"', 'null'),
+		'"trim": ' . one('true', 'false', '"x"'),
+		'"ragged": ' . one('"pad"', '"reject"', '"x"', 'true'),
+		'"decimal": ' . one('","', '"."', '"x"'),
+		'"date_order": ' . one('"DMY"', '"MDY"', '"YMD"', '"no"'),
+		'"max_errors": ' . one(0, 1, 10, -1, '1e30', '"x"'),
+		'"max_error_ratio": ' . one(0, 0.1, 1, 2, -1),
+		'"sensitive": ' . one('["a"]', '["no"]', '"a"', '[1]', '[]'),
+		'"unique": ' . one('["a"]', '["id", "a"]', '["d", "id"]', '["r"]', '["no"]', '[]', '["a", "a"]', '"a"'),
+		'"mapping": ' . one('{"a": "a"}', '{"a": null}', '{"id": "a", "a": "id"}', '{"1": "id"}', '{"x": "a"}', '{"g": "g"}', '[]', '{"a": 5}', '{"id": "no"}'),
+		'"rules": ' . one('{"a": "email"}', '{"a": {"check": "email", "on_fail": "null"}}', '{"id": [{"min": 2}, "max:100"]}', '{"a": {"regex": "(a+)+$"}}',
+			'{"a": {"regex": "("}}', '{"id": "sql:10 / (value - 3) > 0"}', '{"id": "sql:row.id > 2 and value < 50"}', '{"id": "sql:random() < 0.5"}',
+			'{"a": "sql:(SELECT 1) = 1"}', '{"id": {"check": "sql:value > 3", "on_fail": "default"}}', '{"id": {"in": [1, 2, 3, null], "on_fail": "reject"}}',
+			'{"a": {"max": 3, "message": "%s%n"}}', '{"d": "date", "n": "required"}', '{"no": "required"}', '[]', '{"a": []}', '{"a": {}}', '{"r": {"min": "[1,2)"}}'),
+		'"no": 1');
+	my %chosen = map { one(@options) => 1 } 1 .. one(1, 1, 1, 2, 4);
+
+	return "\$o\${" . join(', ', sort keys %chosen) . '}$o$';
+}
+
+# An own preview or import, in whatever state.
+sub of_kind
+{
+	my ($kind, $where) = @_;
+	return "(SELECT id FROM jobs.job WHERE kind ~ '^import" . ($kind eq 'import' ? '$' : '') . "'" . ($where // '') . ' ORDER BY random() LIMIT 1)';
+}
 
 # Values of a type, many of them at its limits.
 my %values = (
@@ -94,7 +198,10 @@ sub call
 	{
 		my ($argname, $type) = split / /, $argument, 2;
 		next if @given && rand() < 0.5;
-		my $value = $values{$type} ? $values{$type}->() : 'NULL';
+		my $kind = $values{$argument} ? $argument : $type;
+		# Exports and submissions have options of their own.
+		$kind = $type if $argument eq 'options jsonb' && $name !~ /^(sniff|import)/;
+		my $value = $values{$kind} ? $values{$kind}->() : 'NULL';
 		push @given, "$argname => $value" . ($value eq 'NULL' || rand() < 0.5 ? "::$type" : '');
 	}
 	return $set eq 't' ? "SELECT count(*) FROM jobs.$name(" . join(', ', @given) . ')' : "SELECT jobs.$name(" . join(', ', @given) . ')';
@@ -123,6 +230,20 @@ my @scenes = (
 	sub { "SELECT count(*) FROM jobs.item WHERE job = " . job() },
 	sub { one("SET jobs.tenant = 'acme'", 'RESET jobs.tenant', 'RESET jobs.tenant', 'SET default_transaction_isolation = serializable',
 			'RESET default_transaction_isolation', 'SET lock_timeout = 50', 'RESET lock_timeout') },
+	(sub { "SELECT jobs.import_preview(" . target() . ", content => " . file() . ", options => " . options() . ")" }) x 4,
+	sub { "SELECT jobs.import_preview(" . target() . ", upload => " . upload() . ", options => " . options() . ")" },
+	sub { "SELECT jobs.upload_append(jobs.upload(), convert_to(" . file() . ", 'UTF8'))" },
+	sub { "SELECT jobs.upload_append(" . upload() . ", convert_to(" . file() . ", 'UTF8'))" },
+	sub { "SELECT * FROM jobs.sniff(" . file() . ", " . options() . ")" },
+	sub { "SELECT * FROM jobs.sniff(upload => " . upload() . ", options => " . options() . ")" },
+	(sub { "SELECT jobs.import(" . of_kind('preview', one('', " AND state = 'succeeded'", " AND state = 'succeeded'")) . ", " . one('true', 'true', 'false', 'NULL') . ")" }) x 4,
+	sub { "SELECT jobs.undo_import(" . of_kind(one('import', 'import', 'preview')) . ")" },
+	sub { "SELECT * FROM jobs.import_summary(" . of_kind(one('import', 'preview')) . ")" },
+	sub { "SELECT sum(length(r)) FROM jobs.rejects(" . of_kind(one('import', 'preview')) . ") r" . one('', '', ' LIMIT 1') },
+	sub { "SELECT count(message), count(DISTINCT code) FROM jobs.import_issue" . one('', " WHERE job = " . job()) },
+	sub { one("ALTER TABLE target.plain ADD x integer", "ALTER TABLE target.plain DROP x", "DELETE FROM target.keyed WHERE id % 3 = 0",
+			"UPDATE target.keyed SET a = a || '!' WHERE id = 3", "TRUNCATE target.plain", "DELETE FROM target.child",
+			"DO 'BEGIN DROP TABLE IF EXISTS target.part1; CREATE TABLE target.part1 PARTITION OF target.part FOR VALUES IN (1, 2); GRANT ALL ON target.part1 TO PUBLIC; END'") },
 	sub { one('LISTEN jobs', 'UNLISTEN *', "SELECT jobs.resume('q1')", "SELECT jobs.resume('default')", "SELECT jobs.resume('q2')") });
 
 my $prepared = 0;
@@ -131,6 +252,7 @@ sub script
 	my ($session) = @_;
 	my @lines = ('\set VERBOSITY verbose', '\set ON_ERROR_ROLLBACK ' . ($session % 2 ? 'on' : 'off'), 'SET client_min_messages = error;');
 
+	$superuser = $roles[$session] eq 'postgres';
 	while (@lines < $calls)
 	{
 		$jobs = 5 + @lines / 8;
@@ -177,6 +299,10 @@ for my $session (@sessions)
 	cmp_ok(scalar keys %codes, '>', 3, 'errors of several kinds');
 }
 is($node->sql("SELECT count(*) > 0 FROM jobs.job WHERE kind = 'bulk' AND succeeded > 0"), 't', 'some items have been done');
+is($node->sql("SELECT count(*) > 0 FROM jobs.job WHERE kind = 'import' AND state = 'succeeded'"), 't', 'and something has been imported');
+note($node->sql(q{SELECT string_agg(concat_ws(' ', kind, state, error_code, n), ', ' ORDER BY kind, state, error_code)
+	FROM (SELECT kind, state, error_code, count(*) AS n FROM jobs.job WHERE kind ~ '^import' GROUP BY 1, 2, 3) j}));
+is($node->sql("SELECT string_agg(DISTINCT error_message, E'\\n') FROM jobs.job WHERE error_code ~ '^XX'"), '', 'no job has failed for an internal error');
 
 # Whatever is left goes on or can be stopped, and counts are those of the items.
 $node->sql(q{SELECT jobs.resume(queue) FROM (SELECT DISTINCT queue FROM jobs.job) q; SELECT jobs.cancel(id) FROM jobs.job WHERE finished_at IS NULL});

@@ -33,6 +33,9 @@ is_upload($node->safe_psql('postgres', "SELECT jobs.upload_file('$file')", extra
 is($node->sql(q{SELECT filename || ' ' || owner FROM jobs.upload}), 'rows.csv reader', 'its name and owner');
 like($node->error("SELECT jobs.upload_file('$file')", extra_params => [ '-U', 'other' ]),
 	qr/42501: permission denied to read files on the server/, 'not for everybody');
+like($node->error("SELECT jobs.upload_file(repeat('x', 600))"), qr/22023: could not open file .*: File name too long/, 'a name that is too long');
+symlink 'loop', "$dir/loop" or die "$!";
+like($node->error("SELECT jobs.upload_file('$dir/loop')"), qr/42809: could not open file/, 'a link that leads nowhere but to itself');
 like($node->error("SELECT jobs.upload_file('$dir')"), qr/42809: "\Q$dir\E" is not a regular file/, 'a directory');
 SKIP:
 {

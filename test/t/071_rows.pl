@@ -87,6 +87,22 @@ check('an open quote in a text of several lines', 'columns=2', qq{1,"abc\nmore\n
 	qq{1/1 flaws 4 at 1 [1] ["abc\nmore\nand more]\n2/4 [2] "x"\n});
 check('an open quote in every line', 'columns=2', join('', map { qq{$_,"x\n} } 1 .. 4),
 	join('', map { qq{$_/$_ flaws 4 at 1 [$_] ["x]\n} } 1 .. 4));
+# Each of these once took as long as it takes to read the rest of the file.
+for my $odd (
+	[ 'in every other line', qq{"abc,1\n} . qq{x,2\n} ],
+	[ 'in one line of a hundred', qq{"abc,1\n} . qq{x,2\n} x 99 ],
+	[ 'doubled', qq{""abc,1\n} . qq{x,2\n} ],
+	[ 'in every line', qq{"abc,1\n} ])
+{
+	my ($what, $lines) = @$odd;
+	my $file = $lines x (300_000 / length $lines);
+	my $bad = () = $file =~ /^"/mg;
+
+	IPC::Run::run([ "$dir/rows", 'columns=2', 'print', '-' ], '<', \$file, '>', \$out, '2>', \$err, IPC::Run::timeout(60));
+	is(() = $out =~ / flaws 4 /g, $bad, "an open quote $what, many times: no other row is lost");
+	is($out =~ tr/\n//, $file =~ tr/\n//, 'and all are there');
+}
+check('a delimiter that is usually a quote', 'delimiter=" quote= escape=\ columns=3', qq{1"a\\"b"c\n2"x"y\n}, qq{1/1 [1] [a"b] [c]\n2/2 [2] [x] [y]\n});
 check('a row of several lines with too few fields', 'columns=3', qq{1,"a\nb"\n2,3,4\n}, qq{1/1 flaws 1 at -1 [1] "a\nb"\n2/3 [2] [3] [4]\n});
 check('NUL, and no UTF-8', 'columns=2', "1,x\0y\n2,\xff\xfe\n3,\xc3\xa4\n", "1/1 flaws 8 at 1 [1] [x?y]\n2/2 flaws 8 at 1 [2] [??]\n3/3 [3] [\xc3\xa4]\n");
 check('half a surrogate pair', 'utf16=l columns=1', "a\0\n\0\x3d\xd8b\0", "1/1 [a]\n2/2 flaws 8 at 0 [?b]\n");
@@ -96,6 +112,8 @@ my $long = 'x' x 1000;
 is(rows('tight', 'columns=2', "1,2\n3,$long\n4,5\n"), "1/1 [1] [2]\n2/2 flaws 16 at -1\n3/3 [4] [5]\n", 'a long field');
 is(rows('tight', 'columns=2', qq{1,"$long\n$long"\n4,5\n}), "1/1 flaws 16 at -1\n2/3 [4] [5]\n", 'a long field in quotes');
 is(rows('tight', 'columns=2', qq{1,"$long\n4,5\n"6",7\n}), qq{1/1 flaws 16 at -1\n2/2 [4] [5]\n3/3 "6" [7]\n}, 'a long field with an open quote');
+my $wide = ',' x 21 . "\n";
+is(rows('tight', 'columns=22', $wide x 2) =~ s/( NULL)+$//mgr, "1/1 flaws 2 at -1\n2/2 flaws 2 at -1\n", 'more columns than are kept');
 is(rows('tight', 'columns=2', "1,2\n" . ',' x 100 . "\n3,4\n") =~ s/( NULL)+$//mr, "1/1 [1] [2]\n2/2 flaws 2 at -1\n3/3 [3] [4]\n", 'many fields');
 
 # --- gzip -------------------------------------------------------------------------

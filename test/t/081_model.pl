@@ -12,4 +12,8 @@ my $dir = File::Temp->newdir(DIR => $ENV{TMPDIR} || '/tmp', TEMPLATE => 'moXXXX'
 my @arguments = ('--dir', "$dir", '--steps', $ENV{JOBS_MODEL_STEPS} || 1500);
 
 push @arguments, '--seed', $ENV{JOBS_TRUST_SEED} if $ENV{JOBS_TRUST_SEED};
-exit(system('/usr/bin/python3', '-B', 'test/trust/model.py', @arguments) == 0 ? 0 : 1);
+my $status = system('/usr/bin/python3', '-B', 'test/trust/model.py', @arguments);
+my $logs = $ENV{TESTLOGDIR} || '.';
+
+system('sh', '-c', 'mkdir -p "$2" && cp "$1/server.log" "$2/model.log"', 'sh', "$dir", $logs);
+exit($status == 0 ? 0 : 1);

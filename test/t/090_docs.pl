@@ -36,7 +36,8 @@ $node->start;
 # How to run a block, after a command that tells whether it can be run.
 my %languages = (
 	sh => [ [ 'sh', '-c', 'command -v base64' ], 'bash' ],
-	python => [ [ 'python3', '-c', "try: import psycopg\nexcept ImportError: import psycopg2" ], 'python3' ],
+	python => [ [ 'python3', '-c', 'import psycopg' ], 'python3' ],
+	'python of either psycopg' => [ [ 'python3', '-c', "try: import psycopg\nexcept ImportError: import psycopg2" ], 'python3' ],
 	js => [ [ 'sh', '-c', 'test -d node_modules/pg-query-stream && command -v node' ], 'node' ],
 );
 
@@ -101,7 +102,8 @@ sub run_sql
 sub run_program
 {
 	my ($name, $dbname, $block) = @_;
-	my ($probe, $program) = @{ $languages{ $block->{language} } };
+	my $language = $block->{language} . ($block->{text} =~ /psycopg2/ ? ' of either psycopg' : '');
+	my ($probe, $program) = @{ $languages{$language} };
 	my $dir = File::Temp->newdir;
 	my $what = "$name: $block->{run} in $block->{language}";
 	my $contacts = join '', map { "$_,contact $_\n" } 1 .. 200_000;

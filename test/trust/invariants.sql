@@ -81,8 +81,9 @@ SELECT l.key, l.job, j.state, j.result ->> 'inserted' AS told, l.n, t.n AS inser
  WHERE l.kind = 'import' AND l.fate = 'committed'
    AND (t.n <> CASE WHEN j.state = 'succeeded' THEN l.n ELSE 0 END OR t.n <> t.different
         OR j.state = 'succeeded' AND t.n <> (j.result ->> 'inserted')::bigint);
-SELECT l.key, j.state, s.* FROM (SELECT * FROM trust.ledger WHERE kind = 'preview' AND fate = 'committed' OFFSET 0) l
-       JOIN jobs.job j ON j.id = l.job AND j.state = 'succeeded', jobs.import_summary(l.job) s
+WITH previewed AS MATERIALIZED (
+    SELECT l.key, l.job, l.n FROM trust.ledger l JOIN jobs.job j ON j.id = l.job WHERE l.kind = 'preview' AND j.state = 'succeeded')
+SELECT l.key, s.* FROM previewed l, jobs.import_summary(l.job) s
  WHERE (s.rows_parsed, s.ready, s.errors) IS DISTINCT FROM (l.n, l.n - l.n / 50, l.n / 50);
 SELECT t.key, count(*) FROM trust.target t LEFT JOIN trust.ledger l ON l.kind = 'import' AND l.fate = 'committed' AND l.sha = t.key::text
  WHERE l.key IS NULL GROUP BY t.key;

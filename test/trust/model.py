@@ -67,7 +67,8 @@ class Model:
         job = self.jobs.get(id)
         if job is None or not (self.owns(role, job.owner) or role == WATCHER):
             raise Refused('42704')
-        return job.state
+        # As the views show it.
+        return 'waiting' if job.state == 'queued' and (job.owner, job.queue) in self.paused else job.state
 
     # Calls
 

@@ -29,6 +29,7 @@ class Server:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self.run('initdb', '-D', self.data, '-A', 'trust', '-U', 'postgres', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync')
         self.configure(f"""
+port = 5432
 listen_addresses = ''
 unix_socket_directories = '{self.socket}'
 shared_preload_libraries = 'jobs'
