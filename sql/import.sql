@@ -115,6 +115,15 @@ UPDATE child SET n = 6 WHERE id = 2;
 SELECT deleted, restored, kept, message FROM jobs.undo_import(:id);
 SELECT * FROM child ORDER BY id;
 
+-- A row that will update is ready: it was asked for, and leaving out warnings does not leave it out.
+CALL test_preview('child', E'id,n\n1,5\n1,6\n', '{"on_conflict": "update", "unique": "id"}') \gset
+SELECT * FROM jobs.import_summary(:id);
+SELECT row_no, code, action FROM issues WHERE job = :id;
+SELECT jobs.import(:id, include_warnings => false) AS only_ready \gset
+SELECT jobs.wait(:only_ready) = 'succeeded' AS done;
+SELECT result ->> 'updated' AS updated, result ->> 'skipped' AS skipped FROM jobs.job WHERE id = :only_ready;
+SELECT n FROM child WHERE id = 1;
+
 -- Triggers: statements fire once, with all rows; one that leaves a row out or refuses it is told of.
 CREATE TABLE told (n serial, what text);
 CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -339,6 +348,29 @@ SELECT ended(:id), replace(rejects_text(:id), E'\r', '<CR>');
 SELECT jobs.import_preview('base', convert_to(U&'id\0009t\000Ax\0009\00FC\00E4\000A12\0009\00FC\000A', 'LATIN1'), options => '{"encoding": "LATIN1"}') AS id \gset
 SELECT jobs.wait(:id);
 SELECT ended(:id), encode(string_agg(r, ''), 'escape') FROM jobs.rejects(:id) r;
+
+-- Generated columns that follow from a sequence, a default that fails where the file fills its column, a CHECK of the
+-- table's identity, one that writes, a trigger that fills in what is missing, and a scale beyond the precision.
+CREATE TABLE made (id serial PRIMARY KEY, tenant int NOT NULL DEFAULT current_setting('test.tenant')::int, part numeric(2, 5),
+    note text UNIQUE, double int GENERATED ALWAYS AS (id * 2) STORED NOT NULL UNIQUE, shout text GENERATED ALWAYS AS (upper(note)) STORED,
+    by_trigger int NOT NULL, CHECK (double > 0), CHECK (tableoid = 'made'::regclass), CONSTRAINT quiet CHECK (shout <> 'LOUD'));
+CREATE TABLE seen (note text);
+CREATE FUNCTION see(note text) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN INSERT INTO seen VALUES (note); RETURN true; END$$;
+ALTER TABLE made ADD CHECK (see(note));
+CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.by_trigger := 7; RETURN NEW; END$$;
+CREATE TRIGGER fill BEFORE INSERT ON made FOR EACH ROW EXECUTE FUNCTION fill();
+CALL test_preview('made', E'tenant,part,note\n1,0,a\n2,0.00012,b\n3,0.00112,c\n,0,d\n5,0,loud\n6,,b\n', '{"sensitive": ["note"]}') \gset
+SELECT ended(:id), (SELECT count(*) FROM seen) AS seen;
+SELECT row_no, column_name, value, code, message FROM issues WHERE job = :id;
+CALL test_import(:id) \gset
+SELECT ended(:id);
+CALL test_preview('made', E'tenant,part,note\n10,0.00099,a\n11,0,e\n', '{"on_conflict": "update", "unique": ["note"]}') \gset
+SELECT ended(:id);
+CALL test_import(:id) \gset
+SELECT ended(:id);
+SELECT tenant, part, note, double = id * 2 AS double, by_trigger FROM made ORDER BY note;
+DROP TABLE made, seen;
+DROP FUNCTION see, fill;
 
 -- Deleting takes everything along.
 SELECT count(jobs.delete(id)) > 0 AS deleted FROM jobs.job WHERE state IN ('succeeded', 'failed', 'cancelled') AND kind IN ('import', 'import_preview');

@@ -28,6 +28,7 @@
 #define ARENA_SIZE		(512 * 1024)
 #define BATCH_MEMORY	((Size) 512 * 1024)
 
+static void open_sensitive(Checker *c);
 static void open_columns(Checker *c, Jsonb *options);
 static bool needs_value(Checker *c, Form_pg_attribute att);
 static void check_null(void *arg);
@@ -38,7 +39,6 @@ static OnFail possible(Checker *c, AttrNumber attnum, OnFail on_fail);
 static void open_file_issues(Checker *c);
 static void open_constraints(Checker *c, Jsonb *options);
 static void begin_row(Checker *c, CheckedRow *row, FileRow *file);
-static void finish_defaults(Checker *c, CheckedRow *row);
 
 /* ------------------------------------------------------------------------
  * Opening
@@ -66,7 +66,13 @@ jobs_checker_open(Relation target, Reader *reader, Jsonb *options, bool import)
 	c->style.date_order = jobs_date_order(c->dialect->date_order);
 	c->style.arena = &c->arena;
 	c->map = jobs_columns_match(target, c->dialect, options);
-	c->defaults = jobs_defaults_open(target);
+	for (int f = 0; f < c->map->nfields; f++)
+	{
+		if (c->map->attnums[f] != InvalidAttrNumber)
+			c->filled = bms_add_member(c->filled, c->map->attnums[f]);
+	}
+	c->defaults = jobs_defaults_open(target, c->filled);
+	open_sensitive(c);
 	c->estate = CreateExecutorState();
 	c->entity = jobs_columns_entity(RelationGetRelationName(target));
 	open_columns(c, options);
@@ -83,6 +89,22 @@ jobs_checker_open(Relation target, Reader *reader, Jsonb *options, bool import)
 	}
 	MemoryContextSwitchTo(old);
 	return c;
+}
+
+/* What is generated from a sensitive value would tell it. */
+static void
+open_sensitive(Checker *c)
+{
+	Bitmapset  *given = bms_copy(c->options.sensitive);
+	ListCell   *lc;
+
+	foreach(lc, c->defaults->generated)
+	{
+		GeneratedColumn *column = lfirst(lc);
+
+		if (jobs_defaults_depends(column, given))
+			c->options.sensitive = bms_add_member(c->options.sensitive, column->attnum);
+	}
 }
 
 /* Columns that the file fills. */
@@ -111,7 +133,6 @@ open_columns(Checker *c, Jsonb *options)
 		c->attnums[c->ncolumns] = attnum;
 		c->names[c->ncolumns] = c->map->names[f];
 		c->fields[c->ncolumns] = f;
-		c->filled = bms_add_member(c->filled, attnum);
 		c->ncolumns++;
 	}
 }
@@ -142,6 +163,7 @@ static void
 open_absent(Checker *c)
 {
 	TupleDesc	desc = RelationGetDescr(c->target);
+	ListCell   *lc;
 
 	for (int i = 0; i < desc->natts; i++)
 	{
@@ -150,9 +172,10 @@ open_absent(Checker *c)
 		if (att->attisdropped || att->attgenerated != '\0' || bms_is_member(i + 1, c->filled))
 			continue;
 		/* A trigger may fill in what would be null. */
-		if (c->defaults->is_volatile[i] ||
-			(c->defaults->isnull[i] && c->target->trigdesc && c->target->trigdesc->trig_insert_before_row))
+		if (c->defaults->is_volatile[i])
 			c->unknown = bms_add_member(c->unknown, i + 1);
+		else if (c->defaults->isnull[i] && c->target->trigdesc && c->target->trigdesc->trig_insert_before_row)
+			c->by_trigger = bms_add_member(c->by_trigger, i + 1);
 		else if (c->defaults->isnull[i] && needs_value(c, att))
 		{
 			ColumnWords *words = palloc(sizeof(ColumnWords));
@@ -160,6 +183,16 @@ open_absent(Checker *c)
 			jobs_words_init(words, NameStr(att->attname), false);
 			c->absent = lappend(c->absent, words);
 		}
+	}
+	c->unknown = bms_add_members(c->unknown, c->by_trigger);
+	foreach(lc, c->defaults->generated)
+	{
+		GeneratedColumn *column = lfirst(lc);
+
+		if (jobs_defaults_depends(column, c->unknown))
+			c->unknown = bms_add_member(c->unknown, column->attnum);
+		if (jobs_defaults_depends(column, c->by_trigger))
+			c->by_trigger = bms_add_member(c->by_trigger, column->attnum);
 	}
 }
 
@@ -269,7 +302,7 @@ open_constraints(Checker *c, Jsonb *options)
 	c->input.ncolumns = c->ncolumns;
 	c->input.unique = c->options.unique;
 	c->input.sensitive = c->options.sensitive;
-	c->input.unknown = c->import ? NULL : c->unknown;
+	c->input.unknown = c->import ? c->by_trigger : c->unknown;
 	c->input.on_conflict = c->options.on_conflict;
 	c->input.entity = c->entity;
 	c->constraints = jobs_constraints_open(c->target, &c->input);
@@ -343,7 +376,9 @@ jobs_checker_next(Checker *c, CheckedRow **rows)
 		if (!row->readable || row->action >= ROW_SKIP)
 			continue;
 		if (c->import && row->unknown != NULL)
-			finish_defaults(c, row);
+			jobs_check_finish_defaults(c, row);
+		if (row->action >= ROW_SKIP)
+			continue;
 		c->order[ngood++] = row;
 	}
 	/* An import finds out by inserting, unless nothing would tell it. */
@@ -376,6 +411,7 @@ begin_row(Checker *c, CheckedRow *row, FileRow *file)
 	memcpy(slot->tts_values, c->defaults->values, c->defaults->natts * sizeof(Datum));
 	memcpy(slot->tts_isnull, c->defaults->isnull, c->defaults->natts * sizeof(bool));
 	ExecStoreVirtualTuple(slot);
+	slot->tts_tableOid = RelationGetRelid(c->target);
 	if (file->flaws != 0)
 		jobs_find_flaw(row, file, c->dialect);
 	else
@@ -386,16 +422,4 @@ begin_row(Checker *c, CheckedRow *row, FileRow *file)
 			row->readable = false;
 		}
 	}
-}
-
-/* As COPY: an error of a default is the import's. */
-static void
-finish_defaults(Checker *c, CheckedRow *row)
-{
-	int			attnum = -1;
-
-	while ((attnum = bms_next_member(row->unknown, attnum)) >= 0)
-		row->slot->tts_values[attnum - 1] =
-			jobs_defaults_evaluate(c->defaults, attnum, &row->slot->tts_isnull[attnum - 1]);
-	row->unknown = NULL;
 }

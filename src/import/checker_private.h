@@ -73,7 +73,8 @@ struct Checker
 	const char **names;
 	int		   *fields;
 	Bitmapset  *filled;
-	Bitmapset  *unknown;		/* by volatile defaults of columns that are not filled */
+	Bitmapset  *unknown;		/* by volatile defaults and triggers, of columns that are not filled */
+	Bitmapset  *by_trigger;		/* those of them that no import knows either */
 	List	   *absent;			/* of ColumnWords *: required, and nothing fills them */
 	List	   *rules;
 	CheckedRule *checks;
@@ -102,5 +103,11 @@ extern void jobs_check_options(Relation target, Jsonb *options, CheckOptions *re
  * Reads the values of the batch's rows into their slots and judges them by the rules: checker_rows.c.
  */
 extern void jobs_check_rows(Checker *checker);
+
+/*
+ * Evaluates the volatile defaults of a row of an import, raising what they do, and
+ * what follows from them.
+ */
+extern void jobs_check_finish_defaults(Checker *checker, CheckedRow *row);
 
 #endif							/* JOBS_CHECKER_PRIVATE_H */

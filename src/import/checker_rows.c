@@ -24,6 +24,7 @@ static void run_rule(Checker *c, CheckedRow *row, CheckedRule *check);
 static void refused(Checker *c, CheckedRow *row, AttrNumber attnum, CheckedColumn *column, OnFail on_fail);
 static void use_default(Checker *c, CheckedRow *row, AttrNumber attnum);
 static void generate(Checker *c, CheckedRow *row, GeneratedColumn *column);
+static void finish_generated(void *arg);
 static const char *field_of(const CheckedRow *row, const CheckedColumn *column);
 
 void
@@ -214,7 +215,49 @@ use_default(Checker *c, CheckedRow *row, AttrNumber attnum)
 static void
 generate(Checker *c, CheckedRow *row, GeneratedColumn *column)
 {
-	if (row->unknown != NULL && (column->sources == NULL || bms_overlap(column->sources, row->unknown)))
+	if (jobs_defaults_depends(column, row->unknown))
+	{
+		if (!bms_is_member(column->attnum, row->unknown))
+			row->unknown = bms_add_member(bms_copy(row->unknown), column->attnum);
 		return;
+	}
 	jobs_defaults_generate(c->defaults, column, row->slot);
+}
+
+/* As COPY: an error of a default is the import's. */
+void
+jobs_check_finish_defaults(Checker *c, CheckedRow *row)
+{
+	int			attnum = -1;
+	ListCell   *lc;
+
+	while ((attnum = bms_next_member(row->unknown, attnum)) >= 0)
+	{
+		if (c->defaults->is_volatile[attnum - 1])
+			row->slot->tts_values[attnum - 1] =
+				jobs_defaults_evaluate(c->defaults, attnum, &row->slot->tts_isnull[attnum - 1]);
+	}
+	c->at_row = row - c->rows;
+	foreach(lc, c->defaults->generated)
+	{
+		GeneratedColumn *column = lfirst(lc);
+		ErrorData  *error;
+
+		if (!bms_is_member(column->attnum, row->unknown) || bms_is_member(column->attnum, c->by_trigger))
+			continue;
+		c->at_step = c->ncolumns + c->nchecks + foreach_current_index(lc);
+		if ((error = jobs_guard(finish_generated, c)) != NULL)
+			step_failed(c, error);
+	}
+	row->unknown = c->by_trigger;
+}
+
+static void
+finish_generated(void *arg)
+{
+	Checker    *c = arg;
+
+	XactReadOnly = true;
+	jobs_defaults_generate(c->defaults, list_nth(c->defaults->generated, c->at_step - c->ncolumns - c->nchecks),
+						   c->rows[c->at_row].slot);
 }

@@ -392,6 +392,8 @@ jobs_judge_send(Constraints *c, Judged *judged)
 		judged->leaf = linitial(c->leaves);
 	if (judged->leaf && judged->leaf->map)
 		judged->slot = execute_attr_map_slot(judged->leaf->map, judged->whole, leaf_slot(c, judged->leaf));
+	if (judged->leaf)
+		judged->slot->tts_tableOid = RelationGetRelid(judged->leaf->rel);
 }
 
 /* One that no other row of the batch has. */
@@ -482,7 +484,8 @@ step_failed(Evaluation *at, ErrorData *error)
 	Judged	   *judged = &at->c->rows[at->row];
 	Step	   *step = list_nth(judged->leaf->steps, at->step);
 
-	if (!at->keys_only)
+	/* A preview is read-only.  What needs to write is left to the import. */
+	if (!at->keys_only && error->sqlerrcode != ERRCODE_READ_ONLY_SQL_TRANSACTION)
 		jobs_judge_refuse(at->c, judged, step->code, NIL,
 						  at->c->input->sensitive ? psprintf("%s failed", step->what) :
 						  psprintf("%s failed: %s", step->what, error->message));

@@ -23,18 +23,19 @@ typedef struct Evaluation
 	Defaults   *defaults;
 	Relation	target;
 	ExprState **states;
+	int			column;			/* the one that is evaluated */
 } Evaluation;
 
-static void evaluate_constants(void *arg);
+static void evaluate_constant(void *arg);
 static GeneratedColumn *generated_column(Relation target, AttrNumber attnum, EState *estate);
 
 Defaults *
-jobs_defaults_open(Relation target)
+jobs_defaults_open(Relation target, const Bitmapset *filled)
 {
 	TupleDesc	desc = RelationGetDescr(target);
 	Defaults   *defaults = palloc0(sizeof(Defaults));
 	ExprState **constants = palloc0(sizeof(ExprState *) * (desc->natts + 1));
-	Evaluation	evaluation = {defaults, target, constants};
+	Evaluation	evaluation = {defaults, target, constants, 0};
 	ErrorData  *error;
 
 	defaults->natts = desc->natts;
@@ -74,31 +75,33 @@ jobs_defaults_open(Relation target)
 		else
 			constants[i] = state;
 	}
-	error = jobs_guard(evaluate_constants, &evaluation);
-	if (error != NULL)
-		ReThrowError(error);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		evaluation.column = i;
+		if (constants[i] == NULL || (error = jobs_guard(evaluate_constant, &evaluation)) == NULL)
+			continue;
+		if (!bms_is_member(i + 1, filled))
+			ReThrowError(error);
+		/* Most rows do not need it, and the others are as without one. */
+		defaults->present[i] = false;
+		defaults->isnull[i] = true;
+	}
 	return defaults;
 }
 
 static void
-evaluate_constants(void *arg)
+evaluate_constant(void *arg)
 {
 	Evaluation *e = arg;
 	Defaults   *defaults = e->defaults;
-	TupleDesc	desc = RelationGetDescr(e->target);
+	int			i = e->column;
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(e->target), i);
+	ExprContext *econtext = GetPerTupleExprContext(defaults->estate);
 
 	XactReadOnly = true;
-	for (int i = 0; i < defaults->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-		ExprContext *econtext = GetPerTupleExprContext(defaults->estate);
-
-		if (e->states[i] == NULL)
-			continue;
-		defaults->values[i] = ExecEvalExprSwitchContext(e->states[i], econtext, &defaults->isnull[i]);
-		if (!defaults->isnull[i])
-			defaults->values[i] = datumCopy(defaults->values[i], att->attbyval, att->attlen);
-	}
+	defaults->values[i] = ExecEvalExprSwitchContext(e->states[i], econtext, &defaults->isnull[i]);
+	if (!defaults->isnull[i])
+		defaults->values[i] = datumCopy(defaults->values[i], att->attbyval, att->attlen);
 	ResetPerTupleExprContext(defaults->estate);
 }
 
@@ -132,13 +135,14 @@ jobs_defaults_evaluate(Defaults *defaults, AttrNumber attnum, bool *isnull)
 {
 	ExprContext *econtext = GetPerTupleExprContext(defaults->estate);
 
-	/* A trigger's, not a default's. */
-	if (defaults->states[attnum - 1] == NULL)
-	{
-		*isnull = true;
-		return (Datum) 0;
-	}
 	return ExecEvalExpr(defaults->states[attnum - 1], econtext, isnull);
+}
+
+/* A generated column that reads the whole row, or a system column, depends on all. */
+bool
+jobs_defaults_depends(const GeneratedColumn *column, const Bitmapset *unknown)
+{
+	return unknown != NULL && (column->sources == NULL || bms_overlap(column->sources, unknown));
 }
 
 void

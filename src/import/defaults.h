@@ -37,9 +37,10 @@ typedef struct GeneratedColumn
 
 /*
  * In the current memory context.  Evaluates those that are not volatile, in a
- * read-only way, and raises what they do.  Needs an active snapshot.
+ * read-only way.  Raises what they do, but for the columns that are filled by the
+ * file, which count as having none.  Needs an active snapshot.
  */
-extern Defaults *jobs_defaults_open(Relation target);
+extern Defaults *jobs_defaults_open(Relation target, const Bitmapset *filled);
 
 /* The value of a volatile default; raises what it does.  In the current memory context. */
 extern Datum jobs_defaults_evaluate(Defaults *defaults, AttrNumber attnum, bool *isnull);
@@ -49,6 +50,9 @@ extern Datum jobs_defaults_evaluate(Defaults *defaults, AttrNumber attnum, bool 
  * does.  In the current memory context.
  */
 extern void jobs_defaults_generate(Defaults *defaults, const GeneratedColumn *column, TupleTableSlot *slot);
+
+/* Whether a generated column follows from any of these attributes. */
+extern bool jobs_defaults_depends(const GeneratedColumn *column, const Bitmapset *unknown);
 
 extern void jobs_defaults_close(Defaults *defaults);
 

@@ -225,10 +225,10 @@ jobs_merging_met(Constraints *c, Judged *judged)
 	updated_key(c, judged, values, nulls, &key);
 	row_no = jobs_keyset_find(c->merging->updated, &key);
 	if (row_no == 0)
-		jobs_judge_issue(c, judged, SEVERITY_WARNING, "duplicate_existing", judged->met,
-						 psprintf("Duplicate of existing %s%s", c->input->entity,
-								  jobs_judge_values(c, judged->row, judged->met)),
-						 "will update", ROW_UPDATE);
+	{
+		/* What was asked for is no issue. */
+		judged->row->action = Max(judged->row->action, ROW_UPDATE);
+	}
 	else
 		jobs_judge_issue(c, judged, SEVERITY_WARNING, "duplicate_in_file", judged->met,
 						 psprintf("Same existing %s%s as row %lld", c->input->entity,

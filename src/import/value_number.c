@@ -232,8 +232,8 @@ put_numeric(ValueParser *parser, bool negative, const char *integer, int nint,
 	{
 		int			limit = TYPMOD_SCALE(parser->typmod);
 
-		/* What has to be rounded is rare enough for the input function. */
-		if (limit < nfrac || limit > 63)
+		/* What has to be rounded, or must begin with zeros, is rare enough for the input function. */
+		if (limit < nfrac || limit > 63 || limit > TYPMOD_PRECISION(parser->typmod))
 			return VALUE_UNSURE;
 		if (nint > TYPMOD_PRECISION(parser->typmod) - limit)
 			return VALUE_OUT_OF_RANGE;
