@@ -117,3 +117,15 @@ DROP VIEW sniff_view;
 DROP TABLE sniffed, sniff_target;
 DROP FUNCTION refused(text), types(text, jsonb);
 DROP ROLE sniff_alice, sniff_bob;
+
+-- Headers of very many columns: names in groups, names that are the same where they are cut, more fields than a row
+-- keeps.  Each once took minutes, or crashed.
+SET statement_timeout = '30s';
+SELECT jsonb_array_length(columns), columns->119999->'name' AS name
+FROM jobs.sniff('a' || repeat(',', 119999) || E'\nb' || repeat(',', 119998) || E'c\n1\n', '{"header_rows": 2, "delimiter": ","}');
+SELECT jsonb_array_length(columns), columns->2500->'column' AS sql_name,
+	(SELECT count(DISTINCT c->>'column') FROM jsonb_array_elements(columns) c) AS distinct_names
+FROM jobs.sniff((SELECT string_agg(repeat('x', 64) || i, ',') FROM generate_series(1, 3500) i) || E'\n1,2\n');
+SELECT jsonb_array_length(columns), jsonb_array_length(first_rows), jsonb_array_length(first_rows->0) AS fields
+FROM jobs.sniff(repeat('a,', 99999) || E'a\n' || repeat('b,', 99999) || E'b\n' || repeat('c,', 99999) || E'c\n');
+RESET statement_timeout;

@@ -198,6 +198,7 @@
  * Can go with 17.
  */
 #if PG_VERSION_NUM >= 180000
+#include "rewrite/rewriteHandler.h"
 #define jobs_is_temporal(constraint) ((constraint)->conperiod)
 #define jobs_check_is_enforced(check) ((check)->ccenforced)
 #define jobs_expand_generated(node, rel) expand_generated_columns_in_expr(node, rel, 1)

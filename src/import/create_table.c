@@ -31,6 +31,8 @@
 PG_FUNCTION_INFO_V1(jobs_create_table_for);
 PG_FUNCTION_INFO_V1(jobs_import_template);
 
+#define MANY_NUMBERED	16
+
 static char *table_name(const char *name);
 static bool is_unnamed(const SniffColumn *column, int i);
 static char *sql_name(const char *name);
@@ -143,9 +145,13 @@ jobs_sql_names(char *const *names, int n)
 		{
 			char	   *base = pnstrdup(result[i], pg_mbcliplen(result[i], strlen(result[i]), NAMEDATALEN - 8));
 
+			/* From the column's own number on, where there are many: then one is soon free. */
 			do
-				result[i] = psprintf("%s_%d", base, number++);
-			while (bsearch(&result[i], sorted, n, sizeof(char *), compare_names) != NULL || is_taken(result, i, result[i]));
+			{
+				CHECK_FOR_INTERRUPTS();
+				result[i] = psprintf("%s_%d", base, number);
+				number = number < MANY_NUMBERED ? number + 1 : Max(number, i) + 1;
+			} while (bsearch(&result[i], sorted, n, sizeof(char *), compare_names) != NULL || is_taken(result, i, result[i]));
 		}
 	}
 	return result;

@@ -344,6 +344,7 @@ static char **
 join_header_rows(char ***rows, const int *widths, int nrows, int ncolumns)
 {
 	char	  **names = palloc(ncolumns * sizeof(char *));
+	int		   *groups = palloc0(nrows * sizeof(int));	/* for each row, where the group at hand is named */
 	StringInfoData name;
 
 	for (int row = 0; row < nrows; row++)
@@ -354,19 +355,20 @@ join_header_rows(char ***rows, const int *widths, int nrows, int ncolumns)
 			names[i] = i < widths[row] ? rows[row][i] : "";
 		return names;
 	}
+	initStringInfo(&name);
 	for (int i = 0; i < ncolumns; i++)
 	{
-		initStringInfo(&name);
+		resetStringInfo(&name);
 		for (int row = 0; row < nrows; row++)
 		{
-			int			from = Min(i, widths[row] - 1);
-
-			while (row < nrows - 1 && from > 0 && rows[row][from][0] == '\0')
-				from--;
-			if (i < widths[row] && rows[row][from][0] != '\0')
-				appendStringInfo(&name, "%s%s", name.len > 0 ? " " : "", rows[row][from]);
+			if (i >= widths[row])
+				continue;
+			if (row == nrows - 1 || rows[row][i][0] != '\0')
+				groups[row] = i;
+			if (rows[row][groups[row]][0] != '\0')
+				appendStringInfo(&name, "%s%s", name.len > 0 ? " " : "", rows[row][groups[row]]);
 		}
-		names[i] = name.data;
+		names[i] = pstrdup(name.data);
 	}
 	return names;
 }

@@ -15,6 +15,7 @@
 #include <stdio_ext.h>
 #include <xlsxwriter.h>
 
+#include "common/file_utils.h"
 #include "lib.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
