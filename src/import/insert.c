@@ -42,6 +42,7 @@
 #define GROUP_BYTES		(16 * 1024 * 1024)
 #define ROWS_AT_ONCE	1000	/* for the table's access method */
 #define FIRST_TRY		32		/* rows, once one has been refused */
+#define MAX_SLOTS		(2 * GROUP_ROWS)	/* that are kept for the next group, of all tables */
 
 /* A table that rows go to: the target, or a partition of it. */
 typedef struct Leaf
@@ -84,6 +85,7 @@ struct Inserter
 	PartitionTupleRouting *routing;
 	HTAB	   *leaves;
 	int			nleaves;
+	int			nslots;			/* of all of them */
 	Leaf	   *last_leaf;
 	bool		in_order;		/* triggers must see the rows in the file's order */
 	BulkInsertState bulk;
@@ -117,6 +119,7 @@ static void insert_one(Inserter *in, int i);
 static void check_row(Inserter *in, Pending *p, bool partition);
 static void check_keys(Inserter *in);
 static void succeeded(Inserter *in);
+static void drop_slots(Inserter *in);
 static int	compare_pending(const void *a, const void *b);
 
 bool
@@ -220,13 +223,10 @@ jobs_inserter_close(Inserter *in)
 	ExecASInsertTriggers(in->estate, in->root, in->mtstate->mt_transition_capture);
 	AfterTriggerEndQuery(in->estate);
 
+	drop_slots(in);
 	hash_seq_init(&status, in->leaves);
 	while ((leaf = hash_seq_search(&status)) != NULL)
-	{
-		for (int i = 0; i < leaf->nslots && leaf->slots[i]; i++)
-			ExecDropSingleTupleTableSlot(leaf->slots[i]);
 		table_finish_bulk_insert(leaf->rri->ri_RelationDesc, 0);
-	}
 	if (in->routing)
 		ExecCleanupTupleRouting(in->mtstate, in->routing);
 	ExecResetTupleTable(in->estate->es_tupleTable, false);
@@ -340,6 +340,7 @@ jobs_inserter_add(Inserter *in, RowId id, TupleTableSlot *slot)
 		MemoryContext old = MemoryContextSwitchTo(in->context);
 
 		leaf->slots[leaf->used] = table_slot_create(leaf->rri->ri_RelationDesc, NULL);
+		in->nslots++;
 		MemoryContextSwitchTo(old);
 	}
 	copy = leaf->slots[leaf->used++];
@@ -406,9 +407,30 @@ insert_group(Inserter *in)
 	hash_seq_init(&status, in->leaves);
 	while ((leaf = hash_seq_search(&status)) != NULL)
 		leaf->used = 0;
+	if (in->nslots > MAX_SLOTS)
+		drop_slots(in);
 	in->npending = 0;
 	in->bytes = 0;
 	MemoryContextReset(in->group_context);
+}
+
+/* A file in the order of many partitions would have those of a group in each. */
+static void
+drop_slots(Inserter *in)
+{
+	HASH_SEQ_STATUS status;
+	Leaf	   *leaf;
+
+	hash_seq_init(&status, in->leaves);
+	while ((leaf = hash_seq_search(&status)) != NULL)
+	{
+		for (int i = 0; i < leaf->nslots && leaf->slots[i]; i++)
+		{
+			ExecDropSingleTupleTableSlot(leaf->slots[i]);
+			leaf->slots[i] = NULL;
+		}
+	}
+	in->nslots = 0;
 }
 
 /* By table, and in the file's order among those of one. */

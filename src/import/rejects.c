@@ -61,6 +61,7 @@ static void write_header(Rejects *r);
 static char *reason_of(Rejects *r, int64 row_no);
 static void write_row(Rejects *r, const FileRow *row, const char *reason);
 static void append_field(Rejects *r, const char *value, int len, bool quoted);
+static void convert_line(Rejects *r);
 static void end_line(Rejects *r);
 static void end_chunk(Rejects *r);
 
@@ -289,34 +290,38 @@ append_field(Rejects *r, const char *value, int len, bool quoted)
 	appendStringInfoChar(&r->line, d->quote);
 }
 
-/* What the file's encoding does not have is a question mark: only words of ours can have it. */
+/* A character that the file's encoding does not have is a question mark: only words of ours can have it. */
+static void
+convert_line(Rejects *r)
+{
+	char	   *from = r->line.data;
+	char	   *end = from + r->line.len;
+
+	while (from < end)
+	{
+		int			size = (end - from + 2) * MAX_CONVERSION_GROWTH;
+
+		enlargeStringInfo(&r->buf, size);
+		from += pg_do_encoding_conversion_buf(r->conversion, GetDatabaseEncoding(), r->dialect->encoding,
+											  (unsigned char *) from, end - from,
+											  (unsigned char *) r->buf.data + r->buf.len, size, true);
+		r->buf.len += strlen(r->buf.data + r->buf.len);
+		if (from < end)
+		{
+			appendStringInfoChar(&r->buf, '?');
+			from += pg_mblen(from);
+		}
+	}
+}
+
 static void
 end_line(Rejects *r)
 {
 	const char *newline = r->dialect->newline && strcmp(r->dialect->newline, "CRLF") == 0 ? "\r\n" :
 		r->dialect->newline && strcmp(r->dialect->newline, "CR") == 0 ? "\r" : "\n";
 
-	if (OidIsValid(r->conversion) && r->line.len > 0)
-	{
-		int			len = r->line.len;
-		int			size = len * MAX_CONVERSION_GROWTH + 1;
-		int			done;
-
-		enlargeStringInfo(&r->buf, size);
-		done = pg_do_encoding_conversion_buf(r->conversion, GetDatabaseEncoding(), r->dialect->encoding,
-											 (unsigned char *) r->line.data, len,
-											 (unsigned char *) r->buf.data + r->buf.len, size, true);
-		if (done < len)
-		{
-			char	   *to = r->line.data;
-
-			for (char *p = r->line.data; *p; p += pg_mblen(p))
-				*to++ = IS_HIGHBIT_SET(*p) ? '?' : *p;
-			*to = '\0';
-			memcpy(r->buf.data + r->buf.len, r->line.data, to - r->line.data + 1);
-		}
-		r->buf.len += strlen(r->buf.data + r->buf.len);
-	}
+	if (OidIsValid(r->conversion))
+		convert_line(r);
 	else
 		appendBinaryStringInfo(&r->buf, r->line.data, r->line.len);
 	appendStringInfoString(&r->buf, newline);

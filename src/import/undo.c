@@ -205,12 +205,20 @@ static bytea *
 next_chunk(Undo *u, int64 *seq, const char **p, const char **end)
 {
 	bytea	   *chunk = jobs_store_get_chunk(u->import->id, (*seq)++, u->snapshot);
+	uint64		transaction;
 
 	if (chunk == NULL)
 		return NULL;
 	*p = VARDATA_ANY(chunk);
 	*end = *p + VARSIZE_ANY_EXHDR(chunk);
-	if (U64FromFullTransactionId(ReadNextFullTransactionId()) - jobs_read_varint(p, *end) > MAX_AGE)
+	transaction = jobs_read_varint(p, *end);
+	/* The statements would not see the import's rows, and take them for changed. */
+	if (IsolationUsesXactSnapshot() && XidInMVCCSnapshot((TransactionId) transaction, GetTransactionSnapshot()))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent update"),
+				 errhint("The transaction might succeed if retried.")));
+	if (U64FromFullTransactionId(ReadNextFullTransactionId()) - transaction > MAX_AGE)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("import %lld is too old to be taken back", (long long) u->import->id),
@@ -322,9 +330,11 @@ read_updated(Undo *u)
 			MemoryContext old = MemoryContextSwitchTo(context);
 			ItemPointerData tid;
 			BlockNumber block;
+			Oid			rel = (Oid) jobs_read_varint(&p, end);
+			bool		known = file_is_same(u, rel, jobs_read_varint(&p, end));
 
 			CHECK_FOR_INTERRUPTS();
-			values[1] = ObjectIdGetDatum((Oid) jobs_read_varint(&p, end));
+			values[1] = ObjectIdGetDatum(rel);
 			values[2] = TransactionIdGetDatum((TransactionId) jobs_read_varint(&p, end));
 			block = (BlockNumber) jobs_read_varint(&p, end);
 			ItemPointerSet(&tid, block, (OffsetNumber) jobs_read_varint(&p, end));
@@ -337,14 +347,18 @@ read_updated(Undo *u)
 				nulls[3 + i] = len == 0 || u->columns[i] <= 0;
 				if (len > 1 && len - 1 > end - p)
 					elog(ERROR, "record of import %lld is damaged", (long long) u->import->id);
-				if (len > 0 && u->columns[i] > 0)
+				if (known && len > 0 && u->columns[i] > 0)
 					values[3 + i] = InputFunctionCall(&u->inputs[i], pnstrdup(p, len - 1), u->ioparams[i],
 													  TupleDescAttr(u->old_desc, 3 + i)->atttypmod);
 				if (len > 0)
 					p += len - 1;
 			}
-			tuplestore_putvalues(u->old, u->old_desc, values, nulls);
-			u->nold++;
+			/* In another file, the place may be that of another row of the same writer. */
+			if (known)
+			{
+				tuplestore_putvalues(u->old, u->old_desc, values, nulls);
+				u->nold++;
+			}
 			MemoryContextSwitchTo(old);
 			MemoryContextReset(context);
 		}

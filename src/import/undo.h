@@ -11,8 +11,9 @@
  *	 chunk		= varint(full id of the import's transaction), entries
  *	 inserted	= 0, varint(table), varint(its file), varint(transaction), varint(how)
  *				| varint(block - last block, zigzag, + 1), varint(offset), varint(count)
- *	 updated	= varint(table), varint(transaction), varint(block), varint(offset),
- *				  varint(length of what follows), the values as jobs_undo_pack wrote them
+ *	 updated	= varint(table), varint(its file), varint(transaction), varint(block),
+ *				  varint(offset), varint(length of what follows), the values as
+ *				  jobs_undo_pack wrote them
  *
  *-------------------------------------------------------------------------
  */

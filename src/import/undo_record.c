@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "access/xact.h"
 #include "compat.h"
 #include "import/undo.h"
@@ -32,6 +33,8 @@ struct UndoRecord
 	FullTransactionId transaction;
 	Stream		inserted;
 	Stream		updated;
+	Oid			updated_rel;	/* whose file's number this is */
+	uint64		updated_file;
 
 	/* the run of neighbours that is not written yet, and its place */
 	Oid			rel;
@@ -155,7 +158,16 @@ jobs_undo_updated(UndoRecord *undo, Oid rel, TransactionId xid, ItemPointer tid,
 {
 	StringInfo	buf = &undo->updated.buf;
 
+	if (undo->updated_rel != rel)
+	{
+		Relation	relation = table_open(rel, AccessShareLock);
+
+		undo->updated_rel = rel;
+		undo->updated_file = jobs_file_number(relation);
+		table_close(relation, NoLock);
+	}
 	jobs_append_varint(buf, rel);
+	jobs_append_varint(buf, undo->updated_file);
 	jobs_append_varint(buf, xid);
 	jobs_append_varint(buf, ItemPointerGetBlockNumber(tid));
 	jobs_append_varint(buf, ItemPointerGetOffsetNumber(tid));
