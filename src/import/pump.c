@@ -81,7 +81,7 @@ struct Pump
 
 static bool prepare(Pump *pump);
 static void start_thread(Pump *pump);
-static bool wait_a_while(Pump *pump);
+static void wait_a_while(Pump *pump);
 static void *thread_main(void *arg);
 static PumpState step(Pump *pump);
 static PumpState fill(Pump *pump, RowBlock *block);
@@ -245,7 +245,9 @@ pump_next(Pump *pump, RowBlock **result)
 		}
 		if (pump->threaded)
 		{
-			if (wait_a_while(pump))
+			/* Also woken by a step that has made no row. */
+			wait_a_while(pump);
+			if (pump->blocks[pump->next_out].full || pump->end_state != PUMP_BLOCK)
 				continue;
 			state = PUMP_INPUT;
 			break;
@@ -273,8 +275,8 @@ pump_next(Pump *pump, RowBlock **result)
 	return state;
 }
 
-/* For the thread; false after WAIT_NS, for the caller may have been cancelled. */
-static bool
+/* For the thread, but not longer than WAIT_NS, for the caller may have been cancelled. */
+static void
 wait_a_while(Pump *pump)
 {
 	struct timespec until;
@@ -286,7 +288,7 @@ wait_a_while(Pump *pump)
 		until.tv_sec++;
 		until.tv_nsec -= 1000000000;
 	}
-	return pthread_cond_timedwait(&pump->done, &pump->mutex, &until) == 0;
+	(void) pthread_cond_timedwait(&pump->done, &pump->mutex, &until);
 }
 
 /* ------------------------------------------------------------------------
