@@ -52,6 +52,7 @@ typedef struct Leaf
 	ResultRelInfo *rri;
 	ResultRelInfo *trigger_rri; /* what AFTER triggers fire with, the same or another */
 	AttrMap    *map;			/* from the target's columns, or NULL */
+	TupleDesc	desc;			/* a copy: pins on the same one cost the square of their number */
 	TupleTableSlot **slots;
 	int			nslots;
 	int			used;			/* of them by the group */
@@ -274,6 +275,7 @@ add_leaf(Inserter *in, ResultRelInfo *rri)
 	leaf->no = in->nleaves++;
 	leaf->rri = rri;
 	leaf->map = map ? map->attrMap : NULL;
+	leaf->desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
 	leaf->nslots = 64;
 	leaf->slots = palloc0(leaf->nslots * sizeof(TupleTableSlot *));
 	leaf->triggers = rri->ri_TrigDesc;
@@ -339,7 +341,7 @@ jobs_inserter_add(Inserter *in, RowId id, TupleTableSlot *slot)
 	{
 		MemoryContext old = MemoryContextSwitchTo(in->context);
 
-		leaf->slots[leaf->used] = table_slot_create(leaf->rri->ri_RelationDesc, NULL);
+		leaf->slots[leaf->used] = MakeSingleTupleTableSlot(leaf->desc, table_slot_callbacks(leaf->rri->ri_RelationDesc));
 		in->nslots++;
 		MemoryContextSwitchTo(old);
 	}
