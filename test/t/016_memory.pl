@@ -76,7 +76,7 @@ for my $options ('{"force_quote": "*"}', '{"compression": "gzip"}')
 # Rows of one parallel worker that wait for another's: few in each batch, since blocks between them have none.
 $node->add_gate;
 $node->sql(q{
-	CREATE TABLE sparse (id int, filler text STORAGE PLAIN) WITH (fillfactor = 10, parallel_workers = 2);
+	CREATE TABLE sparse (id int, filler text) WITH (fillfactor = 10, parallel_workers = 2);
 	INSERT INTO sparse SELECT g, repeat('x', 900) FROM generate_series(1, 20000) g;
 	ANALYZE sparse;
 	CREATE FUNCTION passes(id int) RETURNS boolean LANGUAGE plpgsql PARALLEL SAFE STABLE AS
