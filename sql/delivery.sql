@@ -345,6 +345,15 @@ SELECT subject(:job3);
 SELECT jobs.import(:job3, notify => '{"email": "ada@example.com"}') AS job \gset
 SELECT jobs.wait(:job);
 SELECT subject(:job);
+-- What a trigger says may be about such a value.
+CREATE FUNCTION regress_jobs_delivery.tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'bad number %', NEW.ssn; END $$;
+CREATE CONSTRAINT TRIGGER tell AFTER INSERT ON regress_jobs_delivery.contact DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION regress_jobs_delivery.tell();
+SELECT jobs.import_preview('regress_jobs_delivery.contact', E'name,ssn\nDan,4444\n', options => '{"sensitive": ["ssn"]}') AS job \gset
+SELECT jobs.wait(:job);
+SELECT jobs.import(:job, notify => '{"email": "ada@example.com", "webhook": "https://hooks.example.com/"}') AS job2 \gset
+SELECT jobs.wait(:job2);
+SELECT error_message FROM jobs.job WHERE id = :job2;
+SELECT subject(:job2);
 -- In a transaction that does more, or that is rolled back.
 BEGIN;
 SELECT jobs.run('SELECT 1', title => 'At once', notify => '{"email": "ada@example.com"}') AS job \gset
@@ -366,8 +375,8 @@ SELECT subject FROM jobs.delivery WHERE job = :job;
 SELECT count(*) > 15 AS mails FROM jobs.claim_deliveries('email', 100);
 CREATE TEMPORARY TABLE hooks AS SELECT * FROM jobs.claim_deliveries('webhook', 100);
 SELECT shown(payload) FROM hooks ORDER BY delivery;
-SELECT count(*) FROM hooks WHERE payload ~ 'secret|1111|2222|3333';
-SELECT count(*) FROM jobs.outbox WHERE concat(subject, body, html, payload) ~ 'secret|1111|2222|3333';
+SELECT count(*) FROM hooks WHERE payload ~ 'secret|1111|2222|3333|4444';
+SELECT count(*) FROM jobs.outbox WHERE concat(subject, body, html, payload) ~ 'secret|1111|2222|3333|4444';
 SELECT shown(body), shown(html) FROM jobs.outbox WHERE subject LIKE '<b>%' AND channel = 'email';
 SELECT count(*) FROM jobs.outbox WHERE html ~ '<b>' OR html !~ '^<!DOCTYPE html>' OR subject ~ '[[:cntrl:]]';
 
