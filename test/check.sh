@@ -52,6 +52,7 @@ main()
 	jobs_packages
 	! wanted_tap | grep -q browser || jobs_browser
 	prepare_mode
+	prepare_recipes
 	jobs_workdir
 	trap finish EXIT
 	PGXS_TESTS=$(cd "$(dirname "$("$PG_CONFIG" --pgxs)")/../test" && pwd) ||
@@ -123,6 +124,27 @@ prepare_mode()
 			rm -f "$log"
 			;;
 	esac
+}
+
+# What recipes in docs/ are written for.  Tests skip those whose framework cannot be had.
+prepare_recipes()
+{
+	local package wanted= missing= log
+
+	[ -n "$(choose "$TOP"/test/t/09[03]_*.pl)" ] || return 0
+	/usr/bin/python3 -c 'import django' 2>/dev/null || wanted="python3-django"
+	ruby -e 'require "pg"; require "active_record"; require "action_controller"' 2>/dev/null ||
+		wanted="$wanted ruby ruby-pg ruby-activerecord ruby-actionpack"
+	! command -v javac >/dev/null || [ -e /usr/share/java/postgresql.jar ] || wanted="$wanted libpostgresql-jdbc-java"
+	[ -e "$("$PG_CONFIG" --sharedir)/extension/pg_cron.control" ] || wanted="$wanted postgresql-$PG_MAJOR-cron"
+	for package in $wanted; do
+		! apt-cache show "$package" >/dev/null 2>&1 || missing="$missing $package"
+	done
+	[ -n "$missing" ] || return 0
+	say "Installing Debian packages for recipes:$missing"
+	log=$(mktemp)
+	jobs_apt "$log" $missing || { tail -n 5 "$log"; say "Not all could be installed; tests of recipes skip what is missing."; }
+	rm -f "$log"
 }
 
 # Puts a script before the private copy of the server, so that the server and
