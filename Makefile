@@ -19,7 +19,7 @@ PG_CONFIG ?= pg_config
 # be installed yet and because it has a check goal that only says no.
 # ---------------------------------------------------------------------------
 
-OWN_GOALS = asan bench check check-versions controls coverage deb demo dist indent panel reference soak trust typedefs valgrind
+OWN_GOALS = asan bench check check-versions controls coverage deb demo dist ha indent panel reference soak trust typedefs valgrind
 
 # Of the distribution; the extension's is that of jobs.control.
 VERSION = $(shell sed -n '/"version"/{ s/.*: *"\([^"]*\)".*/\1/p; q; }' META.json)
@@ -64,6 +64,10 @@ soak:
 
 controls:
 	@PG_CONFIG='$(PG_CONFIG)' bash test/trust/controls.sh
+
+# Fail-overs of two servers under Patroni.
+ha:
+	@PG_CONFIG='$(PG_CONFIG)' bash test/ha/run.sh
 
 dist:
 	git archive --format=zip --prefix=jobs-$(VERSION)/ -o jobs-$(VERSION).zip HEAD
