@@ -143,8 +143,11 @@ address_print(const struct sockaddr *address, char *out, size_t size)
 bool
 address_mail_ok(const char *address)
 {
-	/* An atom's characters (RFC 5322), and the dot. */
-	static const char local_chars[] = "!#$%&'*+-/=?^_`{|}~.";
+	/*
+	 * An atom's characters (RFC 5322) and the dot, less those that some servers take
+	 * for a way on to another, or hand to a shell.
+	 */
+	static const char local_chars[] = "#$&'*+-/=?^_{}~.";
 	size_t		len = strnlen(address, MAX_MAIL_ADDRESS + 1);
 	const char *at = memchr(address, '@', len);
 	size_t		local;

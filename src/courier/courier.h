@@ -92,7 +92,7 @@ typedef struct Transfer
 	Buffer		message;
 	size_t		sent;
 	SmtpPhase	phase;
-	curl_socket_t socket;
+	bool		over;			/* we have taken leave */
 	char		reply[REASON];
 	size_t		reply_len;
 	bool		reply_complete;

@@ -18,13 +18,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 
 #include "address.h"
 #include "message.h"
 
 /* Seconds after which an idle connection is not used any more. */
 #define IDLE_SECONDS 15
+
+/* Seconds for the server's answer to QUIT. */
+#define FAREWELL_SECONDS 1
 
 static size_t read_message(char *out, size_t size, size_t count, void *arg);
 static size_t read_reply(char *line, size_t size, size_t count, void *arg);
@@ -61,7 +63,6 @@ mail_prepare(Transfer *transfer, Verdict *verdict, char *reason)
 	}
 	message_build(&transfer->message, &mail);
 	transfer->list = curl_slist_append(NULL, delivery->address);
-	transfer->socket = CURL_SOCKET_BAD;
 
 	mail_server(easy, config);
 	curl_easy_setopt(easy, CURLOPT_MAIL_FROM, config->mail_from);
@@ -121,6 +122,8 @@ read_reply(char *line, size_t size, size_t count, void *arg)
 	size_t		len = size * count;
 	size_t		room;
 
+	if (transfer->over)
+		return len;
 	if (transfer->reply_complete)
 		transfer->reply_len = 0;
 	transfer->reply_complete = len < 4 || line[3] != '-';
@@ -135,8 +138,8 @@ read_reply(char *line, size_t size, size_t count, void *arg)
 
 /*
  * Called by libcurl for all that goes to and fro, passwords too.  When it takes
- * leave, it would wait for the server's word, and all other deliveries with it:
- * it gets none.
+ * leave, after something went wrong, it waits for the server's word, and all other
+ * deliveries wait with it: not for long, then.
  */
 static int
 follow(CURL *easy, curl_infotype type, char *data, size_t len, void *arg)
@@ -146,14 +149,14 @@ follow(CURL *easy, curl_infotype type, char *data, size_t len, void *arg)
 	if (type != CURLINFO_HEADER_OUT)
 		return 0;
 	if (begins(data, len, "MAIL FROM:"))
-	{
 		transfer->phase = SMTP_SENDER;
-		curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &transfer->socket);
-	}
 	else if (begins(data, len, "RCPT TO:"))
 		transfer->phase = SMTP_RECIPIENT;
-	else if (begins(data, len, "QUIT") && transfer->socket != CURL_SOCKET_BAD)
-		shutdown(transfer->socket, SHUT_RD);
+	else if (begins(data, len, "QUIT"))
+	{
+		transfer->over = true;
+		curl_easy_setopt(easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, (long) FAREWELL_SECONDS);
+	}
 	return 0;
 }
 

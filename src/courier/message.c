@@ -56,7 +56,7 @@ message_build(Buffer *out, const Mail *mail)
 		return;
 	}
 	/* A line of the parts has no "=_" in it, and so never the boundary. */
-	buffer_printf(out, "Content-Type: multipart/alternative; boundary=\"=_%s\"\r\n\r\n", mail->id);
+	buffer_printf(out, "Content-Type: multipart/alternative;\r\n boundary=\"=_%s\"\r\n\r\n", mail->id);
 	buffer_printf(out, "--=_%s\r\n", mail->id);
 	add_part(out, "text/plain", mail->body);
 	buffer_printf(out, "\r\n--=_%s\r\n", mail->id);

@@ -14,6 +14,7 @@
 #include "courier.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,7 @@
 #define MAX_URL 4096
 
 static bool open_url(Transfer *transfer, char *host, size_t size, char *reason);
+static bool is_plain(const char *url);
 static bool sign(Transfer *transfer, const char *host);
 static void add_header(Transfer *transfer, const char *name, const char *value);
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address);
@@ -81,7 +83,10 @@ webhook_prepare(Transfer *transfer, Verdict *verdict, char *reason)
 	return true;
 }
 
-/* The URL as libcurl will use it is also what is looked at here. */
+/*
+ * The URL as libcurl will use it is what is looked at here, and libcurl reads it as
+ * everybody else does, because there is only one way to.
+ */
 static bool
 open_url(Transfer *transfer, char *host, size_t size, char *reason)
 {
@@ -91,16 +96,8 @@ open_url(Transfer *transfer, char *host, size_t size, char *reason)
 	bool		plain;
 	unsigned char bits[16];
 
-	for (const char *c = url; *c != '\0'; c++)
-	{
-		if (*c <= ' ' || *c >= 0x7f || *c == '\\' || c - url > MAX_URL)
-		{
-			snprintf(reason, REASON, "not a URL that can be used");
-			return false;
-		}
-	}
 	transfer->url = curl_url();
-	if (transfer->url == NULL || curl_url_set(transfer->url, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK ||
+	if (!is_plain(url) || transfer->url == NULL || curl_url_set(transfer->url, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK ||
 		curl_url_get(transfer->url, CURLUPART_SCHEME, &part, 0) != CURLUE_OK)
 	{
 		snprintf(reason, REASON, "not a URL that can be used");
@@ -122,7 +119,10 @@ open_url(Transfer *transfer, char *host, size_t size, char *reason)
 		snprintf(reason, REASON, "refused: a user or password in the URL");
 		return false;
 	}
-	if (curl_url_get(transfer->url, CURLUPART_HOST, &part, 0) != CURLUE_OK || strlen(part) >= size)
+	/* libcurl overlooks a slash too many. */
+	url = strstr(url, "://");
+	if (url == NULL || (!isalnum((unsigned char) url[3]) && url[3] != '[') ||
+		curl_url_get(transfer->url, CURLUPART_HOST, &part, 0) != CURLUE_OK || strlen(part) >= size)
 	{
 		curl_free(part);
 		snprintf(reason, REASON, "not a URL that can be used");
@@ -131,6 +131,18 @@ open_url(Transfer *transfer, char *host, size_t size, char *reason)
 	snprintf(host, size, "%s", part);
 	curl_free(part);
 	transfer->literal = host[0] == '[' || inet_pton(AF_INET, host, bits) == 1;
+	return true;
+}
+
+/* Visible ASCII that a URL can have. */
+static bool
+is_plain(const char *url)
+{
+	for (const char *c = url; *c != '\0'; c++)
+	{
+		if (*c <= ' ' || *c >= 0x7f || strchr("<>\"\\^`{|}#", *c) != NULL || c - url > MAX_URL)
+			return false;
+	}
 	return true;
 }
 

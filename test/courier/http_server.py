@@ -46,7 +46,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers['Content-Length']))
         log(event='request', path=self.path, headers=dict(self.headers.items()), body=base64.b64encode(body).decode())
         self.close_connection = True
-        word, _, rest = self.path[1:].partition('/')
+        word, _, rest = self.path[1:].partition('?')[0].partition('/')
         try:
             getattr(self, 'answer_' + word)(rest)
         except (OSError, ssl.SSLError) as error:

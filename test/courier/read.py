@@ -28,7 +28,7 @@ def mail(path):
         if part.is_multipart():
             continue
         print(f'part: {part.get_content_type()} {part.get_content_charset()} {part["Content-Transfer-Encoding"]}')
-        print(json.dumps(part.get_content()))
+        print(json.dumps(part.get_content().replace('\r\n', '\n')))
     for where in message.walk():
         for defect in where.defects:
             print(f'defect: {defect!r}')

@@ -87,7 +87,7 @@ class Handler:
             file.write(envelope.original_content)
         os.rename(path + '.part', path)
         log(event='mail', file=path, sender=envelope.mail_from, recipients=envelope.rcpt_tos,
-            tls=bool(session.ssl) or options.wrap, user=session.login_data.decode() if session.login_data else None)
+            tls=bool(session.ssl) or options.wrap, user=session.auth_data.decode() if session.auth_data else None)
         return f'250 2.0.0 kept as {self.mails}'
 
 

@@ -46,11 +46,11 @@ sub new
 	my $dir = $self->{dir};
 
 	# A certificate authority, and what it says of this machine.
+	PostgreSQL::Test::Utils::append_to_file("$dir/server.ext", "subjectAltName=DNS:localhost,DNS:*.test,IP:127.0.0.1\n");
 	for my $command (
 		"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=Test-CA -keyout $dir/ca.key -out $dir/ca.crt"
 		. " -addext keyUsage=critical,keyCertSign",
 		"openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout $dir/server.key -out $dir/server.csr",
-		"printf 'subjectAltName=DNS:localhost,DNS:*.test,IP:127.0.0.1\\n' >$dir/server.ext",
 		"openssl x509 -req -in $dir/server.csr -CA $dir/ca.crt -CAkey $dir/ca.key -CAcreateserial -days 2"
 		. " -extfile $dir/server.ext -out $dir/server.crt")
 	{
@@ -228,7 +228,7 @@ sub DESTROY
 	my ($self) = @_;
 
 	$self->stop($_, 'KILL') for grep { $_->{run} } @{ $self->{couriers} };
-	$_->kill_kill for @{ $self->{servers} };
+	$_->kill_kill for grep { defined } @{ $self->{servers} };
 	return;
 }
 

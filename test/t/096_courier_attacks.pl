@@ -130,18 +130,19 @@ sub hook
 
 my $port = $kit->start_server('http', tls => 1);
 my $plain_port = $kit->start_server('http', as => 'plain');
+my @preload;
 my $courier;
 
 append_to_file("$dir/names", <<'NAMES');
 loopback.test 127.0.0.1
 mixed.test fd00::1+127.0.0.1
 metadata.test 169.254.169.254
+other.example 127.0.0.1
 rebinding.test 93.184.216.34 127.0.0.1
 NAMES
 SKIP:
 {
 	# The first look-up of rebinding.test is that of a check which does not help.
-	my @preload;
 	if (system('command -v cc >/dev/null 2>&1') == 0
 		&& system("cc -shared -fPIC -o $dir/resolver.so $top/test/courier/resolver.c -ldl") == 0)
 	{
@@ -182,7 +183,8 @@ SKIP:
 	hook('', qr/^failed: not a URL that can be used$/, 'nothing');
 	hook('//127.0.0.1/', qr/^failed: /, 'no protocol');
 	hook('https://', qr/^failed: not a URL that can be used$/);
-	hook('https:///ok', qr/^failed: not a URL that can be used$/);
+	hook("https://127.0.0.1:$port/ok#x", qr/^failed: not a URL that can be used$/, 'a fragment');
+hook('https:///ok', qr/^failed: not a URL that can be used$/);
 	like(outcome(put('webhook', "E'https://127.0.0.1:$port/ok\\r\\nX-Evil: 1'")), qr/^failed: not a URL that can be used$/, 'ends of line in a URL');
 	like(outcome(put('webhook', "'https://127.0.0.1/' || repeat('a', 1000000)")), qr/^failed: not a URL that can be used$/, 'a million characters');
 	like(outcome(put('webhook', "'https://127.0.0.1:$port/ok'", message_id => "E'a\\r\\nX-Evil: 1'")),
@@ -205,10 +207,10 @@ is($kit->stop($courier), 0, 'the courier ends as it should');
 # ----------------------------------------------------------------------------
 
 $courier = $kit->start($kit->configure($node, webhook_allow_private => 'on', parallel => 20,
-		webhook_secret => "$CourierTest::other_secret $CourierTest::secret"), env => { https_proxy => 'http://127.0.0.1:1' });
-hook("https://127.0.0.1:$port/ok", qr/^delivered: HTTP 204$/, '204');
-hook("https://localhost:$port/status/200", qr/^delivered: HTTP 200$/, '200, by name');
-hook("https://127.0.0.1:$port/status/299", qr/^delivered: HTTP 299$/, '299');
+		webhook_secret => "$CourierTest::other_secret $CourierTest::secret"), env => { @preload, https_proxy => 'http://127.0.0.1:1' });
+hook("https://127.0.0.1:$port/ok", qr/^delivered: HTTP 204$/, '204 is a success');
+hook("https://localhost:$port/status/200", qr/^delivered: HTTP 200$/, '200 is one, by name');
+hook("https://127.0.0.1:$port/status/299", qr/^delivered: HTTP 299$/, '299 is one');
 hook("https://127.0.0.1:$port/status/410", qr/^failed: HTTP 410: gone$/, '410 is for good');
 for my $status (400, 401, 404, 408, 422, 425, 429, 500, 502, 503, 599)
 {
@@ -221,7 +223,7 @@ for my $status (301, 302, 307, 308)
 hook("https://169.254.169.254/", qr/^failed: refused: 169\.254\.169\.254 is a link-local address$/, 'metadata is never asked');
 hook("http://127.0.0.1:$plain_port/ok", qr/^failed: refused: only https is allowed$/, 'nor anything without TLS');
 hook("https://127.0.0.1:$plain_port/ok", qr/^pending: .*(SSL|TLS)/i, 'a server without TLS');
-hook("https://127.0.0.2:$port/ok", qr/^pending: .*(certificate|subject)/i, "a certificate for somebody else");
+hook("https://other.example:$port/ok", qr/^pending: .*(certificate|subject)/i, 'a certificate for somebody else') if @preload;
 hook("https://127.0.0.1:1/ok", qr/^pending: .*(connect|refused)/i, 'nobody there');
 hook("https://127.0.0.1:$port/cut", qr/^pending: ./, 'a connection that breaks');
 hook("https://127.0.0.1:$port/rubbish", qr/^pending: ./, 'an answer that is none');
@@ -244,7 +246,7 @@ cmp_ok($sent{"/$_"} // 1e9, '<', 20_000_000, "not much of /$_ has been sent") fo
 
 # Byte for byte, whatever it is; signed with each of the keys.
 my $payload = q(E'{"title": "Größe \\\\"☃\\\\" \\\\u0000", "x":  [1.50,\\n\\t2 ] }');
-like(outcome(put('webhook', "'https://127.0.0.1:$port/ok?a=b&c=%20#fragment'", payload => $payload)), qr/^delivered/, 'a payload of all sorts');
+like(outcome(put('webhook', "'https://127.0.0.1:$port/ok?a=b&c=%20'", payload => $payload)), qr/^delivered/, 'a payload of all sorts');
 my ($request) = grep { $_->{event} eq 'request' && $_->{path} =~ /\?/ } $kit->events('http');
 is($request->{path}, '/ok?a=b&c=%20', 'its URL');
 is(MIME::Base64::decode_base64($request->{body}), $node->safe_psql('postgres', "SELECT $payload"), 'the payload is sent byte for byte');
