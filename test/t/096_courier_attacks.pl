@@ -8,6 +8,7 @@ use warnings;
 
 use CourierTest;
 use File::Basename;
+use IO::Socket::INET;
 use IPC::Run;
 use MIME::Base64 ();
 use PostgreSQL::Test::Cluster;
@@ -138,6 +139,7 @@ loopback.test 127.0.0.1
 mixed.test fd00::1+127.0.0.1
 metadata.test 169.254.169.254
 other.example 127.0.0.1
+silent.example never
 rebinding.test 93.184.216.34 127.0.0.1
 NAMES
 SKIP:
@@ -233,7 +235,10 @@ hook("https://127.0.0.1:$port/hints", qr/^pending: ./, '103 without an end', wit
 
 # These take ten seconds each, at the same time.
 my %slow = map { $_ => put('webhook', "'https://127.0.0.1:$port/$_'") } qw(hang drip dripbody);
+$slow{name} = put('webhook', "'https://silent.example:$port/ok'") if @preload;
 my $began = time;
+hook("https://127.0.0.1:$port/ok?name", qr/^delivered: HTTP 204$/, 'others meanwhile', within => 5);
+like(outcome($slow{name}), qr/^pending: no answer within 10 s$/, 'a name server that does not answer') if @preload;
 like(outcome($slow{hang}), qr/^pending: no answer within 10 s$/, 'no answer');
 like(outcome($slow{drip}), qr/^pending: no answer within 10 s$/, 'a header byte by byte');
 like(outcome($slow{dripbody}), qr/^delivered: HTTP 200$/, 'a body byte by byte');
@@ -247,7 +252,7 @@ cmp_ok($sent{"/$_"} // 1e9, '<', 20_000_000, "not much of /$_ has been sent") fo
 # Byte for byte, whatever it is; signed with each of the keys.
 my $payload = q(E'{"title": "Größe \\\\"☃\\\\" \\\\u0000", "x":  [1.50,\\n\\t2 ] }');
 like(outcome(put('webhook', "'https://127.0.0.1:$port/ok?a=b&c=%20'", payload => $payload)), qr/^delivered/, 'a payload of all sorts');
-my ($request) = grep { $_->{event} eq 'request' && $_->{path} =~ /\?/ } $kit->events('http');
+my ($request) = grep { $_->{event} eq 'request' && $_->{path} =~ /\?a/ } $kit->events('http');
 is($request->{path}, '/ok?a=b&c=%20', 'its URL');
 is(MIME::Base64::decode_base64($request->{body}), $node->safe_psql('postgres', "SELECT $payload"), 'the payload is sent byte for byte');
 my %headers = map { lc $_ => $request->{headers}{$_} } keys %{ $request->{headers} };
@@ -391,6 +396,10 @@ is(join('', map { $_->{event} } $kit->events('smtp', 'bare')), '', 'it was told 
 is($kit->stop($courier), 0, 'the courier ends as it should');
 $courier = $kit->start($kit->configure($node, %bare, smtp_tls => 'try'));
 like(outcome(put('email', q('ada@example.com'))), qr/^delivered/, 'and where it is not');
+is($kit->stop($courier), 0, 'the courier ends as it should');
+my $mute = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1') or die "could not listen: $!";
+$courier = $kit->start($kit->configure($node, %bare, smtp_url => 'smtp://127.0.0.1:' . $mute->sockport, smtp_timeout => 2));
+like(outcome(put('email', q('ada@example.com'))), qr/^pending: .*timed out/i, 'a server that says nothing');
 is($kit->stop($courier), 0, 'the courier ends as it should');
 my $wrapped = $kit->start_server('smtp', as => 'wrapped', tls => 1, options => [ '--wrap', '--deny' ]);
 $courier = $kit->start($kit->configure($node, %bare, smtp_url => "smtps://localhost:$wrapped"));
