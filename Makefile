@@ -95,7 +95,7 @@ else
 EXTENSION = jobs
 MODULE_big = jobs
 DATA = $(wildcard sql/jobs--*.sql)
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/import/*.c src/bulk/*.c src/outside/*.c)))
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/import/*.c src/bulk/*.c src/outside/*.c src/delivery/*.c)))
 PG_CPPFLAGS = -I$(srcdir)/src
 SHLIB_LINK = -lcsv -lz -lpthread
 

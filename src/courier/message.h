@@ -28,8 +28,8 @@ typedef struct Mail
 extern bool message_id_ok(const char *id);
 
 /*
- * Appends header and body.  Nothing in them depends on the attempt, so that one
- * mail that arrives twice is the same twice.  Whatever the strings contain, it
+ * Appends header and body.  Nothing here depends on the attempt, so that one mail
+ * that arrives twice can be known.  Whatever the strings contain, it
  * stays in the field that it belongs to.
  */
 extern void message_build(Buffer *out, const Mail *mail);

@@ -24,7 +24,8 @@ jobs.webhook_hosts = 'localhost:$http'
 jobs.link_template = 'https://app.example.com/files/{token}'
 CONF
 
-$node->sql(q{CREATE ROLE courier LOGIN; SELECT jobs.grant_courier('courier'); CREATE ROLE ada LOGIN});
+$node->sql(q{CREATE ROLE courier LOGIN; CREATE ROLE ada LOGIN;
+	GRANT EXECUTE ON FUNCTION jobs.claim_deliveries, jobs.finish_delivery, jobs.fail_delivery, jobs.next_delivery TO courier});
 my %settings = (
 	dsn => $node->connstr('postgres') . ' user=courier',
 	smtp_url => "smtp://localhost:$smtp",
