@@ -148,6 +148,17 @@ SIDE_OBJS_jobs_pdf = $(patsubst %.c,%.o,$(sort $(wildcard src/pdf/*.c)))
 SIDE_LIBS_jobs_pdf = $(shell pkg-config --libs $(PDF_PACKAGES))
 src/pdf/%.o: override CPPFLAGS += $(shell pkg-config --cflags $(PDF_PACKAGES))
 endif
+# The courier is a program of its own, outside of the server.
+ifneq ($(wildcard $(shell $(PG_CONFIG) --includedir)/libpq-fe.h),)
+ifeq ($(shell pkg-config --exists 'libcurl >= 7.87' libcrypto 2>/dev/null && echo yes),yes)
+COURIER = jobs-courier
+COURIER_OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/courier/*.c)))
+COURIER_VERSION := $(VERSION)
+COURIER_LIBS = -L$(shell $(PG_CONFIG) --libdir) -lpq $(shell pkg-config --libs libcurl libcrypto)
+src/courier/%.o: override CPPFLAGS += -I$(shell $(PG_CONFIG) --includedir) \
+	$(shell pkg-config --cflags libcurl libcrypto) -DCOURIER_VERSION='"$(COURIER_VERSION)"'
+endif
+endif
 SIDE_OBJS = $(foreach m,$(SIDE_MODULES),$(SIDE_OBJS_$(m)))
 
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
@@ -183,7 +194,7 @@ ifneq ($(PROVE_TESTS),)
 TAP_TESTS = 1
 endif
 
-EXTRA_CLEAN = jobs_*.so src/*/*.o tmp_check tmp_check_regress tmp_check_iso output_iso log results \
+EXTRA_CLEAN = jobs_*.so jobs-courier src/*/*.o tmp_check tmp_check_regress tmp_check_iso output_iso log results \
 	regression.diffs regression.out jobs-*.zip src/*.gcno src/*.gcda src/*/*.gcno src/*/*.gcda *.gcov
 
 include $(PGXS)
@@ -191,25 +202,35 @@ include $(PGXS)
 PG_PROVE_FLAGS += -I $(CURDIR)/test/lib
 
 # Not every PostgreSQL is configured to track headers; this is enough here.
-$(OBJS) $(SIDE_OBJS): $(wildcard src/*.h src/*/*.h) Makefile
+$(OBJS) $(SIDE_OBJS) $(COURIER_OBJS): $(wildcard src/*.h src/*/*.h) Makefile
 
 SIDE_FILES = $(addsuffix $(DLSUFFIX),$(SIDE_MODULES))
 
-all: $(SIDE_FILES)
+all: $(SIDE_FILES) $(COURIER)
 
 .SECONDEXPANSION:
 $(SIDE_FILES): %$(DLSUFFIX): $$(SIDE_OBJS_$$*)
 	$(LINK.shared) -o $@ $^ $(LDFLAGS) $(LDFLAGS_SL) $(SIDE_LIBS_$*)
 
+jobs-courier: $(COURIER_OBJS)
+	$(if $(COURIER),,@echo >&2 'jobs-courier needs libcurl 7.87 and libcrypto (Debian: libcurl4-openssl-dev libssl-dev)'; exit 1)
+	$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LDFLAGS_EX) $(COURIER_LIBS)
+
+.PHONY: courier
+courier: jobs-courier
+
 install: install-side
 .PHONY: install-side
-install-side: $(SIDE_FILES) installdirs
+install-side: $(SIDE_FILES) $(COURIER) installdirs
 	$(if $(SIDE_FILES),$(INSTALL_SHLIB) $(SIDE_FILES) '$(DESTDIR)$(pkglibdir)/')
+	$(if $(COURIER),$(MKDIR_P) '$(DESTDIR)$(bindir)')
+	$(if $(COURIER),$(INSTALL_PROGRAM) $(COURIER) '$(DESTDIR)$(bindir)/')
 
 uninstall: uninstall-side
 .PHONY: uninstall-side
 uninstall-side:
-	rm -f $(foreach m,jobs_pdf jobs_xlsx jobs_remote,'$(DESTDIR)$(pkglibdir)/$m$(DLSUFFIX)')
+	rm -f $(foreach m,jobs_pdf jobs_xlsx jobs_remote,'$(DESTDIR)$(pkglibdir)/$m$(DLSUFFIX)') \
+		'$(DESTDIR)$(bindir)/jobs-courier'
 
 endif
 endif

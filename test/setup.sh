@@ -124,8 +124,10 @@ jobs_missing()
 		printf '#include <stdio.h>\n#include <csv.h>\n' | gcc -E - >/dev/null 2>&1 || echo libcsv-dev
 		{ [ -n "${PG_CONFIG:-}" ] && [ -f "$("$PG_CONFIG" --includedir)/libpq-fe.h" ]; } || echo libpq-dev
 		echo '#include <xlsxwriter.h>' | gcc -E - >/dev/null 2>&1 || echo libxlsxwriter-dev
+		echo '#include <curl/curl.h>' | gcc -E - >/dev/null 2>&1 || echo libcurl4-openssl-dev
+		echo '#include <openssl/hmac.h>' | gcc -E - >/dev/null 2>&1 || echo libssl-dev
 	else
-		echo gcc libc6-dev zlib1g-dev libcsv-dev libpq-dev libxlsxwriter-dev
+		echo gcc libc6-dev zlib1g-dev libcsv-dev libpq-dev libxlsxwriter-dev libcurl4-openssl-dev libssl-dev
 	fi
 	# Compresses faster than zlib; for these machines only.
 	[[ $(uname -m) != @(x86_64|aarch64) ]] || pkg-config --exists libisal 2>/dev/null || echo libisal-dev
@@ -139,6 +141,9 @@ jobs_missing()
 	command -v prove >/dev/null || echo perl
 	perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
 	/usr/bin/python3 -c 'import openpyxl' 2>/dev/null || echo python3-openpyxl
+	# A mail server, and certificates, for the courier's tests.
+	/usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || echo python3-aiosmtpd
+	command -v openssl >/dev/null || echo openssl
 	# For examples/worker.  A Node that is not Debian's does not go with its packages.
 	/usr/bin/python3 -c 'import psycopg2' 2>/dev/null || echo python3-psycopg2
 	command -v node >/dev/null || echo nodejs node-pg
@@ -305,7 +310,7 @@ jobs_private_server()
 jobs_build()
 {
 	jobs_as mkdir "$WORK/src"
-	tar -C "$TOP" --exclude=./.git --exclude='*.o' --exclude='*.bc' --exclude='*.so' --exclude='./tmp_check*' \
+	tar -C "$TOP" --exclude=./.git --exclude='*.o' --exclude='*.bc' --exclude='*.so' --exclude=./jobs-courier --exclude='./tmp_check*' \
 		--exclude=./output_iso --exclude=./results --exclude=./log --exclude='./regression.*' \
 		-cf - . | jobs_as tar -C "$WORK/src" --no-same-owner -xf -
 	[ -z "${JOBS_PATCH:-}" ] || jobs_as patch -s -p1 -d "$WORK/src" -i "$JOBS_PATCH" || die "$JOBS_PATCH does not apply."
