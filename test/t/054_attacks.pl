@@ -158,7 +158,7 @@ refused('P48', 'a file\'s name with a header', q{SELECT jobs.export('SELECT 1', 
 
 # ----------------------------------------------------------------------------
 # P46, P47: messages, before an administrator has allowed any and after; what a courier
-# does with addresses inside is 066_courier's
+# does with addresses inside is 096_courier_attacks's
 # ----------------------------------------------------------------------------
 
 my @urls = ('http://127.0.0.1/', 'https://127.0.0.1/', 'http://169.254.169.254/latest/meta-data', 'https://169.254.169.254/', 'https://[::ffff:127.0.0.1]/',
