@@ -135,7 +135,7 @@ ifeq ($(shell pkg-config --exists 'libcurl >= 7.87' libcrypto 2>/dev/null && ech
 COURIER = jobs-courier
 COURIER_OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/courier/*.c)))
 COURIER_VERSION := $(VERSION)
-COURIER_LIBS = -L$(shell $(PG_CONFIG) --libdir) -lpq $(shell pkg-config --libs libcurl libcrypto)
+COURIER_LIBS = -L$(shell $(PG_CONFIG) --libdir) -lpq $(shell pkg-config --libs libcurl libcrypto) -lpthread
 src/courier/%.o: override CPPFLAGS += -I$(shell $(PG_CONFIG) --includedir) \
 	$(shell pkg-config --cflags libcurl libcrypto) -DCOURIER_VERSION='"$(COURIER_VERSION)"'
 endif

@@ -227,6 +227,8 @@ sub DESTROY
 {
 	my ($self) = @_;
 
+	# The status of this program is not theirs.
+	local $?;
 	$self->stop($_, 'KILL') for grep { $_->{run} } @{ $self->{couriers} };
 	$_->kill_kill for grep { defined } @{ $self->{servers} };
 	return;
