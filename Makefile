@@ -2,6 +2,9 @@
 #
 #   make check          everything on a fresh Debian machine: packages, build, all tests
 #   make demo           the product in a terminal; CSV=path for your own data, PSQL=1 for a prompt
+#   make panel          the product in a browser; PORT=8080, CSV=path
+#   make reference      docs/reference.md and docs/errors.md, from the extension's comments and sources
+#   make deb            Debian packages, in DEB_DIR or above this directory
 #
 #   make                build; WERROR= lets warnings pass, with_llvm=yes adds bitcode for the JIT
 #   make install        into the server of PG_CONFIG
@@ -16,7 +19,7 @@ PG_CONFIG ?= pg_config
 # be installed yet and because it has a check goal that only says no.
 # ---------------------------------------------------------------------------
 
-OWN_GOALS = asan bench check check-versions controls coverage demo dist indent soak trust typedefs valgrind
+OWN_GOALS = asan bench check check-versions controls coverage deb demo dist ha indent panel reference soak trust typedefs valgrind
 
 # Of the distribution; the extension's is that of jobs.control.
 VERSION = $(shell sed -n '/"version"/{ s/.*: *"\([^"]*\)".*/\1/p; q; }' META.json)
@@ -41,6 +44,9 @@ asan coverage valgrind:
 demo:
 	@PG_CONFIG='$(PG_CONFIG)' CSV='$(CSV)' PSQL='$(PSQL)' bash test/demo.sh
 
+panel:
+	@PG_CONFIG='$(PG_CONFIG)' CSV='$(CSV)' PORT='$(PORT)' bash test/panel.sh
+
 bench:
 	@PG_CONFIG='$(PG_CONFIG)' bash test/bench/run.sh
 
@@ -59,8 +65,21 @@ soak:
 controls:
 	@PG_CONFIG='$(PG_CONFIG)' bash test/trust/controls.sh
 
+# Fail-overs of two servers under Patroni.
+ha:
+	@PG_CONFIG='$(PG_CONFIG)' bash test/ha/run.sh
+
 dist:
 	git archive --format=zip --prefix=jobs-$(VERSION)/ -o jobs-$(VERSION).zip HEAD
+
+# Debian packages, one for each server whose headers are installed, in a directory
+# of their own: DEB_DIR.
+deb:
+	@bash test/package/deb.sh '$(DEB_DIR)'
+
+# docs/reference.md and docs/errors.md, below their line <!-- generated ... -->.
+reference:
+	@PG_CONFIG='$(PG_CONFIG)' bash test/docs/reference.sh
 
 # Every type name that the debug information of the objects knows, as pgindent
 # wants them.
@@ -94,7 +113,7 @@ else
 
 EXTENSION = jobs
 MODULE_big = jobs
-DATA = $(wildcard sql/jobs--*.sql)
+DATA = $(wildcard sql/jobs--*.sql) jobs.psql
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/import/*.c src/bulk/*.c src/outside/*.c src/delivery/*.c)))
 PG_CPPFLAGS = -I$(srcdir)/src
 SHLIB_LINK = -lcsv -lz -lpthread

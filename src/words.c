@@ -18,6 +18,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "jobs.h"
+#include "miscadmin.h"
 #include "phrase.h"
 #include "rights.h"
 #include "utils/builtins.h"
@@ -499,7 +500,8 @@ jobs_actions(PG_FUNCTION_ARGS)
 		actions[n++] = CStringGetTextDatum("retry");
 	if (control && state == JOB_PARTIAL && strcmp(kind, "bulk") == 0)
 		actions[n++] = CStringGetTextDatum("retry_failed");
-	if (control && usable)
+	/* What a preview has found holds for its owner. */
+	if (control && usable && (strcmp(kind, "import_preview") != 0 || owner == GetUserId()))
 		actions[n++] = CStringGetTextDatum(strcmp(kind, "import_preview") == 0 ? "import" :
 										   strcmp(kind, "import") == 0 ? "undo_import" : "download");
 	if (control && job_state_is_final(state))
