@@ -20,20 +20,8 @@
 # The last line of output is "N passed, N failed".  The exit status is 0 only
 # if nothing failed and there was something to run.
 
-# A server that a test kills stays there as a zombie, and no other can start on
-# its data, unless somebody waits for it.  The first process of a container often
-# does not, so we do: prctl(PR_SET_CHILD_SUBREAPER), which exec keeps.
-if [ -z "${JOBS_REAPER:-}" ] && command -v perl >/dev/null; then
-	export JOBS_REAPER=1
-	exec perl -MPOSIX -e '
-		my %prctl = (x86_64 => 157, aarch64 => 167, riscv64 => 167, ppc64le => 171, s390x => 172);
-		my $number = $prctl{(POSIX::uname())[4]};
-		syscall($number, 36, 1, 0, 0, 0) if $number;
-		exec @ARGV' bash "${BASH_SOURCE[0]}" "$@"
-fi
-unset JOBS_REAPER
-
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+jobs_reap "$@"
 
 MODE=
 NAMES=
@@ -50,6 +38,7 @@ main()
 	read_arguments "$@"
 	trap finish EXIT
 	jobs_packages
+	! wanted_tap | grep -q browser || jobs_browser
 	prepare_mode
 	prepare_recipes
 	jobs_workdir
@@ -95,6 +84,16 @@ read_arguments()
 			-*) sed -n '/^# check.sh/,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 			*) NAMES="$NAMES $(basename "${argument%.*}")" ;;
 		esac
+	done
+}
+
+# What the TAP tests that will run say that they need.
+wanted_tap()
+{
+	local name
+
+	for name in $(choose "$TOP"/test/t/*.pl); do
+		sed -n 's/^# Needs: //p' "$TOP/test/t/$name.pl"
 	done
 }
 
@@ -206,17 +205,6 @@ stop_child()
 {
 	[ -z "$CHILD" ] || kill -TERM -- "-$CHILD" 2>/dev/null || true
 	CHILD=
-}
-
-# Ends what still runs from this directory; a server that hangs before it
-# writes its postmaster.pid is known in no other way.
-stop_strays()
-{
-	local pid
-
-	for pid in $(grep -lsF "$WORK/" /proc/[0-9]*/cmdline | cut -d / -f 3); do
-		[ "$pid" = $$ ] || [ "$pid" = "$BASHPID" ] || kill -KILL "$pid" 2>/dev/null || true
-	done
 }
 
 # Prints the names of tests among the given files that the caller wants.
@@ -417,7 +405,7 @@ finish()
 	stop_child
 	if [ -n "$WORK" ]; then
 		(KEEP=1 jobs_cleanup >/dev/null)
-		stop_strays
+		jobs_stop_strays
 		(jobs_cleanup)
 	fi
 	[ $status -lt 128 ] || exit $status
