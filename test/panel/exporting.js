@@ -2,6 +2,9 @@
 import { readFileSync } from 'node:fs'
 import { is, ok, one, sha256, sql, until } from './steps.js'
 
+// In kB.
+const memory = pid => Number(/^RssAnon:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1])
+
 export async function exporting (world) {
   const page = world.page = await world.visit('ada')
   const card = title => page.getByRole('article', { name: title })
@@ -82,11 +85,15 @@ export async function exporting (world) {
   const large = await one('SELECT jobs.export($1, options => \'{"header": false}\', title => \'Large\')', ['SELECT * FROM sales'], 'panel', 'ada')
   await until(async () => await one('SELECT state FROM jobs.job WHERE id = $1', [large]) === 'succeeded', 'a file of 20 MB')
   const bytes = await one('SELECT bytes FROM jobs.artifact WHERE job = $1', [large])
-  let got = 0
-  await world.as('GET', `/api/jobs/${large}/file`, call => call.on('response', response => {
-    response.once('data', () => response.pause()) // the sockets hold some of it, and the server a few chunks
-    setTimeout(() => response.destroy(), 500)
-  }).on('response', response => response.on('data', piece => { got += piece.length })).end()).catch(() => {})
+  const before = memory(world.server.child.pid)
+  const { body } = await world.as('GET', `/api/jobs/${large}/file`, call => call.on('response', response => {
+    response.once('data', () => {
+      response.pause() // the sockets hold some of it, and the server a few chunks
+      setTimeout(() => response.destroy(), 1000)
+    })
+  }).end())
+  const got = body.length
+  ok(memory(world.server.child.pid) - before < 16 * 1024, 'the server does not hold it for one who stops to read', before, memory(world.server.child.pid))
   await until(async () => await one('SELECT count(*) FROM pg_stat_activity WHERE usename = \'panel\' AND state LIKE \'%transaction%\'') === 0, 'one who leaves keeps no transaction open')
   ok(got < bytes, 'a part is no whole', { got, bytes })
   is(await one('SELECT downloads FROM jobs.artifact WHERE job = $1', [large]), 0, 'and is not counted')

@@ -102,7 +102,7 @@ export function request (port, method, path, headers = {}, body) {
     const call = http.request({ host: '127.0.0.1', port, method, path, headers }, response => {
       const pieces = []
       response.on('data', piece => pieces.push(piece)).on('error', reject)
-        .on('end', () => resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(pieces) }))
+        .on('close', () => resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(pieces) }))
     })
     call.on('error', reject)
     if (typeof body === 'function') body(call)

@@ -63,7 +63,7 @@ while (!$done)
 	else { note $line }
 }
 ok($done, 'the script has come to its end') or diag $err;
-eval { $script->finish } or $script->kill_kill;
+$done ? $script->finish : $script->kill_kill;
 
 $node->log_ok;
 $node->stop;
