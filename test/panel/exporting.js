@@ -27,7 +27,7 @@ export async function exporting (world) {
   ok((await page.title()).startsWith('66% · Q4 Revenue Report'), 'and see how far it is in the window\'s title', await page.title())
   const widths = await bar.evaluate(element => element.firstChild.offsetWidth / element.offsetWidth)
   ok(Math.abs(widths - 0.67) < 0.1, 'as far as it looks', widths)
-  await world.picture(page, 'export-running')
+  await world.picture(page, 'export-running', report)
 
   // -- Somebody else --
   const other = world.other = await world.visit('grace')
@@ -79,7 +79,7 @@ export async function exporting (world) {
   is([response.status, response.headers['content-type'], Number(response.headers['content-length']), response.headers['cache-control']],
     [200, file.media_type, file.bytes, 'no-store'], 'with the headers of the artifact')
   is(response.headers['content-disposition'], await one('SELECT jobs.content_disposition($1)', [file.filename]), 'and its name')
-  await world.picture(page, 'export-complete')
+  await world.picture(page, 'export-complete', report)
 
   // -- A reader who stops --
   const large = await one('SELECT jobs.export($1, options => \'{"header": false}\', title => \'Large\')', ['SELECT * FROM sales'], 'panel', 'ada')

@@ -27,7 +27,7 @@ export async function importing (world) {
   const issues = await sql('SELECT row_no, severity, message, action FROM jobs.import_issue WHERE job = $1 ORDER BY row_no', [job.id])
   is(await rowsOf(preview), issues.map(({ row_no: row, severity, message, action }) => [String(row), `${severity}: ${message}`, action]),
     'row by row: what was found, and what will happen')
-  await world.picture(page, 'import-preview')
+  await world.picture(page, 'import-preview', preview)
   await preview.getByLabel('Errors').check()
   await until(async () => (await rowsOf(preview)).length === 1, 'only the errors')
   await preview.getByLabel('All').check()
