@@ -9,7 +9,7 @@ import pg from 'pg'
 
 pg.types.setTypeParser(20, Number)
 
-const LIMIT = Number(process.env.PG_TEST_TIMEOUT_DEFAULT ?? 180) * 1000
+export const LIMIT = Number(process.env.PG_TEST_TIMEOUT_DEFAULT ?? 180) * 1000
 
 export function ok (condition, name, ...facts) {
   console.log(`${condition ? 'ok' : 'not ok'} - ${name}`)
