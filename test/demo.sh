@@ -19,6 +19,7 @@ CALLER_DIR=$PWD
 BAR=32				# characters of the progress bar
 NOTICES=()			# notifications that the watcher has received
 ON_THE_WAY=			# what the views said in the middle of the export
+HELPERS=()			# processes that the script's end ends
 
 main()
 {
@@ -30,10 +31,12 @@ main()
 	jobs_packages
 	heading "Set-up"
 	jobs_workdir
+	trap end EXIT
 	say "Building the extension with $("$PG_CONFIG" --version)."
 	jobs_build || die "The build failed."
 	# By default twice a second, of which a short export has too few to show.
-	jobs_start "jobs.progress_interval = '100ms'" || die "The server did not start."
+	jobs_start "jobs.progress_interval = '100ms'" "jobs.mail_domains = 'example.com'" \
+		"jobs.link_template = 'https://app.example.com/files/{token}'" || die "The server did not start."
 	make_database
 	say "A throw-away server runs in $WORK, database \"demo\"."
 
@@ -42,9 +45,20 @@ main()
 	download_and_compare
 	show_failure
 	show_chain
+	show_mail
 	show_end
 	[ -z "${PSQL:-}" ] || prompt
 	[ "$EQUAL" = yes ] || exit 1
+}
+
+# However the script ends.
+end()
+{
+	local status=$?
+
+	stop_mail
+	(exit $status)
+	jobs_cleanup
 }
 
 # ---------------------------------------------------------------------------
@@ -283,6 +297,91 @@ show_chain()
 	say "After the first had ended and the queue had been resumed:"
 	say
 	show "SELECT id, title, state, headline, detail FROM jobs.panel WHERE id IN ($first, $second, $third) ORDER BY id"
+}
+
+# A mail server of Python's and a courier, on this machine only.
+show_mail()
+{
+	local program=$PGBIN/jobs-courier
+	local call="SELECT jobs.export('SELECT * FROM sales ORDER BY $KEY LIMIT 100', title => 'First hundred sales',
+        notify => '{\"email\": \"ada@example.com\"}')"
+
+	heading "6. A mail when it is done"
+	if [ ! -x "$program" ]; then
+		say "Not built: jobs-courier needs libcurl 7.87 or later."
+		return
+	fi
+	start_mail "$program"
+	say "The administrator has allowed mail to example.com and runs a courier, who has a role of its own.  Then"
+	printf '\n    %s;\n\n' "$call"
+	MAILED=$(value "$call") || die "The export was refused."
+	wait_until "[ -e '$WORK/mail/mail/1.eml' ]" || { cat "$WORK/courier.log" >&2; die "No mail has arrived."; }
+	say "and the mail server has got, in plain text (it has a form in HTML too):"
+	say
+	read_mail "$WORK/mail/mail/1.eml" | sed 's/^/    /'
+	say
+	wait_until "[ \"\$(value \"SELECT state FROM jobs.delivery WHERE job = $MAILED\")\" = delivered ]" ||
+		die "The courier has not reported the mail."
+	show "SELECT job, channel, address, state, attempts, response FROM jobs.delivery WHERE job = $MAILED"
+	stop_mail
+	sed -n 's/^.*jobs-courier: \(email.*\)/    \1/p' "$WORK/courier.log" >"$WORK/courier.said"
+	say "The courier's log:"
+	say
+	cat "$WORK/courier.said"
+}
+
+start_mail()
+{
+	local program=$1
+
+	PGUSER=postgres sql -c "CREATE ROLE courier LOGIN" -c "GRANT EXECUTE ON FUNCTION jobs.claim_deliveries,
+		jobs.finish_delivery, jobs.fail_delivery, jobs.next_delivery TO courier" || die "Could not set mail up."
+	jobs_as mkdir "$WORK/mail"
+	jobs_as /usr/bin/python3 "$WORK/src/test/courier/smtp_server.py" "$WORK/mail" >"$WORK/smtp.log" 2>&1 &
+	HELPERS+=($!)
+	wait_until "[ -e '$WORK/mail/smtp.port' ]" || { cat "$WORK/smtp.log" >&2; die "The mail server did not start."; }
+	jobs_as tee "$WORK/courier.conf" >/dev/null <<-CONF
+		dsn = host=$WORK dbname=demo user=courier
+		smtp_url = smtp://127.0.0.1:$(cat "$WORK/mail/smtp.port")
+		smtp_tls = none
+		mail_from = jobs@app.example.com
+		mail_from_name = Example App
+	CONF
+	jobs_as "$program" --config "$WORK/courier.conf" 2>"$WORK/courier.log" &
+	HELPERS+=($!)
+	wait_until "grep -q 'connected to database' '$WORK/courier.log'" ||
+		{ cat "$WORK/courier.log" >&2; die "The courier did not start."; }
+}
+
+stop_mail()
+{
+	[ "${#HELPERS[@]}" = 0 ] || kill "${HELPERS[@]}" 2>/dev/null
+	wait "${HELPERS[@]}" 2>/dev/null
+	HELPERS=()
+}
+
+read_mail()
+{
+	/usr/bin/python3 - "$1" <<-'PYTHON'
+		import email, email.policy, sys
+		with open(sys.argv[1], 'rb') as file:
+		    mail = email.message_from_binary_file(file, policy=email.policy.default)
+		for name in 'From', 'To', 'Subject':
+		    print(f'{name}: {mail[name]}')
+		print()
+		print(mail.get_body(('plain',)).get_content().rstrip())
+	PYTHON
+}
+
+# Evaluates a condition again and again, for ten seconds at most.
+wait_until()
+{
+	local tries=0
+
+	until eval "$1"; do
+		[ $((tries += 1)) -le 200 ] || return 1
+		sleep 0.05
+	done
 }
 
 until_running()

@@ -255,6 +255,14 @@ jobs_with_text(Jsonb *object, const char *key, const char *value)
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
+Jsonb *
+jobs_without(Jsonb *object, const char *key)
+{
+	JsonbParseState *state = copy_open(object, key);
+
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
 /* ------------------------------------------------------------------------
  * Mended files without a header
  * ------------------------------------------------------------------------
