@@ -24,6 +24,7 @@ CLOCKS = {
     'settled after the end of its worker': 0.1,
     'running again after the end of its worker': 1.0,
     'running again after "ready to accept connections"': 1.0,
+    'DROP, RENAME or copy of a database that is idle': 1.0,
 }
 
 CRASH = re.compile('was terminated by signal 9')
