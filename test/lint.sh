@@ -42,7 +42,7 @@ main()
 read_commands()
 {
 	jobs_as make -C "$WORK/src" -nB WERROR= PG_CONFIG="$PG_CONFIG" all 2>/dev/null |
-		sed -nE 's/^gcc (.*) -c -o [^ ]+\.o ([^ ]+\.c).*/\2 \1/p' >"$WORK/commands"
+		sed -nE 's/^gcc (.*) -c -o [^ ]+\.o ([^ ]+\.c).*/\2 \1/; T; s/ +$//; p' >"$WORK/commands"
 	[ -s "$WORK/commands" ] || die "There is nothing to look at."
 }
 
