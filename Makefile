@@ -2,6 +2,7 @@
 #
 #   make check          everything on a fresh Debian machine: packages, build, all tests
 #   make demo           the product in a terminal; CSV=path for your own data, PSQL=1 for a prompt
+#   make panel          the product in a browser; PORT=8080, CSV=path
 #
 #   make                build; WERROR= lets warnings pass, with_llvm=yes adds bitcode for the JIT
 #   make install        into the server of PG_CONFIG
@@ -16,7 +17,7 @@ PG_CONFIG ?= pg_config
 # be installed yet and because it has a check goal that only says no.
 # ---------------------------------------------------------------------------
 
-OWN_GOALS = asan bench check check-versions controls coverage demo dist indent soak trust typedefs valgrind
+OWN_GOALS = asan bench check check-versions controls coverage demo dist indent panel soak trust typedefs valgrind
 
 # Of the distribution; the extension's is that of jobs.control.
 VERSION = $(shell sed -n '/"version"/{ s/.*: *"\([^"]*\)".*/\1/p; q; }' META.json)
@@ -40,6 +41,9 @@ asan coverage valgrind:
 
 demo:
 	@PG_CONFIG='$(PG_CONFIG)' CSV='$(CSV)' PSQL='$(PSQL)' bash test/demo.sh
+
+panel:
+	@PG_CONFIG='$(PG_CONFIG)' CSV='$(CSV)' PORT='$(PORT)' bash test/panel.sh
 
 bench:
 	@PG_CONFIG='$(PG_CONFIG)' bash test/bench/run.sh
@@ -95,7 +99,7 @@ else
 EXTENSION = jobs
 MODULE_big = jobs
 DATA = $(wildcard sql/jobs--*.sql)
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/import/*.c src/bulk/*.c src/outside/*.c)))
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/import/*.c src/bulk/*.c src/outside/*.c src/delivery/*.c)))
 PG_CPPFLAGS = -I$(srcdir)/src
 SHLIB_LINK = -lcsv -lz -lpthread
 

@@ -240,6 +240,59 @@ ALTER TABLE jobs.issue ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON jobs.issue FROM PUBLIC;
 
 -------------------------------------------------------------------------------
+-- Messages about the ends of jobs, see src/delivery/delivery.h
+-------------------------------------------------------------------------------
+
+CREATE SEQUENCE jobs.delivery_id AS bigint;
+REVOKE ALL ON SEQUENCE jobs.delivery_id FROM PUBLIC;
+
+-- One for each end of a job and each channel of its option notify.
+CREATE TABLE jobs.outbox (
+    id          bigint NOT NULL CONSTRAINT outbox_pkey PRIMARY KEY,
+    job         bigint NOT NULL,
+    owner       oid NOT NULL,           -- of the job, as are the next three
+    owner_name  text NOT NULL,
+    tenant      text NOT NULL,
+    origin      bigint NOT NULL,
+    channel     text COLLATE "C" NOT NULL,
+    address     text NOT NULL,
+    message_id  text NOT NULL,          -- the same for all attempts
+    created_at  timestamptz NOT NULL,
+    state       text NOT NULL,          -- pending, claimed, delivered, failed
+    attempts    integer NOT NULL,
+    due_at      timestamptz,            -- next attempt, or the end of the lease; null in the last two states
+    claimed_at  timestamptz,
+    courier     text,                   -- the role that claimed
+    ended_at    timestamptz,
+    answer      text,
+    link        boolean NOT NULL,       -- a token is made for each attempt; none is stored
+    subject     text NOT NULL,
+    body        text,                   -- what is sent, as are the next two, with marks for
+    html        text,                   -- the token, see src/delivery/message.h; null in the
+    payload     text                    -- last two states
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+CREATE INDEX outbox_due ON jobs.outbox (channel, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX outbox_job ON jobs.outbox (job);
+CREATE INDEX outbox_owner ON jobs.outbox (owner, created_at);
+ALTER TABLE jobs.outbox ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.outbox FROM PUBLIC;
+
+-- What came of each attempt.
+CREATE TABLE jobs.outbox_attempt (
+    job         bigint NOT NULL,
+    delivery    bigint NOT NULL,
+    attempt     integer NOT NULL,
+    courier     text NOT NULL,
+    claimed_at  timestamptz NOT NULL,
+    ended_at    timestamptz NOT NULL,
+    outcome     text NOT NULL,          -- delivered, failed, lapsed
+    answer      text,
+    CONSTRAINT outbox_attempt_pkey PRIMARY KEY (job, delivery, attempt)
+);
+ALTER TABLE jobs.outbox_attempt ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.outbox_attempt FROM PUBLIC;
+
+-------------------------------------------------------------------------------
 -- Internal functions.  The views call them, so every role may; each shows its
 -- caller nothing that the views would not.
 -------------------------------------------------------------------------------
@@ -273,16 +326,20 @@ COMMENT ON FUNCTION jobs._slots() IS 'internal: live progress of the running job
 CREATE FUNCTION jobs._describe(kind text, state text, processed bigint, total bigint, succeeded bigint, failed bigint,
     skipped bigint, warnings bigint, percent double precision, round integer, run_at timestamptz,
     started_at timestamptz, finished_at timestamptz, phase text, message text, waiting_for text, error_message text,
-    format text, rows bigint, bytes bigint, expires_at timestamptz, estimated boolean,
+    format text, rows bigint, bytes bigint, expires_at timestamptz, estimated boolean, mailed boolean,
     OUT headline text, OUT detail text)
 AS 'MODULE_PATHNAME', 'jobs_describe' LANGUAGE C STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION jobs._describe(text, text, bigint, bigint, bigint, bigint, bigint, bigint, double precision, integer,
-    timestamptz, timestamptz, timestamptz, text, text, text, text, text, bigint, bigint, timestamptz, boolean)
+    timestamptz, timestamptz, timestamptz, text, text, text, text, text, bigint, bigint, timestamptz, boolean, boolean)
     IS 'internal: a job in the words of jobs.panel';
 
 CREATE FUNCTION jobs._actions(owner oid, tenant text, kind text, state text, usable boolean) RETURNS text[]
 AS 'MODULE_PATHNAME', 'jobs_actions' LANGUAGE C STABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION jobs._actions(oid, text, text, text, boolean) IS 'internal: what the caller can call on a job now';
+
+CREATE FUNCTION jobs._mail_expected(notify jsonb) RETURNS boolean
+AS 'MODULE_PATHNAME', 'jobs_mail_expected' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION jobs._mail_expected(jsonb) IS 'internal: whether somebody will get a mail when a job with that option ends';
 
 -------------------------------------------------------------------------------
 -- Submitting
@@ -631,6 +688,35 @@ AS 'MODULE_PATHNAME', 'jobs_revoke_claim' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION jobs.revoke_claim(text, regrole, boolean) IS 'undoes jobs.grant_claim';
 
 -------------------------------------------------------------------------------
+-- Couriers.  They read the messages about everybody's jobs, so these are nobody's
+-- until an administrator grants them to the role that his couriers log in as.
+-------------------------------------------------------------------------------
+
+CREATE FUNCTION jobs.claim_deliveries(channel text, n integer DEFAULT 10, lease interval DEFAULT '1 minute',
+    OUT delivery bigint, OUT attempt integer, OUT message_id text, OUT job bigint, OUT address text, OUT subject text,
+    OUT body text, OUT html text, OUT payload text, OUT created_at timestamptz, OUT claimed_until timestamptz)
+    RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'jobs_claim_deliveries' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
+COMMENT ON FUNCTION jobs.claim_deliveries(text, integer, interval)
+    IS 'takes messages about jobs for a courier to deliver before the lease ends';
+
+CREATE FUNCTION jobs.finish_delivery(delivery bigint, attempt integer, response text DEFAULT NULL) RETURNS boolean
+AS 'MODULE_PATHNAME', 'jobs_finish_delivery' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.finish_delivery(bigint, integer, text)
+    IS 'a courier has delivered a message; false where that came too late to count';
+
+CREATE FUNCTION jobs.fail_delivery(delivery bigint, attempt integer, reason text, permanent boolean DEFAULT false)
+    RETURNS boolean
+AS 'MODULE_PATHNAME', 'jobs_fail_delivery' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.fail_delivery(bigint, integer, text, boolean)
+    IS 'a courier could not deliver a message, now or for good; false where that came too late to count';
+
+CREATE FUNCTION jobs.next_delivery(channel text) RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'jobs_next_delivery' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.next_delivery(text)
+    IS 'when the next message of a channel is to be delivered, or the lease of one ends; null where there is none';
+
+-------------------------------------------------------------------------------
 -- Artifacts
 -------------------------------------------------------------------------------
 
@@ -756,7 +842,7 @@ SELECT id, title, state, headline, detail, percent, can_leave, actions
                     coalesce(s.total, l.total), coalesce(s.succeeded, l.succeeded), coalesce(s.failed, l.failed),
                     coalesce(s.skipped, l.skipped), coalesce(s.warnings, l.warnings), s.percent, l.round, l.run_at,
                     l.started_at, NULL, s.phase, s.message, w.waiting_for, l.error_message,
-                    NULL, NULL, s.bytes, NULL, s.estimated) d
+                    NULL, NULL, s.bytes, NULL, s.estimated, jobs._mail_expected(l.notify)) d
           ORDER BY l.id DESC)
         UNION ALL
         (SELECT h.id, h.title, h.state, d.headline, d.detail,
@@ -777,7 +863,7 @@ SELECT id, title, state, headline, detail, percent, can_leave, actions
                 LEFT JOIN jobs.file f ON f.job OPERATOR(pg_catalog.=) h.id
                 CROSS JOIN LATERAL jobs._describe(h.kind, h.state, h.processed, h.total, h.succeeded, h.failed,
                     h.skipped, h.warnings, NULL, h.round, h.run_at, h.started_at, h.finished_at, NULL, NULL, NULL,
-                    h.error_message, f.format, f.rows, f.bytes, f.expires_at, false) d
+                    h.error_message, f.format, f.rows, f.bytes, f.expires_at, false, false) d
           ORDER BY h.id DESC)) p
  ORDER BY id DESC;
 COMMENT ON VIEW jobs.panel IS 'the same jobs as a person reads them, newest first';
@@ -833,6 +919,30 @@ SELECT c.queue, CASE WHEN c.owner OPERATOR(pg_catalog.<>) 0 THEN c.owner_name EN
 COMMENT ON VIEW jobs.claim_grant IS 'which roles may claim the jobs of others; without an owner it is everybody''s';
 GRANT SELECT ON jobs.claim_grant TO PUBLIC;
 
+CREATE VIEW jobs._outbox WITH (security_barrier) AS
+SELECT o.* FROM jobs.outbox o, LATERAL (SELECT jobs._visible(o.owner, o.tenant) AS visible) v
+ WHERE v.visible;
+COMMENT ON VIEW jobs._outbox IS 'internal: the deliveries that the reader may see';
+REVOKE ALL ON jobs._outbox FROM PUBLIC;
+
+CREATE VIEW jobs.delivery WITH (security_barrier) AS
+SELECT o.id, o.job, o.channel, o.address, o.state, o.attempts, o.due_at AS next_attempt_at,
+       CASE WHEN o.state OPERATOR(pg_catalog.<>) 'delivered' THEN o.answer END AS last_error,
+       CASE WHEN o.state OPERATOR(pg_catalog.=) 'delivered' THEN o.answer END AS response,
+       o.created_at, o.claimed_at,
+       CASE WHEN o.state OPERATOR(pg_catalog.=) 'delivered' THEN o.ended_at END AS delivered_at,
+       o.message_id, o.subject
+  FROM jobs._outbox o;
+COMMENT ON VIEW jobs.delivery IS 'the messages about ends of jobs, and how far they are';
+GRANT SELECT ON jobs.delivery TO PUBLIC;
+
+CREATE VIEW jobs.delivery_attempt WITH (security_barrier) AS
+SELECT a.delivery, a.job, a.attempt, a.courier, a.claimed_at, a.ended_at, a.outcome, a.answer
+  FROM jobs._outbox o
+       JOIN jobs.outbox_attempt a ON a.job OPERATOR(pg_catalog.=) o.job AND a.delivery OPERATOR(pg_catalog.=) o.id;
+COMMENT ON VIEW jobs.delivery_attempt IS 'what came of each attempt to deliver a message';
+GRANT SELECT ON jobs.delivery_attempt TO PUBLIC;
+
 CREATE VIEW jobs.item WITH (security_barrier) AS
 SELECT c.job, i.item_no, i.payload, i.state, i.round, i.error_code, i.error_message, i.error_detail, i.error_hint,
        i.result, i.finished_at
@@ -855,3 +965,5 @@ GRANT SELECT ON jobs.import_issue TO PUBLIC;
 -- No function is anybody's by default; these are what the contract gives to every role.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA jobs FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA jobs TO PUBLIC;
+REVOKE EXECUTE ON FUNCTION jobs.claim_deliveries(text, integer, interval), jobs.finish_delivery(bigint, integer, text),
+    jobs.fail_delivery(bigint, integer, text, boolean), jobs.next_delivery(text) FROM PUBLIC;

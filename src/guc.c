@@ -15,6 +15,7 @@
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
+#include "delivery/address.h"
 #include "jobs.h"
 #include "mb/pg_wchar.h"
 
@@ -25,9 +26,12 @@ char	   *jobs_capture_settings = NULL;
 int			jobs_default_timeout = 0;
 bool		jobs_enabled = true;
 int			jobs_history_retention = 7 * SECS_PER_DAY_INT;
+char	   *jobs_link_template = NULL;
+char	   *jobs_mail_domains = NULL;
 int			jobs_max_artifact_bytes_per_role = 0;
 int			jobs_max_artifact_size = 10 * 1024;
 int			jobs_max_artifact_ttl = 30 * SECS_PER_DAY_INT;
+int			jobs_max_deliveries_per_role = 1000;
 int			jobs_max_export_workers = 4;
 int			jobs_max_issues = 10000;
 int			jobs_max_running_per_role = 0;
@@ -38,6 +42,7 @@ int			jobs_pdf_max_rows = 100000;
 int			jobs_progress_interval = 500;
 int			jobs_retry_delay = 1000;
 char	   *jobs_tenant = NULL;
+char	   *jobs_webhook_hosts = NULL;
 int			jobs_worker_idle_timeout = 60;
 
 static void
@@ -139,10 +144,32 @@ define_administrators_settings(void)
 				&jobs_retry_delay, 0, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
 }
 
+/* Nothing leaves the server, and no role's word is enough, before these are set. */
+static void
+define_delivery_settings(void)
+{
+	DefineCustomStringVariable("jobs.mail_domains", "Domains that messages about jobs may be mailed to.",
+							   "A comma-separated list; * is any domain, *.example.com those below one.  Empty allows none.",
+							   &jobs_mail_domains, "", PGC_SIGHUP, 0, jobs_check_mail_domains, NULL, NULL);
+	DefineCustomStringVariable("jobs.webhook_hosts", "Hosts that messages about jobs may be posted to.",
+							   "A comma-separated list, with :port for other ports than 443; * is any host, *.example.com "
+							   "those below one.  Empty allows none.",
+							   &jobs_webhook_hosts, "", PGC_SIGHUP, 0, jobs_check_webhook_hosts, NULL, NULL);
+	DefineCustomStringVariable("jobs.link_template", "The link in messages about jobs.",
+							   "A URL in which {token} is replaced by a token for the job's file and {job} by its id.  "
+							   "Empty leaves the link out.",
+							   &jobs_link_template, "", PGC_SIGHUP, 0, jobs_check_link_template, NULL, NULL);
+	DefineCustomIntVariable("jobs.max_deliveries_per_role",
+							"Messages about the jobs of one role within an hour.",
+							"0 is no limit.  Meant for ALTER ROLE and ALTER DATABASE.",
+							&jobs_max_deliveries_per_role, 1000, 0, INT_MAX, PGC_SUSET, 0, NULL, NULL, NULL);
+}
+
 void
 jobs_define_settings(void)
 {
 	define_administrators_settings();
+	define_delivery_settings();
 	define_time("jobs.default_timeout", "The timeout of a job that is submitted without one.",
 				"0 is none.", &jobs_default_timeout, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS);
 	define_time("jobs.artifact_ttl", "How long the file of an export is kept.",

@@ -50,6 +50,7 @@ main()
 	read_arguments "$@"
 	trap finish EXIT
 	jobs_packages
+	! wanted_tap | grep -q browser || jobs_browser
 	prepare_mode
 	jobs_workdir
 	trap finish EXIT
@@ -94,6 +95,16 @@ read_arguments()
 			-*) sed -n '/^# check.sh/,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 			*) NAMES="$NAMES $(basename "${argument%.*}")" ;;
 		esac
+	done
+}
+
+# What the TAP tests that will run say that they need.
+wanted_tap()
+{
+	local name
+
+	for name in $(choose "$TOP"/test/t/*.pl); do
+		sed -n 's/^# Needs: //p' "$TOP/test/t/$name.pl"
 	done
 }
 

@@ -3,11 +3,13 @@
 #	  build, a server.  Sourced by bash scripts, which then call in this order
 #
 #	    jobs_packages		installs what is missing; sets PG_CONFIG and PG_MAJOR
+#	    jobs_browser		installs a browser, for the tests that need one
 #	    jobs_workdir		makes $WORK, owned by the user that runs the server
 #	    jobs_build [args]	builds a copy of this tree in $WORK/src, make's args
 #						given, and installs it into a private copy of the
 #						server's files; sets PGBIN
 #	    jobs_as command		runs a command as that user
+#	    jobs_node_modules	packages of Node for a program in a directory
 #	    jobs_start [lines]	starts a server in $WORK/data with these lines of
 #						configuration; sets PGHOST, PGPORT, PGUSER
 #
@@ -164,6 +166,40 @@ jobs_packages()
 		rm -f "$log"
 	fi
 	jobs_find_pg || die "No usable PostgreSQL 15 to 18 found after installing packages."
+}
+
+# A browser, and npm for what drives it.  Where there is none to be had, the tests
+# that need it are skipped, and say so.
+jobs_browser()
+{
+	local missing= log
+
+	command -v chromium-headless-shell chromium >/dev/null || missing=chromium-headless-shell
+	[ -z "$missing" ] || apt-cache show "$missing" >/dev/null 2>&1 || missing=chromium
+	command -v npm >/dev/null || missing="$missing npm"
+	[ -n "$missing" ] || return 0
+	say "Installing Debian packages: $missing"
+	log=$(mktemp)
+	jobs_apt "$log" $missing || say "Could not install: $missing"
+	rm -f "$log"
+}
+
+# Makes $1/node_modules with packages: those of a directory that JOBS_NODE_MODULES
+# names, or of Debian, or by npm.
+jobs_node_modules()
+{
+	local dir=$1 place package
+	shift
+
+	for place in ${JOBS_NODE_MODULES:+"$JOBS_NODE_MODULES"} /usr/share/nodejs; do
+		for package; do
+			[ -d "$place/$package" ] || continue 2
+		done
+		jobs_as ln -sfn "$place" "$dir/node_modules"
+		return
+	done
+	jobs_as env -C "$dir" npm_config_cache="$dir/.npm" npm_config_update_notifier=false \
+		npm install --no-save --no-audit --no-fund "$@" >"$WORK/npm.log" 2>&1 </dev/null || { tail -n 5 "$WORK/npm.log" >&2; return 1; }
 }
 
 # PostgreSQL refuses to run as root; then it is the user that Debian's package
