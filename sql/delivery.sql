@@ -60,7 +60,7 @@ CALL test_reload();
 SELECT notify, test_error(format('SELECT jobs.run(''SELECT 1'', notify => %L)', notify))
   FROM unnest(ARRAY['null', '1', '[]', '{}', '"ada@example.com"', '{"email": null}', '{"email": 1}', '{"email": ["ada@example.com"]}', '{"sms": "1"}',
        '{"email": "ada@example.com", "Email": "ada@example.com"}', '[{"email": "ada@example.com"}]']) notify;
-SELECT left(address, 60), asked('email', address)
+SELECT to_json(left(address, 60)), asked('email', address)
   FROM unnest(ARRAY['', 'ada', 'ada@', '@example.com', 'ada@example.com,bob@example.com', 'ada@example.com bob@example.com',
        E'ada@example.com\r\nBcc: all@example.com', E'ada@example.com\n', 'Ada <ada@example.com>', '"ada"@example.com', 'ada@localhost',
        'ada@127.0.0.1', 'ada@[127.0.0.1]', 'ada@2130706433', 'ada%evil.com@example.com', 'evil.com!ada@example.com', '-oQ@example.com',
@@ -68,7 +68,7 @@ SELECT left(address, 60), asked('email', address)
        repeat('a', 65) || '@example.com', repeat('a', 1000000) || '@example.com', 'ada@' || repeat('a.', 500000) || 'com']) address;
 SELECT address, asked('email', address)
   FROM unnest('{ada@example.org, ada@notexample.com, ada@example.com.evil.com, ada@sub.example.com, ada@xexample.org}'::text[]) address;
-SELECT left(url, 60), asked('webhook', url)
+SELECT to_json(left(url, 60)), asked('webhook', url)
   FROM unnest(ARRAY['', 'hooks.example.com', 'http://hooks.example.com/', 'ftp://hooks.example.com/', 'file:///etc/passwd', 'gopher://x/',
        'https://', 'https:///x', 'https://hooks.example.com:/', 'https://hooks.example.com:0/', 'https://hooks.example.com:65536/',
        'https://hooks.example.com:+443/', 'https://user:pass@hooks.example.com/', 'https://hooks.example.com@evil.com/',
@@ -186,6 +186,22 @@ SELECT jobs.finish_delivery(delivery, attempt), jobs.fail_delivery(delivery, att
 SELECT test_poll($$clock_timestamp() > (SELECT claimed_until FROM second)$$);
 SELECT jobs.finish_delivery(delivery, attempt) FROM second;
 SELECT attempt, outcome, answer FROM jobs.delivery_attempt WHERE job = :job ORDER BY attempt;
+
+-- Not for ever, and not what nobody takes.
+SELECT jobs.run('SELECT 1', title => 'Ends couriers', notify => '{"email": "ada@example.com"}') AS job \gset
+SELECT jobs.wait(:job);
+UPDATE jobs.outbox SET state = 'claimed', attempts = 50, claimed_at = now(), courier = 'x', due_at = now() WHERE job = :job;
+SELECT count(*) FROM jobs.claim_deliveries('email');
+SELECT state, attempts, last_error FROM jobs.delivery WHERE job = :job;
+SELECT jobs.run('SELECT 1', title => 'Stale', notify => '{"email": "ada@example.com", "webhook": "https://hooks.example.com/"}') AS job \gset
+SELECT jobs.wait(:job);
+UPDATE jobs.outbox SET created_at = now() - interval '25 hours', due_at = now() - interval '23 hours' WHERE job = :job AND channel = 'email';
+SELECT count(*) FROM jobs.claim_deliveries('email');
+UPDATE jobs.outbox SET due_at = now() - interval '25 hours' WHERE job = :job AND channel = 'webhook';
+SELECT jobs.run('SELECT 1') AS job2 \gset
+SELECT test_poll(format($$(SELECT count(*) = 2 FROM jobs.delivery WHERE job = %s AND state = 'failed')$$, :job));
+SELECT channel, state, attempts, last_error FROM jobs.delivery WHERE job = :job ORDER BY channel;
+SELECT jobs.delete(:job2);
 
 -- For good.
 SELECT jobs.run('SELECT 1', title => 'No such mailbox', notify => '{"email": "bob@example.com"}') AS job \gset
@@ -329,6 +345,15 @@ SELECT subject(:job3);
 SELECT jobs.import(:job3, notify => '{"email": "ada@example.com"}') AS job \gset
 SELECT jobs.wait(:job);
 SELECT subject(:job);
+-- What a trigger says may be about such a value.
+CREATE FUNCTION regress_jobs_delivery.tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'bad number %', NEW.ssn; END $$;
+CREATE CONSTRAINT TRIGGER tell AFTER INSERT ON regress_jobs_delivery.contact DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION regress_jobs_delivery.tell();
+SELECT jobs.import_preview('regress_jobs_delivery.contact', E'name,ssn\nDan,4444\n', options => '{"sensitive": ["ssn"]}') AS job \gset
+SELECT jobs.wait(:job);
+SELECT jobs.import(:job, notify => '{"email": "ada@example.com", "webhook": "https://hooks.example.com/"}') AS job2 \gset
+SELECT jobs.wait(:job2);
+SELECT error_message FROM jobs.job WHERE id = :job2;
+SELECT subject(:job2);
 -- In a transaction that does more, or that is rolled back.
 BEGIN;
 SELECT jobs.run('SELECT 1', title => 'At once', notify => '{"email": "ada@example.com"}') AS job \gset
@@ -350,8 +375,8 @@ SELECT subject FROM jobs.delivery WHERE job = :job;
 SELECT count(*) > 15 AS mails FROM jobs.claim_deliveries('email', 100);
 CREATE TEMPORARY TABLE hooks AS SELECT * FROM jobs.claim_deliveries('webhook', 100);
 SELECT shown(payload) FROM hooks ORDER BY delivery;
-SELECT count(*) FROM hooks WHERE payload ~ 'secret|1111|2222|3333';
-SELECT count(*) FROM jobs.outbox WHERE concat(subject, body, html, payload) ~ 'secret|1111|2222|3333';
+SELECT count(*) FROM hooks WHERE payload ~ 'secret|1111|2222|3333|4444';
+SELECT count(*) FROM jobs.outbox WHERE concat(subject, body, html, payload) ~ 'secret|1111|2222|3333|4444';
 SELECT shown(body), shown(html) FROM jobs.outbox WHERE subject LIKE '<b>%' AND channel = 'email';
 SELECT count(*) FROM jobs.outbox WHERE html ~ '<b>' OR html !~ '^<!DOCTYPE html>' OR subject ~ '[[:cntrl:]]';
 
@@ -370,7 +395,7 @@ SELECT jobs.run($$SELECT fail_with(E'line one\r\nBcc: all@example.com\t\x01\x02\
 SELECT jobs.wait(:job);
 SELECT subject FROM jobs.delivery WHERE job = :job AND channel = 'email';
 SELECT shown(body) FROM jobs.claim_deliveries('email');
-SELECT payload::jsonb #>> '{data,error_message}' FROM jobs.claim_deliveries('webhook');
+SELECT payload::jsonb #> '{data,error_message}' FROM jobs.claim_deliveries('webhook');
 
 -- A template without a token is a link for every job.
 ALTER SYSTEM SET jobs.link_template = 'https://app.example.com/#/jobs/{job}';
@@ -394,10 +419,11 @@ RESET SESSION AUTHORIZATION;
 SET ROLE regress_jobs_eve;
 SELECT test_error($$SELECT jobs.run('SELECT 1', notify => '{"email": "ada@example.com"}')$$);
 RESET ROLE;
--- Those of another hour do not count.
-UPDATE jobs.outbox SET created_at = created_at - interval '1 hour' WHERE owner = 'regress_jobs_eve'::regrole;
+-- Those of another hour do not count, nor those that were too many.
+UPDATE jobs.outbox SET created_at = created_at - interval '1 hour' WHERE owner = 'regress_jobs_eve'::regrole AND state = 'pending';
 SET ROLE regress_jobs_eve;
-SELECT jobs.run('SELECT 1', notify => '{"email": "ada@example.com"}') IS NOT NULL AS one;
+SELECT jobs.run('SELECT 1', notify => '{"email": "ada@example.com"}') AS job \gset
+SELECT jobs.wait(:job);
 RESET ROLE;
 
 -- ----------------------------------------------------------------------------

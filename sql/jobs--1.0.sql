@@ -273,7 +273,8 @@ CREATE TABLE jobs.outbox (
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 CREATE INDEX outbox_due ON jobs.outbox (channel, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX outbox_job ON jobs.outbox (job);
-CREATE INDEX outbox_owner ON jobs.outbox (owner, created_at);
+CREATE INDEX outbox_owner ON jobs.outbox (owner, created_at)    -- of what was sent or is to be
+    WHERE due_at IS NOT NULL OR attempts OPERATOR(pg_catalog.>) 0;
 ALTER TABLE jobs.outbox ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON jobs.outbox FROM PUBLIC;
 

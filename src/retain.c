@@ -37,8 +37,9 @@ jobs_retain(JobsDatabase *db, TimestampTz now)
 	static TimestampTz uploads_from = DT_NOBEGIN;
 	static TimestampTz kept_until = DT_NOEND;	/* jobs that were left for their deliveries */
 	static TimestampTz sweep_began = 0;
+	static bool more = false;	/* this call goes on where the last one was */
 	TimestampTz next;
-	bool		more;
+	bool		kept = kept_until != DT_NOEND && !more;
 	bool		expired;
 
 	if (now < sweep_began || now - sweep_began > SWEEP_US)
@@ -51,8 +52,8 @@ jobs_retain(JobsDatabase *db, TimestampTz now)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	jobs_recent_fill(db);
 	more = jobs_store_expire_files(&files_from, now, BATCH, &expired);
-	/* Their jobs may have been kept for them. */
-	if (expired || now >= kept_until)
+	/* Their jobs may have been kept for them, or for deliveries that are made by now. */
+	if (expired || kept)
 	{
 		history_from = DT_NOBEGIN;
 		kept_until = DT_NOEND;

@@ -70,14 +70,14 @@ start_panel()
 {
 	local log=$WORK/panel/log
 
-	jobs_as env -C "$WORK/panel" PGUSER=panel PORT="${PORT:-8080}" node server.js >"$log" &
+	jobs_as env -C "$WORK/panel" PGUSER=panel PORT="${PORT:-8080}" sh -c 'echo $$ >pid; exec node server.js' >"$log" &
 	PANEL=$!
 	until [ -s "$log" ]; do
 		kill -0 "$PANEL" 2>/dev/null || die "The panel did not start. Where the port is taken, PORT=8081 make panel takes another."
 		sleep 0.05
 	done
 	say
-	say "    $(head -n 1 "$log")"
+	say "    $(sed "s/ and listens.*/./; q" "$log")"
 	say
 	say "    Users     ada and grace, who do not see each other's jobs"
 	say "    Password  $PASSWORD"
@@ -93,12 +93,12 @@ end()
 
 	trap - EXIT
 	if [ -n "$PANEL" ]; then
-		kill -TERM "$PANEL" 2>/dev/null
+		kill -TERM "$(cat "$WORK/panel/pid")" 2>/dev/null
 		wait "$PANEL" 2>/dev/null
 	fi
 	[ $status != 130 ] || { status=0; say; say "Ended."; }
-	trap jobs_cleanup EXIT
-	exit $status
+	(exit $status)
+	jobs_cleanup
 }
 
 main

@@ -201,7 +201,7 @@ static const char *
 why_not(const JobsDelivery *d)
 {
 	if (d->origin != jobs_origin())
-		return "the job ended on another server, of which this one is a copy";
+		return "the job ended on another server";
 	if (GetCurrentTimestamp() - d->created_at > JOBS_DELIVERY_US)
 		return d->attempts > 0 && d->answer ? d->answer : "no courier has taken it for a day";
 	if (GetUserNameFromId(d->owner, true) == NULL)

@@ -124,7 +124,7 @@ extern void jobs_outbox_add_attempt(const JobsDelivery *delivery, const char *ou
 typedef bool (*JobsOutboxFn) (int64 id, TimestampTz due_at, const char *tenant, void *arg);
 extern void jobs_outbox_due(JobsChannel channel, TimestampTz before, JobsOutboxFn fn, void *arg);
 
-/* How many rows of an owner there are since a time, counted up to max. */
+/* How many messages of an owner since a time have been sent or are to be, counted up to max. */
 extern int	jobs_outbox_count(Oid owner, TimestampTz since, int max);
 
 /* No further attempt of a job's deliveries makes a token. */

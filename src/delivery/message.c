@@ -5,7 +5,8 @@
  *
  * A job's end must not fail for what is said about it, so nothing here raises an
  * error for odd data.  Of errors there is the message alone, without detail and
- * hint, and of files that are imported nothing but counts: no value of a column.
+ * hint, and not even that where an import has columns said to be sensitive; of files
+ * that are imported there is nothing but counts, no value of a column.
  *
  * Titles, names and messages are anybody's text.  In what a person reads, control
  * characters become blanks, those that reverse the direction of writing go, and in
@@ -18,6 +19,7 @@
 #include "bulk/ledger.h"
 #include "delivery/message.h"
 #include "guc.h"
+#include "import/import.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "phrase.h"
@@ -39,6 +41,7 @@ typedef struct Message
 	char	   *detail;
 	char	   *reason;			/* why it failed or was cancelled, or NULL */
 	char	   *subject;
+	const char *error;			/* the job's message, if it may be told */
 	List	   *reasons;		/* of JobsReason *, most first */
 	int64		more_reasons;
 	bool		link;			/* there is one ... */
@@ -97,12 +100,15 @@ read_job(Message *m, const Job *job)
 		.warnings = job->warnings,
 		.percent = -1,
 		.round = job->round,
-		.error_message = job->error_message,
 		.rows = -1,
 		.bytes = -1
 	};
 
 	m->job = job;
+	m->error = job->error_message;
+	if (job->state == JOB_FAILED && job->error_message && jobs_import_is_sensitive(job))
+		m->error = "see the job for the reason";
+	facts.error_message = m->error;
 	m->file = job->state == JOB_SUCCEEDED && job->kind == JOB_EXPORT ? jobs_store_find_file(job->id) : NULL;
 	if (m->file)
 	{
@@ -120,12 +126,12 @@ read_job(Message *m, const Job *job)
 	m->title = clean(job->title, JOBS_MAX_TITLE);
 	m->headline = clean(headline.data, headline.len);
 	m->detail = clean(detail.data, detail.len);
-	if (job->error_message && job->error_message[0] != '\0')
+	if (m->error && m->error[0] != '\0')
 	{
 		StringInfoData line;
 
 		initStringInfo(&line);
-		jobs_say_line(&line, job->error_message);
+		jobs_say_line(&line, m->error);
 		m->reason = clean(line.data, line.len);
 	}
 	m->token = jobs_link_template && strstr(jobs_link_template, "{token}") != NULL;
@@ -453,7 +459,7 @@ payload_of(const Message *m)
 	json_count(&buf, "skipped", job->skipped);
 	json_count(&buf, "warnings", job->warnings);
 	json_text(&buf, "error_code", job->error_code);
-	json_text(&buf, "error_message", job->error_message);
+	json_text(&buf, "error_message", m->error);
 	json_reasons(&buf, m);
 	json_text(&buf, "filename", file ? file->filename : NULL);
 	json_text(&buf, "format", file ? file->format : NULL);

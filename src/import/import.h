@@ -83,6 +83,12 @@ extern void jobs_import_forget(const Job *import);
 extern bool jobs_preview_in_use(const Job *preview);
 
 /*
+ * Whether the error of a preview or an import may show a value of a column that is
+ * said to be sensitive: triggers and rules make up messages of their own.
+ */
+extern bool jobs_import_is_sensitive(const Job *job);
+
+/*
  * The preview that a job is, or that an import has imported.  Raises 42704 where
  * the caller may not see it, 55000 where it is none, has gone or has not succeeded.
  */
