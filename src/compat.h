@@ -121,6 +121,17 @@
 #endif
 
 /*
+ * 17 lets an index keep pins of buffers from one insert to the next.  Can go with 16.
+ */
+#if PG_VERSION_NUM >= 170000
+#define jobs_keeps_pins(index) ((index)->rd_indam->aminsertcleanup != NULL)
+#define jobs_index_insert_cleanup(index, info) index_insert_cleanup(index, info)
+#else
+#define jobs_keeps_pins(index) ((void) (index), false)
+#define jobs_index_insert_cleanup(index, info) ((void) (index), (void) (info))
+#endif
+
+/*
  * 18 counts index searches in an argument of index_beginscan.  Can go with 17.
  */
 #if PG_VERSION_NUM >= 180000

@@ -5,11 +5,13 @@
 #	    jobs_reap args		begins the script anew, with these arguments, as the
 #						process that waits for orphans; only where servers are killed
 #	    jobs_packages		installs what is missing; sets PG_CONFIG and PG_MAJOR
+#	    jobs_browser		installs a browser, for the tests that need one
 #	    jobs_workdir		makes $WORK, owned by the user that runs the server
 #	    jobs_build [args]	builds a copy of this tree in $WORK/src, make's args
 #						given, and installs it into a private copy of the
 #						server's files; sets PGBIN
 #	    jobs_as command		runs a command as that user
+#	    jobs_node_modules	packages of Node for a program in a directory
 #	    jobs_start [lines]	starts a server in $WORK/data with these lines of
 #						configuration; sets PGHOST, PGPORT, PGUSER
 #
@@ -122,8 +124,10 @@ jobs_missing()
 		printf '#include <stdio.h>\n#include <csv.h>\n' | gcc -E - >/dev/null 2>&1 || echo libcsv-dev
 		{ [ -n "${PG_CONFIG:-}" ] && [ -f "$("$PG_CONFIG" --includedir)/libpq-fe.h" ]; } || echo libpq-dev
 		echo '#include <xlsxwriter.h>' | gcc -E - >/dev/null 2>&1 || echo libxlsxwriter-dev
+		echo '#include <curl/curl.h>' | gcc -E - >/dev/null 2>&1 || echo libcurl4-openssl-dev
+		echo '#include <openssl/hmac.h>' | gcc -E - >/dev/null 2>&1 || echo libssl-dev
 	else
-		echo gcc libc6-dev zlib1g-dev libcsv-dev libpq-dev libxlsxwriter-dev
+		echo gcc libc6-dev zlib1g-dev libcsv-dev libpq-dev libxlsxwriter-dev libcurl4-openssl-dev libssl-dev
 	fi
 	# Compresses faster than zlib; for these machines only.
 	[[ $(uname -m) != @(x86_64|aarch64) ]] || pkg-config --exists libisal 2>/dev/null || echo libisal-dev
@@ -137,9 +141,32 @@ jobs_missing()
 	command -v prove >/dev/null || echo perl
 	perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
 	/usr/bin/python3 -c 'import openpyxl' 2>/dev/null || echo python3-openpyxl
+	# A mail server, and certificates, for the courier's tests.
+	/usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || echo python3-aiosmtpd
+	command -v openssl >/dev/null || echo openssl
 	# For examples/worker.  A Node that is not Debian's does not go with its packages.
 	/usr/bin/python3 -c 'import psycopg2' 2>/dev/null || echo python3-psycopg2
 	command -v node >/dev/null || echo nodejs node-pg
+}
+
+# Sets CLANG and FUZZER, the archive with libFuzzer.  Debian's headers of the
+# server need clang, and its runtime is another package of the same version.
+jobs_fuzzer()
+{
+	local arch log
+
+	arch=$(uname -m)
+	for CLANG in clang $(compgen -c clang- | grep -xE 'clang-[0-9]+' | sort -t - -k 2 -nr); do
+		for FUZZER in "libclang_rt.fuzzer_no_main-$arch.a" libclang_rt.fuzzer_no_main.a; do
+			FUZZER=$("$CLANG" -print-file-name="$FUZZER" 2>/dev/null) && [ -f "$FUZZER" ] && return 0
+		done
+		[ "${1:-}" = installed ] || ! command -v "$CLANG" >/dev/null || ! command -v apt-get >/dev/null || {
+			log=$(mktemp)
+			jobs_apt "$log" "libclang-rt-$("$CLANG" -dumpversion | cut -d . -f 1)-dev" && jobs_fuzzer installed && { rm -f "$log"; return 0; }
+			rm -f "$log"
+		}
+	done
+	return 1
 }
 
 # Installs Debian packages.  No cluster is made for a server that comes along, and
@@ -186,6 +213,40 @@ jobs_packages()
 		rm -f "$log"
 	fi
 	jobs_find_pg || die "No usable PostgreSQL 15 to 18 found after installing packages."
+}
+
+# A browser, and npm for what drives it.  Where there is none to be had, the tests
+# that need it are skipped, and say so.
+jobs_browser()
+{
+	local missing= log
+
+	command -v chromium-headless-shell chromium >/dev/null || missing=chromium-headless-shell
+	[ -z "$missing" ] || apt-cache show "$missing" >/dev/null 2>&1 || missing=chromium
+	command -v npm >/dev/null || missing="$missing npm"
+	[ -n "$missing" ] || return 0
+	say "Installing Debian packages: $missing"
+	log=$(mktemp)
+	jobs_apt "$log" $missing || say "Could not install: $missing"
+	rm -f "$log"
+}
+
+# Makes $1/node_modules with packages: those of a directory that JOBS_NODE_MODULES
+# names, or of Debian, or by npm.
+jobs_node_modules()
+{
+	local dir=$1 place package
+	shift
+
+	for place in ${JOBS_NODE_MODULES:+"$JOBS_NODE_MODULES"} /usr/share/nodejs; do
+		for package; do
+			[ -d "$place/$package" ] || continue 2
+		done
+		jobs_as ln -sfn "$place" "$dir/node_modules"
+		return
+	done
+	jobs_as env -C "$dir" npm_config_cache="$dir/.npm" npm_config_update_notifier=false \
+		npm install --no-save --no-audit --no-fund "$@" >"$WORK/npm.log" 2>&1 </dev/null || { tail -n 5 "$WORK/npm.log" >&2; return 1; }
 }
 
 # PostgreSQL refuses to run as root; then it is the user that Debian's package
@@ -269,7 +330,7 @@ jobs_private_server()
 jobs_build()
 {
 	jobs_as mkdir "$WORK/src"
-	tar -C "$TOP" --exclude=./.git --exclude='*.o' --exclude='*.bc' --exclude='*.so' --exclude='./tmp_check*' \
+	tar -C "$TOP" --exclude=./.git --exclude='*.o' --exclude='*.bc' --exclude='*.so' --exclude=./jobs-courier --exclude='./tmp_check*' \
 		--exclude=./output_iso --exclude=./results --exclude=./log --exclude='./regression.*' \
 		-cf - . | jobs_as tar -C "$WORK/src" --no-same-owner -xf -
 	[ -z "${JOBS_PATCH:-}" ] || jobs_as patch -s -p1 -d "$WORK/src" -i "$JOBS_PATCH" || die "$JOBS_PATCH does not apply."

@@ -439,6 +439,7 @@ in_file(Constraints *c, ForeignKey *fk, KeyEntry *entry, Judged *judged)
 	const KeyShape *shape;
 	KeySet	   *set;
 	Key			key;
+	int64		row_no;
 
 	if (!fk->own_types)
 		return false;
@@ -448,5 +449,7 @@ in_file(Constraints *c, ForeignKey *fk, KeyEntry *entry, Judged *judged)
 	if (jobs_keys_is_own(c, judged, fk->own_index, entry->key.values, entry->key.nulls))
 		return true;
 	jobs_key_make(shape, entry->key.values, entry->key.nulls, &key);
-	return jobs_keyset_find(set, &key) != 0;
+	row_no = jobs_keyset_find(set, &key);
+	/* Updates come after all inserts. */
+	return row_no != 0 && (judged->update || !jobs_merging_has_updated(c, row_no));
 }
