@@ -3,10 +3,10 @@
  * courier.h
  *	  What the parts of a courier share.
  *
- * One process, one connection to the database, one libcurl multi handle:
+ * One process, and one connection to the database:
  *
  *	  database.c claims deliveries while there are free places, and
- *	  transfer.c has libcurl send them, all at once, as
+ *	  transfer.c has libcurl send them, each in a thread, as
  *	  mail.c or webhook.c say, which also judge how it went, and
  *	  database.c reports that.
  *
@@ -20,6 +20,7 @@
 
 #include <curl/curl.h>
 #include <libpq-fe.h>
+#include <poll.h>
 
 #include "config.h"
 #include "text.h"
@@ -87,6 +88,10 @@ typedef struct Transfer
 	struct curl_slist *list;	/* of headers, or recipients */
 	char		error[CURL_ERROR_SIZE];
 	int64_t		began;
+	int64_t		ended;
+	CURLcode	code;
+	Verdict		verdict;
+	char		reason[REASON];
 
 	/* A mail, and what the server said last. */
 	Buffer		message;
@@ -108,7 +113,7 @@ typedef struct Transfer
 
 typedef struct ChannelState
 {
-	int			active;			/* transfers */
+	int			active;			/* transfers that have not been reported on */
 	bool		look;			/* there may be something to claim */
 	bool		ask;			/* when the next one is due is not known */
 	int			wanted;			/* of the last claim */
@@ -144,10 +149,8 @@ typedef struct Database
 struct Courier
 {
 	const Config *config;
-	CURLM	   *multi;
 	Database	database;
 	ChannelState channels[CHANNELS];
-	Transfer   *transfers;
 	Outcome    *outcomes;
 	bool		leaving;		/* nothing new is claimed */
 };
@@ -156,7 +159,7 @@ struct Courier
 extern void database_start(Courier *courier);
 extern PGconn *database_begin_connect(const Config *config);
 /* What to poll for; false: there is no connection. */
-extern bool database_poll(const Courier *courier, struct curl_waitfd *fd);
+extern bool database_poll(const Courier *courier, struct pollfd *fd);
 /* Does what can be done without waiting; revents are of the former. */
 extern void database_step(Courier *courier, short revents);
 /* Milliseconds until there is something to do, -1: not by time alone. */
@@ -166,9 +169,13 @@ extern void database_stop(Courier *courier);
 extern void outcome_add(Courier *courier, const Delivery *delivery, Verdict verdict, const char *reason);
 
 /* transfer.c */
+/* Starts threads, which write to the file when something has ended. */
+extern bool transfer_open(const Config *config, int fd);
+/* Waits for them to end; there is nothing left to do. */
+extern void transfer_close(void);
 /* Takes over what the delivery points to. */
 extern void transfer_start(Courier *courier, const Delivery *delivery);
-/* Goes on with all, and sees to those that have ended. */
+/* Sees to transfers that have ended. */
 extern void transfer_step(Courier *courier);
 /* Options that every use of libcurl has here. */
 extern void transfer_defaults(CURL *easy, const Config *config);

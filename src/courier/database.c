@@ -83,18 +83,18 @@ database_begin_connect(const Config *config)
 }
 
 bool
-database_poll(const Courier *courier, struct curl_waitfd *fd)
+database_poll(const Courier *courier, struct pollfd *fd)
 {
 	const Database *database = &courier->database;
 
 	if (database->conn == NULL)
 		return false;
 	fd->fd = PQsocket(database->conn);
-	fd->events = CURL_WAIT_POLLIN;
+	fd->events = POLLIN;
 	if (!database->connected)
-		fd->events = database->polling == PGRES_POLLING_READING ? CURL_WAIT_POLLIN : CURL_WAIT_POLLOUT;
+		fd->events = database->polling == PGRES_POLLING_READING ? POLLIN : POLLOUT;
 	else if (database->unsent)
-		fd->events |= CURL_WAIT_POLLOUT;
+		fd->events |= POLLOUT;
 	fd->revents = 0;
 	return fd->fd >= 0;
 }

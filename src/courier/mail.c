@@ -9,8 +9,6 @@
  * login or the sender is for the administrator, who may mend it within the day
  * that deliveries are tried for.
  *
- * Connections stay open for the next mail for a while.
- *
  *-------------------------------------------------------------------------
  */
 #include "courier.h"
@@ -21,9 +19,6 @@
 
 #include "address.h"
 #include "message.h"
-
-/* Seconds after which an idle connection is not used any more. */
-#define IDLE_SECONDS 15
 
 /* Seconds for the server's answer to QUIT. */
 #define FAREWELL_SECONDS 1
@@ -96,7 +91,6 @@ mail_server(CURL *easy, const Config *config)
 	}
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, config->smtp_timeout * 1000L);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, config->smtp_timeout * 1000L);
-	curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long) IDLE_SECONDS);
 }
 
 /* Called by libcurl for the text, when the server has asked for it. */
@@ -138,8 +132,8 @@ read_reply(char *line, size_t size, size_t count, void *arg)
 
 /*
  * Called by libcurl for all that goes to and fro, passwords too.  When it takes
- * leave, after something went wrong, it waits for the server's word, and all other
- * deliveries wait with it: not for long, then.
+ * leave, after something went wrong, it waits for the server's word: not for long,
+ * since what went wrong is to be reported.
  */
 static int
 follow(CURL *easy, curl_infotype type, char *data, size_t len, void *arg)

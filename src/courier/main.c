@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,14 +24,18 @@
 /* Time for mail servers to see the connections closed. */
 #define FAREWELL_SECONDS 5
 
-/* A signal writes a byte here, so that none is missed between look and wait. */
-static int	signal_pipe[2];
+/*
+ * Signals write a byte here, and threads do when something has ended, so that
+ * neither is missed between look and wait.
+ */
+static int	wake_pipe[2];
+static volatile sig_atomic_t signals;
 
 static void set_up_signals(void);
 static void take_signal(int number);
 static int	run(const Config *config);
 static void wait_for_something(Courier *courier, short *revents);
-static bool read_signals(Courier *courier);
+static void heed_signals(Courier *courier);
 static bool done(const Courier *courier, int64_t *since);
 static void give_up(int number);
 static void usage(FILE *out);
@@ -129,15 +134,15 @@ set_up_signals(void)
 {
 	struct sigaction action = {.sa_handler = take_signal, .sa_flags = SA_RESTART};
 
-	if (pipe(signal_pipe) != 0)
+	if (pipe(wake_pipe) != 0)
 	{
 		say("could not make a pipe: %s", strerror(errno));
 		exit(1);
 	}
 	for (int i = 0; i < 2; i++)
 	{
-		fcntl(signal_pipe[i], F_SETFL, O_NONBLOCK);
-		fcntl(signal_pipe[i], F_SETFD, FD_CLOEXEC);
+		fcntl(wake_pipe[i], F_SETFL, O_NONBLOCK);
+		fcntl(wake_pipe[i], F_SETFD, FD_CLOEXEC);
 	}
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGTERM, &action, NULL);
@@ -149,30 +154,33 @@ static void
 take_signal(int number)
 {
 	int			saved = errno;
-	ssize_t		written = write(signal_pipe[1], "", 1);
+	ssize_t		written;
 
+	signals++;
+	written = write(wake_pipe[1], "", 1);
 	/* It fails where the pipe is full of them. */
 	(void) written;
 	errno = saved;
 }
 
-/* Whether one has come. */
-static bool
-read_signals(Courier *courier)
+/* What they ask for. */
+static void
+heed_signals(Courier *courier)
 {
-	char		bytes[16];
-	ssize_t		n = read(signal_pipe[0], bytes, sizeof(bytes));
+	char		bytes[64];
 
-	if (n <= 0)
-		return false;
-	if (courier->leaving)
+	while (read(wake_pipe[0], bytes, sizeof(bytes)) > 0)
+		continue;
+	if (signals > 0 && !courier->leaving)
+	{
+		courier->leaving = true;
+		say("finishes what is being sent, then leaves");
+	}
+	if (signals > 1)
 	{
 		say("leaves at once; what is being sent will be sent again");
 		_exit(1);
 	}
-	courier->leaving = true;
-	say("finishes what is being sent, then leaves");
-	return true;
 }
 
 /* ---------------------------------------------------------------------------
@@ -183,19 +191,19 @@ read_signals(Courier *courier)
 static int
 run(const Config *config)
 {
-	Courier		courier = {.config = config, .multi = curl_multi_init()};
+	Courier		courier = {.config = config};
 	int64_t		since = 0;
 
-	if (courier.multi == NULL)
-		return 1;
 	set_up_signals();
+	if (!transfer_open(config, wake_pipe[1]))
+		return 1;
 	database_start(&courier);
 	while (!done(&courier, &since))
 	{
 		short		revents;
 
 		wait_for_something(&courier, &revents);
-		read_signals(&courier);
+		heed_signals(&courier);
 		transfer_step(&courier);
 		database_step(&courier, revents);
 	}
@@ -204,7 +212,7 @@ run(const Config *config)
 	/* Servers are told that we leave, and may take their time to answer. */
 	signal(SIGALRM, give_up);
 	alarm(FAREWELL_SECONDS);
-	curl_multi_cleanup(courier.multi);
+	transfer_close();
 	alarm(0);
 	say("has left");
 	return 0;
@@ -220,15 +228,16 @@ give_up(int number)
 static void
 wait_for_something(Courier *courier, short *revents)
 {
-	struct curl_waitfd fds[2] = {{.fd = signal_pipe[0], .events = CURL_WAIT_POLLIN}};
+	struct pollfd fds[2] = {{.fd = wake_pipe[0], .events = POLLIN}};
 	int64_t		timeout = database_timeout(courier);
 	bool		polled = database_poll(courier, &fds[1]);
 
 	if (courier->leaving && (timeout < 0 || timeout > 1000))
 		timeout = 1000;
-	if (timeout < 0 || timeout > 3600000)
-		timeout = 3600000;
-	curl_multi_poll(courier->multi, fds, polled ? 2 : 1, timeout, NULL);
+	if (timeout > INT_MAX)
+		timeout = INT_MAX;
+	if (poll(fds, polled ? 2 : 1, timeout) < 0)
+		fds[1].revents = 0;
 	*revents = polled ? fds[1].revents : 0;
 }
 
@@ -241,7 +250,8 @@ done(const Courier *courier, int64_t *since)
 {
 	Request		request = courier->database.request;
 
-	if (!courier->leaving || courier->transfers != NULL || request == REQUEST_CLAIM)
+	if (!courier->leaving || request == REQUEST_CLAIM ||
+		courier->channels[CHANNEL_EMAIL].active > 0 || courier->channels[CHANNEL_WEBHOOK].active > 0)
 		return false;
 	if (*since == 0)
 		*since = now_ms();

@@ -6,7 +6,7 @@ JSON in DIR/smtp.log tells of it and of all else that happens. The recipient's n
     gone      550 to the recipient        full      452 to the recipient
     spam      554 to the message          later     451 to the message
     once      451 to the first message, 250 to the next
-    slow      250 as soon as there is DIR/release
+    slow      keeps the message, and says so as soon as there is DIR/release
     cut       the connection breaks when the message is there
     silent    550 to the recipient, and no answer to QUIT
 
@@ -78,17 +78,17 @@ class Handler:
         if name == 'cut':
             server.transport.abort()
             return '250 never heard'
-        if name == 'slow':
-            while not os.path.exists(options.dir + '/release'):
-                await asyncio.sleep(0.01)
         self.mails += 1
-        path = f'{options.dir}/mail/{self.mails}.eml'
+        number = self.mails
+        path = f'{options.dir}/mail/{number}.eml'
         with open(path + '.part', 'wb') as file:
             file.write(envelope.original_content)
         os.rename(path + '.part', path)
         log(event='mail', file=path, sender=envelope.mail_from, recipients=envelope.rcpt_tos,
             tls=bool(session.ssl) or options.wrap, user=session.auth_data.decode() if session.auth_data else None)
-        return f'250 2.0.0 kept as {self.mails}'
+        while name == 'slow' and not os.path.exists(options.dir + '/release'):
+            await asyncio.sleep(0.01)
+        return f'250 2.0.0 kept as {number}'
 
 
 class Server(SMTP):

@@ -3,7 +3,8 @@
 #
 # An object has a directory of its own with certificates, configurations and logs.
 # JOBS_COURIER_TOOL names a command to run couriers with, like
-# "valgrind --error-exitcode=99 --leak-check=full".
+# "valgrind --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
+# --fair-sched=yes" (a name server's thread may still wait at the end).
 
 package CourierTest;
 
@@ -23,6 +24,10 @@ my $top = dirname(dirname(dirname(__FILE__)));
 # 32 bytes, and others for one host.
 our $secret = 'whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=';
 our $other_secret = 'whsec_QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY=';
+
+# PIDs of all that has been started and not ended.
+my %running;
+my $owner = $$;
 
 # What is missing here for such tests; undef: nothing.
 sub missing
@@ -74,6 +79,7 @@ sub start_server
 	unlink "$dir/$kind.port";
 	my $run = IPC::Run::start([ '/usr/bin/python3', "$top/test/courier/${kind}_server.py", $dir, @tls, @{ $params{options} || [] } ],
 		'>>', "$dir/output", '2>>', "$dir/output");
+	$running{ $run->{KIDS}[0]{PID} } = 1;
 	push @{ $self->{servers} }, $run;
 	$self->until(sub { -e "$dir/$kind.port" }) or croak "no server: " . PostgreSQL::Test::Utils::slurp_file("$dir/output");
 	return PostgreSQL::Test::Utils::slurp_file("$dir/$kind.port");
@@ -143,6 +149,7 @@ sub start
 		'<', '/dev/null', '>', $log, '2>&1');
 	my $courier = { run => $run, log => $log, pid => $run->{KIDS}[0]{PID} };
 
+	$running{ $courier->{pid} } = 1;
 	push @{ $self->{couriers} }, $courier;
 	$self->heard($courier, qr/connected to database/) unless $params{no_wait};
 	return $courier;
@@ -181,6 +188,7 @@ sub ended
 	my $run = delete $courier->{run} or return $courier->{status};
 
 	eval { $run->finish };
+	delete $running{ $courier->{pid} };
 	my $status = ($run->full_results)[0];
 	$courier->{status} = $status & 127 ? 'signal ' . ($status & 127) : $status >> 8;
 	return $courier->{status};
@@ -223,13 +231,13 @@ sub until
 	return 0;
 }
 
-sub DESTROY
+# However the test ends.
+END
 {
-	my ($self) = @_;
+	# The status of this program is not theirs.
+	local $?;
 
-	$self->stop($_, 'KILL') for grep { $_->{run} } @{ $self->{couriers} };
-	$_->kill_kill for grep { defined } @{ $self->{servers} };
-	return;
+	kill 'KILL', keys %running if $$ == $owner;
 }
 
 1;

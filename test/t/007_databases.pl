@@ -32,14 +32,27 @@ sub run_something
 	return;
 }
 
+# What the machine needs for such a command alone, at this moment.
+my $alone = 0;
+sub measure
+{
+	my $from = time;
+
+	$node->sql('CREATE DATABASE plain');
+	$node->sql('DROP DATABASE plain');
+	$alone = time - $from;
+	return;
+}
+
 # PostgreSQL alone would wait for five seconds and give up.
 sub quick
 {
 	my ($command, $dbname) = @_;
-	my $from = time;
 
+	measure();
+	my $from = time;
 	$node->sql($command, $dbname);
-	cmp_ok(time - $from, '<', 3, "quick: $command");
+	cmp_ok(time - $from, '<', 1 + $alone, "under a second: $command");
 	return;
 }
 

@@ -1,0 +1,105 @@
+#!/bin/bash
+#
+# lint.sh
+#	  Static analysis of all sources: gcc's analyzer, cppcheck, clang-tidy.
+#
+#	    lint.sh [analyzer | cppcheck | tidy] ...
+#
+# Prints what they find and exits with 1 if that is anything.  What is left out, and
+# why, stands with each of them.
+
+. "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+
+main()
+{
+	local tool found=0 log
+
+	jobs_packages
+	command -v cppcheck >/dev/null && command -v clang-tidy >/dev/null || {
+		log=$(mktemp)
+		jobs_apt "$log" cppcheck clang-tidy || { tail -n 30 "$log" >&2; rm -f "$log"; die "Could not install cppcheck and clang-tidy."; }
+		rm -f "$log"
+	}
+	jobs_workdir
+	jobs_as mkdir "$WORK/src"
+	tar -C "$TOP" -cf - Makefile src | jobs_as tar -C "$WORK/src" --no-same-owner -xf -
+	read_commands
+	[ $# -gt 0 ] || set -- analyzer cppcheck tidy
+	for tool; do
+		"lint_$tool" >"$WORK/$tool.out"
+		if [ -s "$WORK/$tool.out" ]; then
+			say "$tool:"
+			sed "s#$WORK/src/##g" "$WORK/$tool.out"
+			found=1
+		else
+			say "$tool: nothing"
+		fi
+	done
+	return $found
+}
+
+# One line for each source file: its name, and what the compiler is told of it.
+read_commands()
+{
+	jobs_as make -C "$WORK/src" -nB WERROR= PG_CONFIG="$PG_CONFIG" all 2>/dev/null |
+		sed -nE 's/^gcc (.*) -c -o [^ ]+\.o ([^ ]+\.c).*/\2 \1/; T; s/ +$//; p' >"$WORK/commands"
+	[ -s "$WORK/commands" ] || die "There is nothing to look at."
+}
+
+each_file()
+{
+	jobs_as xargs -a "$WORK/commands" -P "$(nproc)" -L 1 sh -c "cd '$WORK/src'; file=\$1; shift; $1" sh
+}
+
+# What PostgreSQL's own headers and macros bring is not ours: the analyzer does not
+# know that ereport(ERROR) does not return when it is not optimized, so it is, and
+# palloc never returns a null.  A leak at an error is none: the memory context goes.
+lint_analyzer()
+{
+	each_file 'gcc "$@" -O2 -fanalyzer -Wno-analyzer-malloc-leak -Wno-analyzer-too-complex -c -o /dev/null "$file" 2>&1' |
+		grep -E 'warning: |error: ' || true
+}
+
+# The macros that end a function or a branch have to be told; the rest of the server's
+# headers only slows it down.  Left out are
+#	legacyUninitvar			what is set within PG_TRY
+#	uninitvar				detect_form.c: set in the first round of a loop that has one;
+#							detect_scan.c: filled by those who are given its address
+#	nullPointerRedundantCheck	checker_rows.c: there is a text only where there is a column
+lint_cppcheck()
+{
+	jobs_as tee "$WORK/lint.h" >/dev/null <<-MACROS
+		#define PG_VERSION_NUM $((PG_MAJOR * 10000))
+		#define foreach(cell, list) for (cell = list->elements; cell; cell++)
+		#define forboth(cell1, list1, cell2, list2) for (cell1 = list1->elements, cell2 = list2->elements; cell1; cell1++, cell2++)
+		#define PG_FUNCTION_INFO_V1(f) extern int f##_info
+		#define PG_FUNCTION_ARGS FunctionCallInfo fcinfo
+		#define PG_MODULE_MAGIC extern int magic
+		#define PG_RETURN_VOID() return 0
+		#define PG_TRY() if (setjmp(0) == 0) {
+		#define PG_CATCH() } else {
+		#define PG_FINALLY() } {
+		#define PG_END_TRY() }
+		#define ereport(level, ...) exit(1)
+		#define elog(...) exit(1)
+		#define pg_attribute_unused()
+		#define pg_noreturn __attribute__((noreturn))
+		#define FLEXIBLE_ARRAY_MEMBER
+		#define INT64CONST(x) x##L
+		#define UINT64CONST(x) x##UL
+		#define INT64_FORMAT "%ld"
+		#define UINT64_FORMAT "%lu"
+	MACROS
+	jobs_as cppcheck --quiet --std=c11 --enable=warning,performance,portability -j "$(nproc)" --include="$WORK/lint.h" \
+		--suppress=missingInclude --suppress=legacyUninitvar --suppress=uninitvar:'*/detect_form.c' \
+		--suppress=uninitvar:'*/detect_scan.c' --suppress=nullPointerRedundantCheck:'*/checker_rows.c' \
+		--template='{file}:{line}: {id}: {message}' -I "$WORK/src/src" "$WORK/src/src" 2>&1
+}
+
+lint_tidy()
+{
+	each_file 'clang-tidy --quiet "$file" --checks="-*,bugprone-*,clang-analyzer-*,cert-*" -- "$@" -w 2>/dev/null' |
+		grep -E ': (warning|error): ' | sort -u || true
+}
+
+main "$@"
