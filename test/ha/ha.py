@@ -252,13 +252,14 @@ class Driver(trust.Driver):
         cluster.sql('TRUNCATE trust.effect, trust.target')
         seed = f'{self.options.seed} {fault.name} {n}'
         workload = Workload(cluster, seed, scale=3, slack=self.options.slack)
-        employer = outside.Employer(workload, self.directory)
+        more = [outside.Employer(workload, self.directory), outside.Importer(workload)]
         context = faults.Context(self, cluster, workload, random.Random(seed), 1)
         context.fault = fault.title
         started = time.monotonic()
         workload.start()
-        workload.submitters.append(employer)
-        employer.start()
+        workload.submitters += more
+        for actor in more:
+            actor.start()
         try:
             time.sleep(0.5)
             fault.inject(context)
