@@ -48,7 +48,7 @@ panel:
 	@PG_CONFIG='$(PG_CONFIG)' CSV='$(CSV)' PORT='$(PORT)' bash test/panel.sh
 
 bench:
-	@PG_CONFIG='$(PG_CONFIG)' bash test/bench/run.sh
+	@PG_CONFIG='$(PG_CONFIG)' BENCH_OUT="$${BENCH_OUT:-docs/benchmarks.md}" bash test/bench/run.sh
 
 check-versions:
 	@bash test/versions.sh
