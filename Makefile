@@ -2,6 +2,9 @@
 #
 #   make check          everything on a fresh Debian machine: packages, build, all tests
 #   make demo           the product in a terminal; CSV=path for your own data, PSQL=1 for a prompt
+#   make panel          the product in a browser; PORT=8080, CSV=path
+#   make reference      docs/reference.md and docs/errors.md, from the extension's comments and sources
+#   make deb            Debian packages, in DEB_DIR or above this directory
 #
 #   make                build; WERROR= lets warnings pass, with_llvm=yes adds bitcode for the JIT
 #   make install        into the server of PG_CONFIG
@@ -16,7 +19,7 @@ PG_CONFIG ?= pg_config
 # be installed yet and because it has a check goal that only says no.
 # ---------------------------------------------------------------------------
 
-OWN_GOALS = asan bench check check-versions controls coverage demo dist fuzz indent lint soak trust typedefs valgrind
+OWN_GOALS = asan bench check check-versions controls coverage deb demo dist fuzz ha indent lint panel reference soak trust typedefs valgrind
 
 # Of the distribution; the extension's is that of jobs.control.
 VERSION = $(shell sed -n '/"version"/{ s/.*: *"\([^"]*\)".*/\1/p; q; }' META.json)
@@ -41,8 +44,11 @@ asan coverage valgrind:
 demo:
 	@PG_CONFIG='$(PG_CONFIG)' CSV='$(CSV)' PSQL='$(PSQL)' bash test/demo.sh
 
+panel:
+	@PG_CONFIG='$(PG_CONFIG)' CSV='$(CSV)' PORT='$(PORT)' bash test/panel.sh
+
 bench:
-	@PG_CONFIG='$(PG_CONFIG)' bash test/bench/run.sh
+	@PG_CONFIG='$(PG_CONFIG)' BENCH_OUT="$${BENCH_OUT:-docs/benchmarks.md}" bash test/bench/run.sh
 
 check-versions:
 	@bash test/versions.sh
@@ -68,8 +74,21 @@ soak:
 controls:
 	@PG_CONFIG='$(PG_CONFIG)' bash test/trust/controls.sh
 
+# Fail-overs of two servers under Patroni.
+ha:
+	@PG_CONFIG='$(PG_CONFIG)' bash test/ha/run.sh
+
 dist:
 	git archive --format=zip --prefix=jobs-$(VERSION)/ -o jobs-$(VERSION).zip HEAD
+
+# Debian packages, one for each server whose headers are installed, in a directory
+# of their own: DEB_DIR.
+deb:
+	@bash test/package/deb.sh '$(DEB_DIR)'
+
+# docs/reference.md and docs/errors.md, below their line <!-- generated ... -->.
+reference:
+	@PG_CONFIG='$(PG_CONFIG)' bash test/docs/reference.sh
 
 # Every type name that the debug information of the objects knows, as pgindent
 # wants them.
@@ -103,8 +122,8 @@ else
 
 EXTENSION = jobs
 MODULE_big = jobs
-DATA = $(wildcard sql/jobs--*.sql)
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/import/*.c src/bulk/*.c src/outside/*.c)))
+DATA = $(wildcard sql/jobs--*.sql) jobs.psql
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/import/*.c src/bulk/*.c src/outside/*.c src/delivery/*.c)))
 PG_CPPFLAGS = -I$(srcdir)/src
 SHLIB_LINK = -lcsv -lz -lpthread
 
@@ -137,6 +156,17 @@ SIDE_MODULES += jobs_pdf
 SIDE_OBJS_jobs_pdf = $(patsubst %.c,%.o,$(sort $(wildcard src/pdf/*.c)))
 SIDE_LIBS_jobs_pdf = $(shell pkg-config --libs $(PDF_PACKAGES))
 src/pdf/%.o: override CPPFLAGS += $(shell pkg-config --cflags $(PDF_PACKAGES))
+endif
+# The courier is a program of its own, outside of the server.
+ifneq ($(wildcard $(shell $(PG_CONFIG) --includedir)/libpq-fe.h),)
+ifeq ($(shell pkg-config --exists 'libcurl >= 7.87' libcrypto 2>/dev/null && echo yes),yes)
+COURIER = jobs-courier
+COURIER_OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/courier/*.c)))
+COURIER_VERSION := $(VERSION)
+COURIER_LIBS = -L$(shell $(PG_CONFIG) --libdir) -lpq $(shell pkg-config --libs libcurl libcrypto) -lpthread
+src/courier/%.o: override CPPFLAGS += -I$(shell $(PG_CONFIG) --includedir) \
+	$(shell pkg-config --cflags libcurl libcrypto) -DCOURIER_VERSION='"$(COURIER_VERSION)"'
+endif
 endif
 SIDE_OBJS = $(foreach m,$(SIDE_MODULES),$(SIDE_OBJS_$(m)))
 
@@ -173,7 +203,7 @@ ifneq ($(PROVE_TESTS),)
 TAP_TESTS = 1
 endif
 
-EXTRA_CLEAN = jobs_*.so src/*/*.o tmp_check tmp_check_regress tmp_check_iso output_iso log results \
+EXTRA_CLEAN = jobs_*.so jobs-courier src/*/*.o tmp_check tmp_check_regress tmp_check_iso output_iso log results \
 	regression.diffs regression.out jobs-*.zip src/*.gcno src/*.gcda src/*/*.gcno src/*/*.gcda *.gcov
 
 include $(PGXS)
@@ -181,25 +211,35 @@ include $(PGXS)
 PG_PROVE_FLAGS += -I $(CURDIR)/test/lib
 
 # Not every PostgreSQL is configured to track headers; this is enough here.
-$(OBJS) $(SIDE_OBJS): $(wildcard src/*.h src/*/*.h) Makefile
+$(OBJS) $(SIDE_OBJS) $(COURIER_OBJS): $(wildcard src/*.h src/*/*.h) Makefile
 
 SIDE_FILES = $(addsuffix $(DLSUFFIX),$(SIDE_MODULES))
 
-all: $(SIDE_FILES)
+all: $(SIDE_FILES) $(COURIER)
 
 .SECONDEXPANSION:
 $(SIDE_FILES): %$(DLSUFFIX): $$(SIDE_OBJS_$$*)
 	$(LINK.shared) -o $@ $^ $(LDFLAGS) $(LDFLAGS_SL) $(SIDE_LIBS_$*)
 
+jobs-courier: $(COURIER_OBJS)
+	$(if $(COURIER),,@echo >&2 'jobs-courier needs libcurl 7.87 and libcrypto (Debian: libcurl4-openssl-dev libssl-dev)'; exit 1)
+	$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LDFLAGS_EX) $(COURIER_LIBS)
+
+.PHONY: courier
+courier: jobs-courier
+
 install: install-side
 .PHONY: install-side
-install-side: $(SIDE_FILES) installdirs
+install-side: $(SIDE_FILES) $(COURIER) installdirs
 	$(if $(SIDE_FILES),$(INSTALL_SHLIB) $(SIDE_FILES) '$(DESTDIR)$(pkglibdir)/')
+	$(if $(COURIER),$(MKDIR_P) '$(DESTDIR)$(bindir)')
+	$(if $(COURIER),$(INSTALL_PROGRAM) $(COURIER) '$(DESTDIR)$(bindir)/')
 
 uninstall: uninstall-side
 .PHONY: uninstall-side
 uninstall-side:
-	rm -f $(foreach m,jobs_pdf jobs_xlsx jobs_remote,'$(DESTDIR)$(pkglibdir)/$m$(DLSUFFIX)')
+	rm -f $(foreach m,jobs_pdf jobs_xlsx jobs_remote,'$(DESTDIR)$(pkglibdir)/$m$(DLSUFFIX)') \
+		'$(DESTDIR)$(bindir)/jobs-courier'
 
 endif
 endif

@@ -92,9 +92,13 @@ SELECT relname AS strange FROM pg_class
  WHERE relnamespace = 'jobs'::regnamespace AND relkind = 'v'
    AND (reloptions <> '{security_barrier=true}' OR obj_description(oid, 'pg_class') IS NULL) IS NOT FALSE;
 
+-- And so has every column of those for everybody.
+SELECT relname, attname AS strange FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+ WHERE relnamespace = 'jobs'::regnamespace AND relkind = 'v' AND relname !~ '^_' AND col_description(c.oid, attnum) IS NULL;
+
 -- Columns of the views for everybody, in order.
 SELECT c.relname, string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ', ' ORDER BY a.attnum) AS columns,
-       c.reloptions, obj_description(c.oid, 'pg_class') AS comment
+       c.reloptions, split_part(obj_description(c.oid, 'pg_class'), E'\n', 1) AS comment
   FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
  WHERE c.relnamespace = 'jobs'::regnamespace AND c.relkind = 'v' AND c.relname !~ '^_'
  GROUP BY c.oid ORDER BY c.relname COLLATE "C" \gx

@@ -240,6 +240,60 @@ ALTER TABLE jobs.issue ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON jobs.issue FROM PUBLIC;
 
 -------------------------------------------------------------------------------
+-- Messages about the ends of jobs, see src/delivery/delivery.h
+-------------------------------------------------------------------------------
+
+CREATE SEQUENCE jobs.delivery_id AS bigint;
+REVOKE ALL ON SEQUENCE jobs.delivery_id FROM PUBLIC;
+
+-- One for each end of a job and each channel of its option notify.
+CREATE TABLE jobs.outbox (
+    id          bigint NOT NULL CONSTRAINT outbox_pkey PRIMARY KEY,
+    job         bigint NOT NULL,
+    owner       oid NOT NULL,           -- of the job, as are the next three
+    owner_name  text NOT NULL,
+    tenant      text NOT NULL,
+    origin      bigint NOT NULL,
+    channel     text COLLATE "C" NOT NULL,
+    address     text NOT NULL,
+    message_id  text NOT NULL,          -- the same for all attempts
+    created_at  timestamptz NOT NULL,
+    state       text NOT NULL,          -- pending, claimed, delivered, failed
+    attempts    integer NOT NULL,
+    due_at      timestamptz,            -- next attempt, or the end of the lease; null in the last two states
+    claimed_at  timestamptz,
+    courier     text,                   -- the role that claimed
+    ended_at    timestamptz,
+    answer      text,
+    link        boolean NOT NULL,       -- a token is made for each attempt; none is stored
+    subject     text NOT NULL,
+    body        text,                   -- what is sent, as are the next two, with marks for
+    html        text,                   -- the token, see src/delivery/message.h; null in the
+    payload     text                    -- last two states
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+CREATE INDEX outbox_due ON jobs.outbox (channel, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX outbox_job ON jobs.outbox (job);
+CREATE INDEX outbox_owner ON jobs.outbox (owner, created_at)    -- of what was sent or is to be
+    WHERE due_at IS NOT NULL OR attempts OPERATOR(pg_catalog.>) 0;
+ALTER TABLE jobs.outbox ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.outbox FROM PUBLIC;
+
+-- What came of each attempt.
+CREATE TABLE jobs.outbox_attempt (
+    job         bigint NOT NULL,
+    delivery    bigint NOT NULL,
+    attempt     integer NOT NULL,
+    courier     text NOT NULL,
+    claimed_at  timestamptz NOT NULL,
+    ended_at    timestamptz NOT NULL,
+    outcome     text NOT NULL,          -- delivered, failed, lapsed
+    answer      text,
+    CONSTRAINT outbox_attempt_pkey PRIMARY KEY (job, delivery, attempt)
+);
+ALTER TABLE jobs.outbox_attempt ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON jobs.outbox_attempt FROM PUBLIC;
+
+-------------------------------------------------------------------------------
 -- Internal functions.  The views call them, so every role may; each shows its
 -- caller nothing that the views would not.
 -------------------------------------------------------------------------------
@@ -273,16 +327,20 @@ COMMENT ON FUNCTION jobs._slots() IS 'internal: live progress of the running job
 CREATE FUNCTION jobs._describe(kind text, state text, processed bigint, total bigint, succeeded bigint, failed bigint,
     skipped bigint, warnings bigint, percent double precision, round integer, run_at timestamptz,
     started_at timestamptz, finished_at timestamptz, phase text, message text, waiting_for text, error_message text,
-    format text, rows bigint, bytes bigint, expires_at timestamptz, estimated boolean,
+    format text, rows bigint, bytes bigint, expires_at timestamptz, estimated boolean, mailed boolean,
     OUT headline text, OUT detail text)
 AS 'MODULE_PATHNAME', 'jobs_describe' LANGUAGE C STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION jobs._describe(text, text, bigint, bigint, bigint, bigint, bigint, bigint, double precision, integer,
-    timestamptz, timestamptz, timestamptz, text, text, text, text, text, bigint, bigint, timestamptz, boolean)
+    timestamptz, timestamptz, timestamptz, text, text, text, text, text, bigint, bigint, timestamptz, boolean, boolean)
     IS 'internal: a job in the words of jobs.panel';
 
 CREATE FUNCTION jobs._actions(owner oid, tenant text, kind text, state text, usable boolean) RETURNS text[]
 AS 'MODULE_PATHNAME', 'jobs_actions' LANGUAGE C STABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION jobs._actions(oid, text, text, text, boolean) IS 'internal: what the caller can call on a job now';
+
+CREATE FUNCTION jobs._mail_expected(notify jsonb) RETURNS boolean
+AS 'MODULE_PATHNAME', 'jobs_mail_expected' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION jobs._mail_expected(jsonb) IS 'internal: whether somebody will get a mail when a job with that option ends';
 
 -------------------------------------------------------------------------------
 -- Submitting
@@ -293,8 +351,17 @@ CREATE FUNCTION jobs.run(command text, title text DEFAULT NULL, queue text DEFAU
     timeout interval DEFAULT NULL, max_attempts integer DEFAULT 1, unique_key text DEFAULT NULL,
     notify jsonb DEFAULT NULL) RETURNS bigint
 AS 'MODULE_PATHNAME', 'jobs_run' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.run(text, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb)
-    IS 'runs any SQL as a background job and returns the id of the job';
+COMMENT ON FUNCTION jobs.run(text, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb) IS
+'runs any SQL as a background job and returns the id of the job
+
+The command is one statement, or several separated by semicolons; these are one transaction, together with the
+end of the job. A statement that stands alone may be one that commits by itself, such as VACUUM or the CALL of a
+procedure with COMMIT; such a job gives up the guarantee of one commit. Only the syntax is checked at the call.
+Transaction control and COPY from or to the client are refused (22023).
+
+The job''s processed is what the command reported last by jobs.report_progress, or else the number of rows of all
+its statements; its result is the command tag of the last one and its rows. The arguments from title on are
+those of every submission, see docs/submitting.md. See docs/run.md.';
 
 CREATE FUNCTION jobs.export(query text, format text DEFAULT 'csv', filename text DEFAULT NULL,
     options jsonb DEFAULT '{}', expires_in interval DEFAULT NULL,
@@ -303,8 +370,19 @@ CREATE FUNCTION jobs.export(query text, format text DEFAULT 'csv', filename text
     timeout interval DEFAULT NULL, max_attempts integer DEFAULT 1, unique_key text DEFAULT NULL,
     notify jsonb DEFAULT NULL) RETURNS bigint
 AS 'MODULE_PATHNAME', 'jobs_export' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.export(text, text, text, jsonb, interval, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb)
-    IS 'writes the result of a query to a file in the background and returns the id of the job';
+COMMENT ON FUNCTION jobs.export(text, text, text, jsonb, interval, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb) IS
+'writes the result of a query to a file in the background and returns the id of the job
+
+The query is one SELECT, VALUES, TABLE or WITH ... SELECT. It is parsed, planned and checked for the caller''s
+privileges at the call, and runs as the caller on one snapshot, read only. Statements that write, FOR UPDATE,
+INTO and temporary tables are refused (22023). format is csv, jsonl, xlsx or pdf (0A000 where the library for it
+is missing); docs/exports.md has the options of each. An unknown option, or one of the wrong type, is an error
+(22023).
+
+filename is a name without directory of at most 255 bytes; by default that of the query''s table, or export. The
+file is kept for expires_in from the end of the export on, by default jobs.artifact_ttl and at most
+jobs.max_artifact_ttl. The job''s result is filename, rows, bytes and sha256. The arguments from title on are
+those of every submission, see docs/submitting.md.';
 
 -------------------------------------------------------------------------------
 -- Controlling
@@ -312,31 +390,64 @@ COMMENT ON FUNCTION jobs.export(text, text, text, jsonb, interval, text, text, i
 
 CREATE FUNCTION jobs.cancel(job bigint) RETURNS boolean
 AS 'MODULE_PATHNAME', 'jobs_cancel' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.cancel(bigint) IS 'stops a job that is not final; false if it already was';
+COMMENT ON FUNCTION jobs.cancel(bigint) IS
+'stops a job that is not final; false if it already was
+
+It becomes cancelled and its effects are undone; a bulk job keeps the items that are finished. A running job is
+signalled at once, whether or not the calling transaction commits; the cancellation of any other becomes true
+with that commit. A job that is committing can''t be cancelled any more. Members of pg_signal_backend may cancel
+all but a superuser''s jobs.';
 
 CREATE FUNCTION jobs.retry(job bigint) RETURNS boolean
 AS 'MODULE_PATHNAME', 'jobs_retry' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.retry(bigint) IS 'queues a failed or cancelled job again, from the start';
+COMMENT ON FUNCTION jobs.retry(bigint) IS
+'queues a failed or cancelled job again, from the start
+
+It has all of its attempts again and no longer waits for other jobs or its run_at; a bulk job goes on with its
+open items. Error 55000 for a job in another state, and where a newer job has its unique_key. A job that was
+submitted to another server, of which this is a copy, becomes one of this server''s.';
 
 CREATE FUNCTION jobs.delete(job bigint) RETURNS boolean
 AS 'MODULE_PATHNAME', 'jobs_delete' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.delete(bigint) IS 'removes a final job with its artifact';
+COMMENT ON FUNCTION jobs.delete(bigint) IS
+'removes a final job with its artifact
+
+Its items, issues and share tokens go along; the rows of many items go within seconds, in batches. Error 55000
+for a job that is not final.';
 
 CREATE FUNCTION jobs.wait(job bigint, timeout interval DEFAULT NULL) RETURNS text
 AS 'MODULE_PATHNAME', 'jobs_wait' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.wait(bigint, interval) IS 'blocks until a job is final and returns its state, or the current one at the timeout';
+COMMENT ON FUNCTION jobs.wait(bigint, interval) IS
+'blocks until a job is final and returns its state, or the current one at the timeout
+
+Nothing is polled. A final state that it returns outlives a crash of the server. Error 55000 for a job that the
+same transaction has submitted, which can''t begin before the commit, and for the job that calls it. On a standby
+the current state is returned at once.';
 
 CREATE FUNCTION jobs.pause(queue text) RETURNS void
 AS 'MODULE_PATHNAME', 'jobs_pause' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.pause(text) IS 'stops a queue from starting new jobs: for everybody when called by a superuser or a member of pg_signal_backend, else for the jobs of the calling role';
+COMMENT ON FUNCTION jobs.pause(text) IS
+'stops a queue from starting new jobs: for everybody when called by a superuser or a member of pg_signal_backend, else for the jobs of the calling role
+
+What runs goes on, but for bulk jobs, which are queued again after the batch at hand. In a session with
+jobs.tenant it is for the jobs of that role and tenant. Each of these is a pause of its own, which the same kind
+of caller resumes.';
 
 CREATE FUNCTION jobs.resume(queue text) RETURNS void
 AS 'MODULE_PATHNAME', 'jobs_resume' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.resume(text) IS 'undoes jobs.pause';
+COMMENT ON FUNCTION jobs.resume(text) IS
+'undoes jobs.pause
+
+The queue''s jobs that are ready start at the commit. Another kind of caller''s pause stays.';
 
 CREATE FUNCTION jobs.report_progress(processed bigint, total bigint DEFAULT NULL, message text DEFAULT NULL) RETURNS void
 AS 'MODULE_PATHNAME', 'jobs_report_progress' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
-COMMENT ON FUNCTION jobs.report_progress(bigint, bigint, text) IS 'inside a job: shows at once how far it is to everybody who may see it';
+COMMENT ON FUNCTION jobs.report_progress(bigint, bigint, text) IS
+'inside a job: shows at once how far it is to everybody who may see it
+
+A total or message once given stays until it is given anew. Counts must not be negative; the message is cut at
+255 bytes. In the command of a bulk job, whose counts are those of its items, the counts stand in the message:
+looking (3 of 10). Error 55000 outside of a job.';
 
 -------------------------------------------------------------------------------
 -- Uploads
@@ -344,23 +455,41 @@ COMMENT ON FUNCTION jobs.report_progress(bigint, bigint, text) IS 'inside a job:
 
 CREATE FUNCTION jobs.upload(filename text DEFAULT NULL) RETURNS bigint
 AS 'MODULE_PATHNAME', 'jobs_upload' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.upload(text) IS 'begins an upload, to which jobs.upload_append adds, and returns its id';
+COMMENT ON FUNCTION jobs.upload(text) IS
+'begins an upload, to which jobs.upload_append adds, and returns its id
+
+filename is for people, at most 500 characters. An upload that no job uses goes a day after its last piece. It
+belongs to the role that made it, and to the session''s tenant; its members may add to it, use and delete it, and
+for all others it does not exist (42704).';
 
 CREATE FUNCTION jobs.upload_append(upload bigint, data bytea) RETURNS void
 AS 'MODULE_PATHNAME', 'jobs_upload_append' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.upload_append(bigint, bytea) IS 'adds bytes to the end of an upload';
+COMMENT ON FUNCTION jobs.upload_append(bigint, bytea) IS
+'adds bytes to the end of an upload
+
+Any number of them; 1 MB is a good size. It waits for other transactions that have added to the same upload.
+Error 55000 once a job uses it, 54000 where it would be larger than jobs.max_upload_size.';
 
 CREATE FUNCTION jobs.upload_lo(lo oid, filename text DEFAULT NULL) RETURNS bigint
 AS 'MODULE_PATHNAME', 'jobs_upload_lo' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.upload_lo(oid, text) IS 'makes an upload of the bytes of a large object and returns its id';
+COMMENT ON FUNCTION jobs.upload_lo(oid, text) IS
+'makes an upload of the bytes of a large object and returns its id
+
+The caller must be able to read the large object, which stays.';
 
 CREATE FUNCTION jobs.upload_file(path text) RETURNS bigint
 AS 'MODULE_PATHNAME', 'jobs_upload_file' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.upload_file(text) IS 'makes an upload of a file on the server and returns its id; for members of pg_read_server_files';
+COMMENT ON FUNCTION jobs.upload_file(text) IS
+'makes an upload of a file on the server and returns its id; for members of pg_read_server_files
+
+The file is a regular one; a relative path is one in the data directory, as for COPY. The upload has its name.';
 
 CREATE FUNCTION jobs.upload_delete(upload bigint) RETURNS void
 AS 'MODULE_PATHNAME', 'jobs_upload_delete' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.upload_delete(bigint) IS 'removes an upload that no job uses';
+COMMENT ON FUNCTION jobs.upload_delete(bigint) IS
+'removes an upload that no job uses
+
+Error 55000 where one does; its bytes go soon after the commit.';
 
 CREATE FUNCTION jobs._upload_size(upload bigint) RETURNS bigint
 AS 'MODULE_PATHNAME', 'jobs_upload_size' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
@@ -372,23 +501,40 @@ COMMENT ON FUNCTION jobs._upload_size(bigint) IS 'internal: the bytes of an uplo
 
 CREATE FUNCTION jobs.sniff(data bytea, options jsonb DEFAULT '{}', OUT dialect jsonb, OUT columns jsonb, OUT first_rows jsonb)
 AS 'MODULE_PATHNAME', 'jobs_sniff_data' LANGUAGE C STABLE PARALLEL SAFE;
-COMMENT ON FUNCTION jobs.sniff(bytea, jsonb) IS 'how the bytes of a file are written, its columns with guessed types, and its first rows';
+COMMENT ON FUNCTION jobs.sniff(bytea, jsonb) IS
+'how the bytes of a file are written, its columns with guessed types, and its first rows
+
+It looks at the first 256 kB for the dialect and at about 1 MB for the columns, whatever the size of the file; a
+preview finds the same. dialect has the keys of the options in docs/imports.md, so that it can be passed on, and
+beside them columns, ncolumns, newline, bom, gzip and ascii. columns is an array of objects with name, column,
+type, nullable and example. first_rows is an array of up to ten rows, each an array of strings and nulls. What
+is said in the options is not guessed.';
 
 CREATE FUNCTION jobs.sniff(content text, options jsonb DEFAULT '{}', OUT dialect jsonb, OUT columns jsonb, OUT first_rows jsonb)
 AS 'MODULE_PATHNAME', 'jobs_sniff_content' LANGUAGE C STABLE PARALLEL SAFE;
-COMMENT ON FUNCTION jobs.sniff(text, jsonb) IS 'how the text of a file is written, its columns with guessed types, and its first rows';
+COMMENT ON FUNCTION jobs.sniff(text, jsonb) IS
+'how the text of a file is written, its columns with guessed types, and its first rows';
 
 CREATE FUNCTION jobs.sniff(upload bigint, options jsonb DEFAULT '{}', OUT dialect jsonb, OUT columns jsonb, OUT first_rows jsonb)
 AS 'MODULE_PATHNAME', 'jobs_sniff_upload' LANGUAGE C STABLE PARALLEL RESTRICTED;
-COMMENT ON FUNCTION jobs.sniff(bigint, jsonb) IS 'how an uploaded file is written, its columns with guessed types, and its first rows';
+COMMENT ON FUNCTION jobs.sniff(bigint, jsonb) IS
+'how an uploaded file is written, its columns with guessed types, and its first rows';
 
 CREATE FUNCTION jobs.create_table_for(upload bigint, name text) RETURNS text
 AS 'MODULE_PATHNAME', 'jobs_create_table_for' LANGUAGE C STABLE PARALLEL RESTRICTED;
-COMMENT ON FUNCTION jobs.create_table_for(bigint, text) IS 'the CREATE TABLE statement for a table that takes an uploaded file';
+COMMENT ON FUNCTION jobs.create_table_for(bigint, text) IS
+'the CREATE TABLE statement for a table that takes an uploaded file
+
+In psql, \gexec runs it. Unlike jobs.sniff it reads all of the file, so that no value far below contradicts a
+type. name is written as in SQL, with a schema or without. Error 54011 for more than 1,600 columns.';
 
 CREATE FUNCTION jobs.import_template(target regclass) RETURNS text
 AS 'MODULE_PATHNAME', 'jobs_import_template' LANGUAGE C STABLE PARALLEL SAFE;
-COMMENT ON FUNCTION jobs.import_template(regclass) IS 'the header of an empty file for a table: the columns that the caller may import';
+COMMENT ON FUNCTION jobs.import_template(regclass) IS
+'the header of an empty file for a table: the columns that the caller may import
+
+Those that the table or view does not generate itself and that the caller may insert, separated by commas,
+without a newline. Error 42501 where there is none.';
 
 CREATE FUNCTION jobs.import_preview(target regclass, data bytea, filename text DEFAULT NULL,
     options jsonb DEFAULT '{}', title text DEFAULT NULL, queue text DEFAULT 'default',
@@ -396,8 +542,15 @@ CREATE FUNCTION jobs.import_preview(target regclass, data bytea, filename text D
     timeout interval DEFAULT NULL, max_attempts integer DEFAULT 1, unique_key text DEFAULT NULL,
     notify jsonb DEFAULT NULL) RETURNS bigint
 AS 'MODULE_PATHNAME', 'jobs_import_preview_data' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.import_preview(regclass, bytea, text, jsonb, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb)
-    IS 'shows what an import of a file would do to each of its rows, and returns the id of the job';
+COMMENT ON FUNCTION jobs.import_preview(regclass, bytea, text, jsonb, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb) IS
+'shows what an import of a file would do to each of its rows, and returns the id of the job
+
+The target is a table, a partitioned or foreign table, or a view that takes rows; nothing is written to it. The
+caller needs INSERT on the columns that the file fills, and with on_conflict update also UPDATE and SELECT. The
+file may be compressed with gzip and is kept as long as the job. docs/imports.md has the options; an unknown one
+is an error (22023). Targets that take no rows are refused (42809, 55000, 0A000), and so are temporary tables
+(0A000). A file that is no file of rows fails the job (22P04), and so does a header that fits nothing (42703).
+The arguments from title on are those of every submission, see docs/submitting.md.';
 
 CREATE FUNCTION jobs.import_preview(target regclass, content text, filename text DEFAULT NULL,
     options jsonb DEFAULT '{}', title text DEFAULT NULL, queue text DEFAULT 'default',
@@ -405,8 +558,10 @@ CREATE FUNCTION jobs.import_preview(target regclass, content text, filename text
     timeout interval DEFAULT NULL, max_attempts integer DEFAULT 1, unique_key text DEFAULT NULL,
     notify jsonb DEFAULT NULL) RETURNS bigint
 AS 'MODULE_PATHNAME', 'jobs_import_preview_content' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.import_preview(regclass, text, text, jsonb, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb)
-    IS 'shows what an import of a file would do to each of its rows, and returns the id of the job';
+COMMENT ON FUNCTION jobs.import_preview(regclass, text, text, jsonb, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb) IS
+'shows what an import of a file would do to each of its rows, and returns the id of the job
+
+The file is the text itself.';
 
 CREATE FUNCTION jobs.import_preview(target regclass, upload bigint, filename text DEFAULT NULL,
     options jsonb DEFAULT '{}', title text DEFAULT NULL, queue text DEFAULT 'default',
@@ -414,30 +569,49 @@ CREATE FUNCTION jobs.import_preview(target regclass, upload bigint, filename tex
     timeout interval DEFAULT NULL, max_attempts integer DEFAULT 1, unique_key text DEFAULT NULL,
     notify jsonb DEFAULT NULL) RETURNS bigint
 AS 'MODULE_PATHNAME', 'jobs_import_preview_upload' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.import_preview(regclass, bigint, text, jsonb, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb)
-    IS 'shows what an import of a file would do to each of its rows, and returns the id of the job';
+COMMENT ON FUNCTION jobs.import_preview(regclass, bigint, text, jsonb, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb) IS
+'shows what an import of a file would do to each of its rows, and returns the id of the job
+
+The file is an upload, which is kept as long as the job.';
 
 CREATE FUNCTION jobs.import(preview bigint, include_warnings boolean DEFAULT true, title text DEFAULT NULL, queue text DEFAULT 'default',
     priority integer DEFAULT 0, run_at timestamptz DEFAULT pg_catalog.now(), after bigint[] DEFAULT NULL,
     timeout interval DEFAULT NULL, max_attempts integer DEFAULT 1, unique_key text DEFAULT NULL,
     notify jsonb DEFAULT NULL) RETURNS bigint
 AS 'MODULE_PATHNAME', 'jobs_import' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.import(bigint, boolean, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb)
-    IS 'imports the rows that a preview has found good and returns the id of the job';
+COMMENT ON FUNCTION jobs.import(bigint, boolean, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb) IS
+'imports the rows that a preview has found good and returns the id of the job
+
+In one transaction, as the owner, with the table''s triggers. With include_warnings false, rows with warnings are
+left out as well. Error 55000 for a preview that has not succeeded, was stopped early, was refused by a rule or
+has been imported, and where the target has been altered since; 42P01 where it has gone. The arguments from
+title on are those of every submission, see docs/submitting.md. See docs/imports.md.';
 
 CREATE FUNCTION jobs.import_summary(job bigint, OUT rows_parsed bigint, OUT ready bigint, OUT warnings bigint,
     OUT errors bigint, OUT to_insert bigint, OUT to_update bigint, OUT to_skip bigint)
 AS 'MODULE_PATHNAME', 'jobs_import_summary' LANGUAGE C STABLE PARALLEL RESTRICTED;
-COMMENT ON FUNCTION jobs.import_summary(bigint) IS 'how many rows of a previewed file are in order, and what will happen to them';
+COMMENT ON FUNCTION jobs.import_summary(bigint) IS
+'how many rows of a previewed file are in order, and what will happen to them
+
+ready + warnings + errors is rows_parsed: a row stands in the class of its worst issue. For an import it is the
+summary of its preview. Error 55000 unless that has succeeded.';
 
 CREATE FUNCTION jobs.rejects(job bigint) RETURNS SETOF bytea
 AS 'MODULE_PATHNAME', 'jobs_rejects' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
-COMMENT ON FUNCTION jobs.rejects(bigint)
-    IS 'the rows of a file that a preview or an import leaves out, with the reasons, as a file of the same form';
+COMMENT ON FUNCTION jobs.rejects(bigint) IS
+'the rows of a file that a preview or an import leaves out, with the reasons, as a file of the same form
+
+It has two columns more, row_no and reason, which an import passes over. Chunks come in order. For members of
+the job''s owner. Error 55000 for a job that has not succeeded.';
 
 CREATE FUNCTION jobs.undo_import(job bigint, OUT deleted bigint, OUT restored bigint, OUT kept bigint, OUT message text)
 AS 'MODULE_PATHNAME', 'jobs_undo_import' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.undo_import(bigint) IS 'takes an import back: deletes the rows that it inserted and restores those that it updated, unless they have been changed since';
+COMMENT ON FUNCTION jobs.undo_import(bigint) IS
+'takes an import back: deletes the rows that it inserted and restores those that it updated, unless they have been changed since
+
+It runs in the caller''s transaction and with the caller''s rights; kept counts the rows that it let alone. Error
+55000 for what has not succeeded, has been taken back, or can''t be: what went through a view or into a foreign
+table, or more than two billion transactions ago. See docs/imports.md.';
 
 -------------------------------------------------------------------------------
 -- Bulk jobs
@@ -449,8 +623,15 @@ CREATE FUNCTION jobs.bulk(command text, items jsonb, workers integer DEFAULT 1, 
     timeout interval DEFAULT NULL, max_attempts integer DEFAULT 1, unique_key text DEFAULT NULL,
     notify jsonb DEFAULT NULL) RETURNS bigint
 AS 'MODULE_PATHNAME', 'jobs_bulk' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.bulk(text, jsonb, integer, integer, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb)
-    IS 'runs a command for each item of a JSON array in the background and returns the id of the job';
+COMMENT ON FUNCTION jobs.bulk(text, jsonb, integer, integer, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb) IS
+'runs a command for each item of a JSON array in the background and returns the id of the job
+
+The command is one SELECT, VALUES, INSERT, UPDATE, DELETE, MERGE or CALL that uses $1, the item as jsonb, and no
+other parameter, with one column at most; it is planned and checked for the caller''s privileges at the call. An
+item may have 16 MB and must not be null. A null command leaves the items to clients, see docs/outside.md.
+workers is how many background workers share the items, 1 to 1024; those beside the first come where nobody else
+needs them. After stop_after failures in a row with the same code and message the job has failed; null is never.
+The arguments from title on are those of every submission, see docs/submitting.md. See docs/bulk.md.';
 
 CREATE FUNCTION jobs.bulk_query(command text, items_query text, workers integer DEFAULT 1,
     stop_after integer DEFAULT 1000,
@@ -459,31 +640,47 @@ CREATE FUNCTION jobs.bulk_query(command text, items_query text, workers integer 
     timeout interval DEFAULT NULL, max_attempts integer DEFAULT 1, unique_key text DEFAULT NULL,
     notify jsonb DEFAULT NULL) RETURNS bigint
 AS 'MODULE_PATHNAME', 'jobs_bulk_query' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.bulk_query(text, text, integer, integer, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb)
-    IS 'runs a command for each row of a query in the background and returns the id of the job';
+COMMENT ON FUNCTION jobs.bulk_query(text, text, integer, integer, text, text, integer, timestamptz, bigint[], interval, integer, text, jsonb) IS
+'runs a command for each row of a query in the background and returns the id of the job
+
+items_query is a query as for jobs.export. It runs when the job starts, as the owner, on one snapshot, and each
+row is an item: a JSON object, in the order in which the rows come. If it fails, the job fails and there are no
+items. All else is as for jobs.bulk.';
 
 CREATE FUNCTION jobs.retry_failed(job bigint, reason text DEFAULT NULL) RETURNS bigint
 AS 'MODULE_PATHNAME', 'jobs_retry_failed' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.retry_failed(bigint, text)
-    IS 'queues the failed items of a bulk job again, all or those of one reason, and returns how many';
+COMMENT ON FUNCTION jobs.retry_failed(bigint, text) IS
+'queues the failed items of a bulk job again, all or those of one reason, and returns how many
+
+reason is the message of their error. The items are open again and the job is queued for its next round; where
+there is none, it stays as it is. Error 55000 for a job that is not final, is no bulk job, or has failed or was
+cancelled: jobs.retry goes on with the open items of such a one.';
 
 CREATE FUNCTION jobs.skip_failed(job bigint, reason text DEFAULT NULL) RETURNS bigint
 AS 'MODULE_PATHNAME', 'jobs_skip_failed' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.skip_failed(bigint, text)
-    IS 'settles the failed items of a bulk job as skipped, all or those of one reason, and returns how many';
+COMMENT ON FUNCTION jobs.skip_failed(bigint, text) IS
+'settles the failed items of a bulk job as skipped, all or those of one reason, and returns how many
+
+Their errors stay readable. A job without failed items has succeeded. Errors as for jobs.retry_failed.';
 
 CREATE FUNCTION jobs.failures(job bigint, OUT reason text, OUT error_code text, OUT count bigint, OUT example jsonb)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'jobs_failures' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED ROWS 10;
-COMMENT ON FUNCTION jobs.failures(bigint) IS 'the failed items of a bulk job by reason, most first, each with an example';
+COMMENT ON FUNCTION jobs.failures(bigint) IS
+'the failed items of a bulk job by reason, most first, each with an example
+
+The reason is the message of the error, the example the payload of the first such item. For whoever may see the
+job.';
 
 CREATE FUNCTION jobs.item_history(job bigint, item_no bigint DEFAULT NULL, OUT item_no bigint, OUT round integer,
     OUT state text, OUT error_code text, OUT error_message text, OUT error_detail text, OUT error_hint text,
     OUT result jsonb, OUT finished_at timestamptz)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'jobs_item_history' LANGUAGE C STABLE PARALLEL RESTRICTED;
-COMMENT ON FUNCTION jobs.item_history(bigint, bigint)
-    IS 'what became of the items of a bulk job, or of one of them, in each round';
+COMMENT ON FUNCTION jobs.item_history(bigint, bigint) IS
+'what became of the items of a bulk job, or of one of them, in each round
+
+By item and round. For whoever may see the job.';
 
 CREATE FUNCTION jobs._items(job bigint, first_no bigint, OUT item_no bigint, OUT payload jsonb, OUT state text,
     OUT round integer, OUT error_code text, OUT error_message text, OUT error_detail text, OUT error_hint text,
@@ -564,104 +761,213 @@ CREATE FUNCTION jobs.submit(queue text, payload jsonb DEFAULT NULL, title text D
     timeout interval DEFAULT NULL, max_attempts integer DEFAULT 3, unique_key text DEFAULT NULL,
     notify jsonb DEFAULT NULL) RETURNS bigint
 AS 'MODULE_PATHNAME', 'jobs_submit_external' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.submit(text, jsonb, text, integer, timestamptz, bigint[], interval, integer, text, jsonb)
-    IS 'submits work that a client does, outside of the server, and returns the id of the job';
+COMMENT ON FUNCTION jobs.submit(text, jsonb, text, integer, timestamptz, bigint[], interval, integer, text, jsonb) IS
+'submits work that a client does, outside of the server, and returns the id of the job
+
+The payload, any JSON of at most 16 MB, is what the client gets; it stands in the job''s options. The other
+arguments are those of every submission, see docs/submitting.md, but that max_attempts is 3: a client that dies
+has failed an attempt. Such a job takes no worker, and jobs.max_running_per_role does not count it. See
+docs/outside.md.';
 
 CREATE FUNCTION jobs.claim(queue text, n integer DEFAULT 1, lease interval DEFAULT '1 minute',
     OUT job bigint, OUT payload jsonb, OUT title text, OUT owner text, OUT tenant text, OUT attempt integer,
     OUT claim bigint, OUT lease_until timestamptz) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'jobs_claim' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
-COMMENT ON FUNCTION jobs.claim(text, integer, interval) IS 'takes jobs of a queue for a client to do before the lease ends';
+COMMENT ON FUNCTION jobs.claim(text, integer, interval) IS
+'takes jobs of a queue for a client to do before the lease ends
+
+Up to n jobs, 10,000 at most, that are queued and that the caller may claim: as a member of the owner, or by
+jobs.grant_claim. They are running when the calling transaction commits. It does not wait: where there is none,
+the result is empty. Of one owner''s jobs those with the highest priority come first, and of equal ones those
+submitted first; several owners get equal shares. claim is a random number, the same for all rows of the call,
+by which the client is known when it answers. A lease is more than zero and at most 24 hours, and ends with the
+job''s timeout at the latest. A paused queue gives out nothing.';
 
 CREATE FUNCTION jobs.finish(job bigint, result jsonb DEFAULT NULL, claim bigint DEFAULT NULL) RETURNS void
 AS 'MODULE_PATHNAME', 'jobs_finish' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.finish(bigint, jsonb, bigint) IS 'a client has done a job that it had claimed';
+COMMENT ON FUNCTION jobs.finish(bigint, jsonb, bigint) IS
+'a client has done a job that it had claimed
+
+It is succeeded, with this result; what the same transaction writes is committed with it. Error 55000 where the
+job is no longer this client''s; its detail says why. Without claim it must be called in the session that
+claimed.';
 
 CREATE FUNCTION jobs.fail(job bigint, message text, code text DEFAULT NULL, retry boolean DEFAULT true,
     claim bigint DEFAULT NULL) RETURNS text
 AS 'MODULE_PATHNAME', 'jobs_fail' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.fail(bigint, text, text, boolean, bigint)
-    IS 'a client could not do a job that it had claimed; returns the job''s state, scheduled where it has another attempt';
+COMMENT ON FUNCTION jobs.fail(bigint, text, text, boolean, bigint) IS
+'a client could not do a job that it had claimed; returns the job''s state, scheduled where it has another attempt
+
+With retry false it is failed at once. code is an SQLSTATE, P0001 where it is left out. Error 55000 where the
+job is no longer this client''s; its detail says why. Without claim it must be called in the session that
+claimed.';
 
 CREATE FUNCTION jobs.release(job bigint, claim bigint DEFAULT NULL, items bigint[] DEFAULT NULL) RETURNS void
 AS 'MODULE_PATHNAME', 'jobs_release' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.release(bigint, bigint, bigint[])
-    IS 'gives a claimed job, or items of a claim or what is left of them, back as if it had not been claimed';
+COMMENT ON FUNCTION jobs.release(bigint, bigint, bigint[]) IS
+'gives a claimed job, or items of a claim or what is left of them, back as if it had not been claimed
+
+For clients that are told to stop. No attempt is lost. Error 55000 where the job is no longer this client''s; its
+detail says why. Without claim it must be called in the session that claimed.';
 
 CREATE FUNCTION jobs.extend_lease(job bigint, lease interval DEFAULT '1 minute', claim bigint DEFAULT NULL,
     items bigint[] DEFAULT NULL) RETURNS timestamptz
 AS 'MODULE_PATHNAME', 'jobs_extend_lease' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.extend_lease(bigint, interval, bigint, bigint[])
-    IS 'keeps a claimed job, or items of a claim or what is left of them, for longer; returns until when';
+COMMENT ON FUNCTION jobs.extend_lease(bigint, interval, bigint, bigint[]) IS
+'keeps a claimed job, or items of a claim or what is left of them, for longer; returns until when
+
+The lease lasts for this time from now on, if that is longer. Where one of the items is no longer the client''s,
+none is kept. Error 55000 where the job is no longer this client''s; its detail says why. Without claim it must
+be called in the session that claimed.';
 
 CREATE FUNCTION jobs.report_progress_of(job bigint, processed bigint, total bigint DEFAULT NULL,
     message text DEFAULT NULL, claim bigint DEFAULT NULL) RETURNS void
 AS 'MODULE_PATHNAME', 'jobs_report_progress_of' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.report_progress_of(bigint, bigint, bigint, text, bigint)
-    IS 'shows how far a claimed job is to everybody who may see it';
+COMMENT ON FUNCTION jobs.report_progress_of(bigint, bigint, bigint, text, bigint) IS
+'shows how far a claimed job is to everybody who may see it
+
+As jobs.report_progress does inside of a job. It does not extend the lease. Error 55000 where the job is no
+longer this client''s; its detail says why. Without claim it must be called in the session that claimed.';
 
 CREATE FUNCTION jobs.claimable(queue text, OUT job bigint, OUT title text, OUT owner text, OUT tenant text)
     RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'jobs_claimable' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
-COMMENT ON FUNCTION jobs.claimable(text) IS 'the bulk jobs of a queue whose items the caller can claim';
+COMMENT ON FUNCTION jobs.claimable(text) IS
+'the bulk jobs of a queue whose items the caller can claim
+
+For clients that start; later ones learn of such a job from the channel jobs.';
 
 CREATE FUNCTION jobs.claim_items(job bigint, n integer DEFAULT 1, lease interval DEFAULT '1 minute',
     OUT item_no bigint, OUT payload jsonb, OUT lease_until timestamptz, OUT claim bigint) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'jobs_claim_items' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
-COMMENT ON FUNCTION jobs.claim_items(bigint, integer, interval) IS 'takes items of a bulk job for a client to do before the lease ends';
+COMMENT ON FUNCTION jobs.claim_items(bigint, integer, interval) IS
+'takes items of a bulk job for a client to do before the lease ends
+
+Up to n items, 10,000 at most, of a bulk job without a command that are open and that no client has. The first
+call makes the job running. The result is empty where there is none, also where the job has ended or its queue
+is paused. Where others are just claiming the only items that are left, it waits for them for a tenth of a
+second. An item whose lease runs out is open again.';
 
 CREATE FUNCTION jobs.finish_items(job bigint, items bigint[], results jsonb DEFAULT NULL, claim bigint DEFAULT NULL)
     RETURNS void
 AS 'MODULE_PATHNAME', 'jobs_finish_items' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.finish_items(bigint, bigint[], jsonb, bigint) IS 'a client has done items that it had claimed';
+COMMENT ON FUNCTION jobs.finish_items(bigint, bigint[], jsonb, bigint) IS
+'a client has done items that it had claimed
+
+results is an array with an element for each of them, in their order; null is none. Where one of them can''t be
+answered for, none is. When the last item has an outcome, the job ends. Error 55000 where an item is no longer
+this client''s; its detail says why. Without claim it must be called in the session that claimed.';
 
 CREATE FUNCTION jobs.fail_item(job bigint, item_no bigint, message text, code text DEFAULT NULL,
     claim bigint DEFAULT NULL) RETURNS void
 AS 'MODULE_PATHNAME', 'jobs_fail_item' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.fail_item(bigint, bigint, text, text, bigint)
-    IS 'a client could not do an item that it had claimed, or with the code JB001 it was not to be done';
+COMMENT ON FUNCTION jobs.fail_item(bigint, bigint, text, text, bigint) IS
+'a client could not do an item that it had claimed, or with the code JB001 it was not to be done
+
+It has failed with this message and SQLSTATE, P0001 where that is left out; with JB001 it is skipped. It is not
+tried again before jobs.retry_failed. Error 55000 where the item is no longer this client''s; its detail says
+why. Without claim it must be called in the session that claimed.';
 
 CREATE FUNCTION jobs.grant_claim(queue text, client regrole, everybody boolean DEFAULT false) RETURNS boolean
 AS 'MODULE_PATHNAME', 'jobs_grant_claim' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.grant_claim(text, regrole, boolean)
-    IS 'lets another role claim the caller''s jobs of a queue, or for a superuser everybody''s; false if it already could';
+COMMENT ON FUNCTION jobs.grant_claim(text, regrole, boolean) IS
+'lets another role claim the caller''s jobs of a queue, or for a superuser everybody''s; false if it already could
+
+The role and its members read payload, title, owner and tenant of what they claim, and answer for it; the views
+do not show them more than before. Where client or owner is renamed it is needed anew.';
 
 CREATE FUNCTION jobs.revoke_claim(queue text, client regrole, everybody boolean DEFAULT false) RETURNS boolean
 AS 'MODULE_PATHNAME', 'jobs_revoke_claim' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.revoke_claim(text, regrole, boolean) IS 'undoes jobs.grant_claim';
+COMMENT ON FUNCTION jobs.revoke_claim(text, regrole, boolean) IS
+'undoes jobs.grant_claim
+
+False where there was nothing to undo. Answers for what was claimed are refused from then on.';
 
 -------------------------------------------------------------------------------
--- Artifacts
+-- Couriers.  They read the messages about everybody's jobs, so these are nobody's
+-- until an administrator grants them to the role that his couriers log in as.
+-------------------------------------------------------------------------------
+
+CREATE FUNCTION jobs.claim_deliveries(channel text, n integer DEFAULT 10, lease interval DEFAULT '1 minute',
+    OUT delivery bigint, OUT attempt integer, OUT message_id text, OUT job bigint, OUT address text, OUT subject text,
+    OUT body text, OUT html text, OUT payload text, OUT created_at timestamptz, OUT claimed_until timestamptz)
+    RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'jobs_claim_deliveries' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
+COMMENT ON FUNCTION jobs.claim_deliveries(text, integer, interval)
+    IS 'takes messages about jobs for a courier to deliver before the lease ends';
+
+CREATE FUNCTION jobs.finish_delivery(delivery bigint, attempt integer, response text DEFAULT NULL) RETURNS boolean
+AS 'MODULE_PATHNAME', 'jobs_finish_delivery' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.finish_delivery(bigint, integer, text)
+    IS 'a courier has delivered a message; false where that came too late to count';
+
+CREATE FUNCTION jobs.fail_delivery(delivery bigint, attempt integer, reason text, permanent boolean DEFAULT false)
+    RETURNS boolean
+AS 'MODULE_PATHNAME', 'jobs_fail_delivery' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.fail_delivery(bigint, integer, text, boolean)
+    IS 'a courier could not deliver a message, now or for good; false where that came too late to count';
+
+CREATE FUNCTION jobs.next_delivery(channel text) RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'jobs_next_delivery' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION jobs.next_delivery(text)
+    IS 'when the next message of a channel is to be delivered, or the lease of one ends; null where there is none';
+
+-------------------------------------------------------------------------------
+-- Files of exports
 -------------------------------------------------------------------------------
 
 CREATE FUNCTION jobs.download(job bigint) RETURNS SETOF bytea
 AS 'MODULE_PATHNAME', 'jobs_download' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
-COMMENT ON FUNCTION jobs.download(bigint) IS 'the bytes of an export''s file, chunk by chunk in order';
+COMMENT ON FUNCTION jobs.download(bigint) IS
+'the bytes of an export''s file, chunk by chunk in order
+
+Chunks have 256 kB, all of one snapshot. In a select list the server reads one at a time; in FROM it collects
+them all first. A download that was read to its end is counted in jobs.artifact. It works in a read-only
+transaction, and on a standby, where it is not counted. For members of the job''s owner. Error 55000 for a job
+without a file and for one whose file has expired. A parameter whose type the driver leaves open would be taken
+for a token: write $1::bigint.';
 
 CREATE FUNCTION jobs.download(token text) RETURNS SETOF bytea
 AS 'MODULE_PATHNAME', 'jobs_download_token' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
-COMMENT ON FUNCTION jobs.download(text) IS 'the bytes of a shared file, for whoever holds the token that jobs.share gave';
+COMMENT ON FUNCTION jobs.download(text) IS
+'the bytes of a shared file, for whoever holds the token that jobs.share gave
+
+Whatever is wrong with the token, the error is the same, 42704.';
 
 CREATE FUNCTION jobs.download_lo(job bigint) RETURNS oid
 AS 'MODULE_PATHNAME', 'jobs_download_lo' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.download_lo(bigint) IS 'copies an export''s file to a new large object, for \lo_export';
+COMMENT ON FUNCTION jobs.download_lo(bigint) IS
+'copies an export''s file to a new large object, for \lo_export
+
+The large object is the caller''s; remove it afterwards, by \lo_unlink or lo_unlink.';
 
 CREATE FUNCTION jobs.share(job bigint, expires_in interval DEFAULT NULL) RETURNS text
 AS 'MODULE_PATHNAME', 'jobs_share' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.share(bigint, interval) IS 'a token with which anybody can download the file of a job';
+COMMENT ON FUNCTION jobs.share(bigint, interval) IS
+'a token with which anybody can download the file of a job
+
+43 characters that stand for 256 random bits; only its SHA-256 is stored, so it can''t be shown again. It ends
+with the file, or earlier after expires_in. A job can have several. See docs/sharing.md.';
 
 CREATE FUNCTION jobs.shared(token text, OUT filename text, OUT media_type text, OUT content_disposition text,
     OUT bytes bigint, OUT sha256 text, OUT expires_at timestamptz)
 AS 'MODULE_PATHNAME', 'jobs_shared_artifact' LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT;
-COMMENT ON FUNCTION jobs.shared(text) IS 'what a shared file is called and how long it is, for the headers of an HTTP answer; for whoever holds its token';
+COMMENT ON FUNCTION jobs.shared(text) IS
+'what a shared file is called and how long it is, for the headers of an HTTP answer; for whoever holds its token
+
+expires_at is when the file goes. Whatever is wrong with the token, the error is the same, 42704.';
 
 CREATE FUNCTION jobs.content_disposition(filename text) RETURNS text
 AS 'MODULE_PATHNAME', 'jobs_content_disposition' LANGUAGE C IMMUTABLE PARALLEL SAFE STRICT;
-COMMENT ON FUNCTION jobs.content_disposition(text) IS 'an HTTP header''s value that makes a browser save a file under its name';
+COMMENT ON FUNCTION jobs.content_disposition(text) IS
+'an HTTP header''s value that makes a browser save a file under its name
+
+As RFC 6266 has it: attachment; filename="sales.csv", and beside it filename* where the name is not all ASCII.';
 
 CREATE FUNCTION jobs.unshare(job bigint) RETURNS void
 AS 'MODULE_PATHNAME', 'jobs_unshare' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.unshare(bigint) IS 'takes back every token of the file of a job';
+COMMENT ON FUNCTION jobs.unshare(bigint) IS
+'takes back every token of the file of a job';
 
 -------------------------------------------------------------------------------
 -- Views.  They run with their owner's rights behind a security barrier, so
@@ -712,7 +1018,11 @@ SELECT h.id, h.kind, h.title, pg_catalog.pg_get_userbyid(h.owner) AS owner, h.qu
        h.error_code, h.error_message, h.error_detail, h.error_hint, h.result, h.unique_key, h.tenant, h.command,
        h.options
   FROM jobs._history h;
-COMMENT ON VIEW jobs.job IS 'the jobs of the roles that the reader is a member of';
+COMMENT ON VIEW jobs.job IS
+'the jobs of the roles that the reader is a member of
+
+One row for each job, until it is deleted, or jobs.history_retention has passed since its end and its file has
+expired.';
 GRANT SELECT ON jobs.job TO PUBLIC;
 
 CREATE VIEW jobs.progress WITH (security_barrier) AS
@@ -739,7 +1049,10 @@ SELECT h.id, h.kind, h.title, h.state, NULL::text, h.processed, h.total,
        NULL::text, NULL::integer, CASE WHEN h.total IS NOT NULL THEN false END
   FROM jobs._recent h
        LEFT JOIN jobs.file f ON f.job OPERATOR(pg_catalog.=) h.id;
-COMMENT ON VIEW jobs.progress IS 'jobs that are not final or ended within the last hour, live';
+COMMENT ON VIEW jobs.progress IS
+'jobs that are not final or ended within the last hour, live
+
+What a running job has done shows here before it commits, and costs it next to nothing.';
 GRANT SELECT ON jobs.progress TO PUBLIC;
 
 -- Each half comes in the order of its primary key, so that a LIMIT reads no more than it shows.
@@ -756,7 +1069,7 @@ SELECT id, title, state, headline, detail, percent, can_leave, actions
                     coalesce(s.total, l.total), coalesce(s.succeeded, l.succeeded), coalesce(s.failed, l.failed),
                     coalesce(s.skipped, l.skipped), coalesce(s.warnings, l.warnings), s.percent, l.round, l.run_at,
                     l.started_at, NULL, s.phase, s.message, w.waiting_for, l.error_message,
-                    NULL, NULL, s.bytes, NULL, s.estimated) d
+                    NULL, NULL, s.bytes, NULL, s.estimated, jobs._mail_expected(l.notify)) d
           ORDER BY l.id DESC)
         UNION ALL
         (SELECT h.id, h.title, h.state, d.headline, d.detail,
@@ -777,10 +1090,14 @@ SELECT id, title, state, headline, detail, percent, can_leave, actions
                 LEFT JOIN jobs.file f ON f.job OPERATOR(pg_catalog.=) h.id
                 CROSS JOIN LATERAL jobs._describe(h.kind, h.state, h.processed, h.total, h.succeeded, h.failed,
                     h.skipped, h.warnings, NULL, h.round, h.run_at, h.started_at, h.finished_at, NULL, NULL, NULL,
-                    h.error_message, f.format, f.rows, f.bytes, f.expires_at, false) d
+                    h.error_message, f.format, f.rows, f.bytes, f.expires_at, false, false) d
           ORDER BY h.id DESC)) p
  ORDER BY id DESC;
-COMMENT ON VIEW jobs.panel IS 'the same jobs as a person reads them, newest first';
+COMMENT ON VIEW jobs.panel IS
+'the same jobs as a person reads them, newest first
+
+The words are English; in a database whose encoding is not UTF8, - stands for their signs. Sizes are decimal: 1
+MB is 1,000,000 bytes.';
 GRANT SELECT ON jobs.panel TO PUBLIC;
 
 CREATE VIEW jobs.artifact WITH (security_barrier) AS
@@ -788,7 +1105,10 @@ SELECT f.job, f.filename, f.format, f.media_type, f.rows, f.bytes, f.sha256, f.c
   FROM jobs.file f,
        LATERAL (SELECT jobs._visible(f.owner, f.tenant) AS visible) v
  WHERE v.visible;
-COMMENT ON VIEW jobs.artifact IS 'the files that exports made';
+COMMENT ON VIEW jobs.artifact IS
+'the files that exports made
+
+One row for each, until its job goes; also after the file has expired.';
 GRANT SELECT ON jobs.artifact TO PUBLIC;
 
 CREATE VIEW jobs.upload WITH (security_barrier) AS
@@ -820,7 +1140,10 @@ SELECT j.job, NULL::bigint AS first_item, NULL::integer AS items, pg_catalog.pg_
 UNION ALL
 SELECT i.job, i.first_no, i.n, pg_catalog.pg_get_userbyid(i.client), i.claimed_at, i.lease_until
   FROM jobs._item_lease i;
-COMMENT ON VIEW jobs.lease IS 'the jobs and items that clients have claimed, and until when';
+COMMENT ON VIEW jobs.lease IS
+'the jobs and items that clients have claimed, and until when
+
+One row for each job, and for neighbouring items of one claim.';
 GRANT SELECT ON jobs.lease TO PUBLIC;
 
 CREATE VIEW jobs.claim_grant WITH (security_barrier) AS
@@ -830,8 +1153,35 @@ SELECT c.queue, CASE WHEN c.owner OPERATOR(pg_catalog.<>) 0 THEN c.owner_name EN
        LATERAL (SELECT c.owner OPERATOR(pg_catalog.=) 0 OR jobs._visible(c.owner, '')
                        OR pg_catalog.pg_has_role(c.client, 'USAGE') AS visible) v
  WHERE v.visible;
-COMMENT ON VIEW jobs.claim_grant IS 'which roles may claim the jobs of others; without an owner it is everybody''s';
+COMMENT ON VIEW jobs.claim_grant IS
+'which roles may claim the jobs of others; without an owner it is everybody''s
+
+The reader''s own grants, those to the reader, and those for everybody''s jobs.';
 GRANT SELECT ON jobs.claim_grant TO PUBLIC;
+
+CREATE VIEW jobs._outbox WITH (security_barrier) AS
+SELECT o.* FROM jobs.outbox o, LATERAL (SELECT jobs._visible(o.owner, o.tenant) AS visible) v
+ WHERE v.visible;
+COMMENT ON VIEW jobs._outbox IS 'internal: the deliveries that the reader may see';
+REVOKE ALL ON jobs._outbox FROM PUBLIC;
+
+CREATE VIEW jobs.delivery WITH (security_barrier) AS
+SELECT o.id, o.job, o.channel, o.address, o.state, o.attempts, o.due_at AS next_attempt_at,
+       CASE WHEN o.state OPERATOR(pg_catalog.<>) 'delivered' THEN o.answer END AS last_error,
+       CASE WHEN o.state OPERATOR(pg_catalog.=) 'delivered' THEN o.answer END AS response,
+       o.created_at, o.claimed_at,
+       CASE WHEN o.state OPERATOR(pg_catalog.=) 'delivered' THEN o.ended_at END AS delivered_at,
+       o.message_id, o.subject
+  FROM jobs._outbox o;
+COMMENT ON VIEW jobs.delivery IS 'the messages about ends of jobs, and how far they are';
+GRANT SELECT ON jobs.delivery TO PUBLIC;
+
+CREATE VIEW jobs.delivery_attempt WITH (security_barrier) AS
+SELECT a.delivery, a.job, a.attempt, a.courier, a.claimed_at, a.ended_at, a.outcome, a.answer
+  FROM jobs._outbox o
+       JOIN jobs.outbox_attempt a ON a.job OPERATOR(pg_catalog.=) o.job AND a.delivery OPERATOR(pg_catalog.=) o.id;
+COMMENT ON VIEW jobs.delivery_attempt IS 'what came of each attempt to deliver a message';
+GRANT SELECT ON jobs.delivery_attempt TO PUBLIC;
 
 CREATE VIEW jobs.item WITH (security_barrier) AS
 SELECT c.job, i.item_no, i.payload, i.state, i.round, i.error_code, i.error_message, i.error_detail, i.error_hint,
@@ -841,7 +1191,10 @@ SELECT c.job, i.item_no, i.payload, i.state, i.round, i.error_code, i.error_mess
         SELECT h.id FROM jobs._history h WHERE h.kind OPERATOR(pg_catalog.=) 'bulk') j
        JOIN jobs.item_chunk c ON c.job OPERATOR(pg_catalog.=) j.id
        CROSS JOIN LATERAL jobs._items(c.job, c.first_no) i;
-COMMENT ON VIEW jobs.item IS 'the items of bulk jobs and what became of them';
+COMMENT ON VIEW jobs.item IS
+'the items of bulk jobs and what became of them
+
+Ask for one job at a time; a query with LIMIT reads no more than it shows.';
 GRANT SELECT ON jobs.item TO PUBLIC;
 
 CREATE VIEW jobs.import_issue WITH (security_barrier) AS
@@ -849,9 +1202,137 @@ SELECT i.job, i.row_no, i.line_no, i.column_name, i.value, i.severity, i.code, i
   FROM (SELECT h.id FROM jobs._history h
          WHERE h.kind OPERATOR(pg_catalog.=) ANY (ARRAY['import_preview', 'import'])) j
        JOIN jobs.issue i ON i.job OPERATOR(pg_catalog.=) j.id;
-COMMENT ON VIEW jobs.import_issue IS 'what previews and imports have found, row by row';
+COMMENT ON VIEW jobs.import_issue IS
+'what previews and imports have found, row by row
+
+At most jobs.max_issues of a job; all are counted.';
 GRANT SELECT ON jobs.import_issue TO PUBLIC;
+
+-------------------------------------------------------------------------------
+-- Columns of the views
+-------------------------------------------------------------------------------
+
+COMMENT ON COLUMN jobs.job.id IS 'identifies the job; ids grow, with gaps';
+COMMENT ON COLUMN jobs.job.kind IS 'run, export, import_preview, import, bulk or external';
+COMMENT ON COLUMN jobs.job.title IS 'what people read';
+COMMENT ON COLUMN jobs.job.owner IS 'the role that submitted it and that it runs as';
+COMMENT ON COLUMN jobs.job.queue IS 'its queue, a name by which jobs are paused';
+COMMENT ON COLUMN jobs.job.priority IS 'among the jobs of one role, higher first';
+COMMENT ON COLUMN jobs.job.state IS 'scheduled, waiting, queued, running, succeeded, partial, failed or cancelled';
+COMMENT ON COLUMN jobs.job.waiting_for IS 'what a job that has not begun waits for; null where nothing but its time or its worker''s start is missing';
+COMMENT ON COLUMN jobs.job.round IS 'of a bulk job, each jobs.retry_failed begins the next; else 1';
+COMMENT ON COLUMN jobs.job.attempt IS 'which attempt it is or was; 0 before the first';
+COMMENT ON COLUMN jobs.job.max_attempts IS 'how many it has';
+COMMENT ON COLUMN jobs.job.created_at IS 'time of the call';
+COMMENT ON COLUMN jobs.job.run_at IS 'as submitted, or the time of the next attempt';
+COMMENT ON COLUMN jobs.job.started_at IS 'of the last attempt';
+COMMENT ON COLUMN jobs.job.finished_at IS 'of the last attempt''s end';
+COMMENT ON COLUMN jobs.job.timeout IS 'of running time; null is none';
+COMMENT ON COLUMN jobs.job.processed IS 'rows or items that it has done, once it has ended; jobs.progress has those of a running job';
+COMMENT ON COLUMN jobs.job.total IS 'rows or items there are, likewise';
+COMMENT ON COLUMN jobs.job.succeeded IS 'items of a bulk job that succeeded, exact whenever it does not run; rows of a preview that are ready, or of an import that went in; else null';
+COMMENT ON COLUMN jobs.job.failed IS 'items of a bulk job that failed, likewise; rows of a preview with errors';
+COMMENT ON COLUMN jobs.job.skipped IS 'items of a bulk job that were skipped, likewise; rows that a preview or an import leaves out';
+COMMENT ON COLUMN jobs.job.warnings IS 'rows with warnings of a preview; else null';
+COMMENT ON COLUMN jobs.job.error_code IS 'SQLSTATE of the last failure';
+COMMENT ON COLUMN jobs.job.error_message IS 'its words, cut at 4,000 bytes';
+COMMENT ON COLUMN jobs.job.error_detail IS 'its detail, likewise';
+COMMENT ON COLUMN jobs.job.error_hint IS 'its hint, likewise';
+COMMENT ON COLUMN jobs.job.result IS 'what it came to, by kind: see the functions that submit';
+COMMENT ON COLUMN jobs.job.unique_key IS 'as submitted';
+COMMENT ON COLUMN jobs.job.tenant IS 'jobs.tenant of the session that submitted it; empty is none';
+COMMENT ON COLUMN jobs.job.command IS 'the command or query';
+COMMENT ON COLUMN jobs.job.options IS 'of an export format, filename, ttl in seconds and options; of a bulk job workers, stop_after and items_query; of a client''s job payload';
+
+COMMENT ON COLUMN jobs.progress.id IS 'as in jobs.job';
+COMMENT ON COLUMN jobs.progress.kind IS 'as in jobs.job';
+COMMENT ON COLUMN jobs.progress.title IS 'as in jobs.job';
+COMMENT ON COLUMN jobs.progress.state IS 'as in jobs.job';
+COMMENT ON COLUMN jobs.progress.phase IS 'of a running job: running; of an export counting where its rows are counted first, exporting, finishing; claimed where a client has it';
+COMMENT ON COLUMN jobs.progress.processed IS 'rows or items that it has done, before it commits them';
+COMMENT ON COLUMN jobs.progress.total IS 'rows or items there are; of a running export counted where that takes a moment, else an estimate: of one table from the blocks that have been read, else the planner''s, raised when more come';
+COMMENT ON COLUMN jobs.progress.percent IS 'with one decimal; never goes back within an attempt, at most 99.9 while running, 100 after success; null where there is no total';
+COMMENT ON COLUMN jobs.progress.bytes IS 'of an export''s file so far';
+COMMENT ON COLUMN jobs.progress.succeeded IS 'as in jobs.job, so far';
+COMMENT ON COLUMN jobs.progress.failed IS 'as in jobs.job, so far';
+COMMENT ON COLUMN jobs.progress.skipped IS 'as in jobs.job, so far';
+COMMENT ON COLUMN jobs.progress.warnings IS 'as in jobs.job, so far';
+COMMENT ON COLUMN jobs.progress.rows_per_second IS 'since the start of the attempt';
+COMMENT ON COLUMN jobs.progress.eta IS 'time that is left at that rate, in whole seconds';
+COMMENT ON COLUMN jobs.progress.message IS 'what jobs.report_progress gave last';
+COMMENT ON COLUMN jobs.progress.started_at IS 'of the running attempt, or of the last';
+COMMENT ON COLUMN jobs.progress.elapsed IS 'of the running attempt, or of the last';
+COMMENT ON COLUMN jobs.progress.waiting_for IS 'as in jobs.job';
+COMMENT ON COLUMN jobs.progress.pid IS 'of the worker, as in pg_stat_activity; null where a client has the job';
+COMMENT ON COLUMN jobs.progress.total_is_estimate IS 'whether total is one; null where there is no total';
+
+COMMENT ON COLUMN jobs.panel.id IS 'as in jobs.job';
+COMMENT ON COLUMN jobs.panel.title IS 'as in jobs.job';
+COMMENT ON COLUMN jobs.panel.state IS 'as in jobs.job';
+COMMENT ON COLUMN jobs.panel.headline IS 'what a person wants to know first: 541,909 rows, 51.7 MB, CSV';
+COMMENT ON COLUMN jobs.panel.detail IS 'and then: 67%, started 2 min ago';
+COMMENT ON COLUMN jobs.panel.percent IS 'as in jobs.progress';
+COMMENT ON COLUMN jobs.panel.can_leave IS 'true while the job is not final: it goes on when its submitter has gone';
+COMMENT ON COLUMN jobs.panel.actions IS 'what the reader can call now, by the functions'' names: cancel, retry, retry_failed, download, import, undo_import, delete';
+
+COMMENT ON COLUMN jobs.artifact.job IS 'that made it';
+COMMENT ON COLUMN jobs.artifact.filename IS 'without a directory';
+COMMENT ON COLUMN jobs.artifact.format IS 'csv, jsonl, xlsx or pdf';
+COMMENT ON COLUMN jobs.artifact.media_type IS 'for example text/csv; charset=utf-8';
+COMMENT ON COLUMN jobs.artifact.rows IS 'without the header';
+COMMENT ON COLUMN jobs.artifact.bytes IS 'of the file, compressed if it is';
+COMMENT ON COLUMN jobs.artifact.sha256 IS 'of the file, 64 hexadecimal digits';
+COMMENT ON COLUMN jobs.artifact.created_at IS 'when the export ended';
+COMMENT ON COLUMN jobs.artifact.expires_at IS 'from then on it can''t be downloaded; its bytes are removed soon after';
+COMMENT ON COLUMN jobs.artifact.downloads IS 'how often it was read to its end';
+
+COMMENT ON COLUMN jobs.upload.id IS 'as jobs.upload returned it';
+COMMENT ON COLUMN jobs.upload.filename IS 'null where none was given';
+COMMENT ON COLUMN jobs.upload.owner IS 'the role that made it';
+COMMENT ON COLUMN jobs.upload.bytes IS 'so far';
+COMMENT ON COLUMN jobs.upload.created_at IS 'when it was begun';
+COMMENT ON COLUMN jobs.upload.expires_at IS 'when it goes; null while a job uses it';
+COMMENT ON COLUMN jobs.upload.jobs IS 'ids of the jobs that use it';
+
+COMMENT ON COLUMN jobs.import_issue.job IS 'the preview or import';
+COMMENT ON COLUMN jobs.import_issue.row_no IS 'number of the row, of data rows from 1; 0 is the header';
+COMMENT ON COLUMN jobs.import_issue.line_no IS 'line of the file on which the row begins';
+COMMENT ON COLUMN jobs.import_issue.column_name IS 'as the file names it; null where it is about the row';
+COMMENT ON COLUMN jobs.import_issue.value IS 'what stands there; null for a sensitive column';
+COMMENT ON COLUMN jobs.import_issue.severity IS 'warning or error';
+COMMENT ON COLUMN jobs.import_issue.code IS 'a stable word, such as malformed, missing_required, duplicate_existing; see docs/imports.md';
+COMMENT ON COLUMN jobs.import_issue.message IS 'in words';
+COMMENT ON COLUMN jobs.import_issue.action IS 'what will become of the row, or has';
+
+COMMENT ON COLUMN jobs.item.job IS 'its bulk job';
+COMMENT ON COLUMN jobs.item.item_no IS 'from 1, in the order of the array or of the query';
+COMMENT ON COLUMN jobs.item.payload IS 'what the command gets as $1';
+COMMENT ON COLUMN jobs.item.state IS 'open, succeeded, failed or skipped';
+COMMENT ON COLUMN jobs.item.round IS 'in which it came to this state; of an open item, the job''s';
+COMMENT ON COLUMN jobs.item.error_code IS 'SQLSTATE; null where it succeeded or is open';
+COMMENT ON COLUMN jobs.item.error_message IS 'cut at 4,000 bytes';
+COMMENT ON COLUMN jobs.item.error_detail IS 'cut at 4,000 bytes';
+COMMENT ON COLUMN jobs.item.error_hint IS 'cut at 4,000 bytes';
+COMMENT ON COLUMN jobs.item.result IS 'what the command returned, or the client';
+COMMENT ON COLUMN jobs.item.finished_at IS 'to a fraction of a second; items that are stored together have the same time';
+
+COMMENT ON COLUMN jobs.lease.job IS 'that is claimed, or whose items are';
+COMMENT ON COLUMN jobs.lease.first_item IS 'number of the first item; null for a whole job';
+COMMENT ON COLUMN jobs.lease.items IS 'of how many; those of them that have no outcome yet are claimed';
+COMMENT ON COLUMN jobs.lease.client IS 'the role that claimed';
+COMMENT ON COLUMN jobs.lease.claimed_at IS 'when';
+COMMENT ON COLUMN jobs.lease.lease_until IS 'its end; a lease of items whose time is over stays until they are claimed again';
+
+COMMENT ON COLUMN jobs.claim_grant.queue IS 'of the jobs that may be claimed';
+COMMENT ON COLUMN jobs.claim_grant.owner IS 'whose jobs; null is everybody''s';
+COMMENT ON COLUMN jobs.claim_grant.client IS 'the role that may claim them';
+
+-------------------------------------------------------------------------------
+-- Rights
+-------------------------------------------------------------------------------
 
 -- No function is anybody's by default; these are what the contract gives to every role.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA jobs FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA jobs TO PUBLIC;
+REVOKE EXECUTE ON FUNCTION jobs.claim_deliveries(text, integer, interval), jobs.finish_delivery(bigint, integer, text),
+    jobs.fail_delivery(bigint, integer, text, boolean), jobs.next_delivery(text) FROM PUBLIC;

@@ -5,12 +5,12 @@ CREATE FUNCTION describe(kind text, state text, processed bigint DEFAULT NULL, t
     failed bigint DEFAULT NULL, skipped bigint DEFAULT NULL, percent float8 DEFAULT NULL, round int DEFAULT NULL,
     run_at interval DEFAULT NULL, started_at interval DEFAULT NULL, finished_at interval DEFAULT NULL, message text DEFAULT NULL,
     waiting_for text DEFAULT NULL, error_message text DEFAULT NULL, format text DEFAULT NULL, rows bigint DEFAULT NULL,
-    bytes bigint DEFAULT NULL, expires_at interval DEFAULT NULL, estimated boolean DEFAULT NULL, warnings bigint DEFAULT NULL,
+    bytes bigint DEFAULT NULL, expires_at interval DEFAULT NULL, estimated boolean DEFAULT NULL, warnings bigint DEFAULT NULL, mailed boolean DEFAULT NULL,
     OUT headline text, OUT detail text) LANGUAGE sql AS $$
     SELECT d.headline, d.detail
       FROM jobs._describe(kind, state, processed, total, succeeded, failed, skipped, warnings, percent, round, statement_timestamp() + run_at,
            statement_timestamp() - started_at, statement_timestamp() - finished_at, 'phase', message, waiting_for, error_message,
-           format, rows, bytes, statement_timestamp() + expires_at, estimated) d
+           format, rows, bytes, statement_timestamp() + expires_at, estimated, mailed) d
 $$;
 
 -- The examples of the contract.
@@ -28,7 +28,7 @@ SELECT * FROM describe('run', 'scheduled');
 SELECT (describe('run', 'scheduled', run_at => t)).headline
   FROM unnest('{1 s, 59 s, 60 s, 89 s, 91 s, 59 min, 60 min, 89 min, 91 min, 47 h, 48 h, 60 h, 100 days, 10000 days}'::interval[]) t;
 SELECT detail FROM jobs._describe('run', 'scheduled', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '2100-01-02 03:04:05.678901 UTC',
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
 SELECT * FROM describe('run', 'scheduled', run_at => '3 min', error_message => 'division by zero');
 -- Its time has come.
 SELECT * FROM describe('run', 'scheduled', run_at => '-1 s');
@@ -89,12 +89,15 @@ SELECT * FROM describe('run', 'cancelled', finished_at => '49 h');
 SELECT * FROM describe('run', 'cancelled', error_message => 'the job "first" that it waited for has failed');
 SELECT * FROM describe('run', 'failed', error_message => E'a\tb\x01c');
 
+-- Somebody will get a mail.
+SELECT d.* FROM unnest('{scheduled, waiting, queued, running, succeeded, partial, failed, cancelled}'::text[]) state, describe('run', state, mailed => true) d;
+
 -- What it does not know.
 SELECT * FROM describe('run', 'no such state');
 SELECT * FROM describe('no such kind', 'succeeded');
 SELECT * FROM describe(NULL, 'succeeded');
 SELECT * FROM describe('run', NULL);
-SELECT * FROM jobs._describe('export', 'running', -5, -5, -5, -5, -5, -5, 'Infinity', -5, 'infinity', '-infinity', 'infinity', '', '', '', '', '', -5, -5, 'infinity', true);
+SELECT * FROM jobs._describe('export', 'running', -5, -5, -5, -5, -5, -5, 'Infinity', -5, 'infinity', '-infinity', 'infinity', '', '', '', '', '', -5, -5, 'infinity', true, NULL);
 
 -- A total that is an estimate has two digits.
 SELECT n, headline FROM unnest('{0, 1, 9, 10, 99, 100, 104, 105, 995, 999, 48291, 48500, 541909, 99999999, 9223372036854775807}'::bigint[]) n,

@@ -329,7 +329,7 @@ SELECT p.proname, format('jobs.%I(%s)', p.proname, string_agg(
 SELECT 'P23 ' || proname || ': ' || string_agg(DISTINCT fuzz(call), ' ') FROM fuzzing GROUP BY proname ORDER BY proname COLLATE "C";
 SELECT sec.try('P23', 'jobs._waiting with a state that is none', $$SELECT jobs._waiting(1, 'asleep', '', 'regress_jobs_mallory'::regrole, '', now(), 0, 0, 'run', '', -1)$$);
 SELECT jobs._actions('regress_jobs_mallory'::regrole, '', '', 'asleep', true);
-SELECT jobs._describe('x', 'asleep', 1, 1, 1, 1, 1, 1, 1, 1, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 1, 1, NULL, NULL);
+SELECT jobs._describe('x', 'asleep', 1, 1, 1, 1, 1, 1, 1, 1, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 1, 1, NULL, NULL, NULL);
 -- The same for the third and later arguments of those that submit.
 SELECT 'P23 jobs.run, ' || a.name || ': ' || string_agg(DISTINCT fuzz(format('jobs.run(''SELECT 1'', %I => %L::%s)', a.name, w.value, w.type)), ' ')
   FROM (VALUES ('title', 'text'), ('queue', 'text'), ('priority', 'integer'), ('run_at', 'timestamp with time zone'), ('after', 'bigint[]'), ('timeout', 'interval'),

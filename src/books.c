@@ -12,9 +12,8 @@
 #include "books.h"
 #include "bulk/ledger.h"
 #include "catalog/pg_subscription.h"
-#include "guc.h"
+#include "delivery/delivery.h"
 #include "held.h"
-#include "import/upload.h"
 #include "miscadmin.h"
 #include "notify.h"
 #include "outside/outside.h"
@@ -30,10 +29,6 @@
 #define HELD_MS				50	/* a locked row is left alone, then twice as long ... */
 #define MAX_HELD_MS			1000	/* ... up to this */
 #define MAX_STARTS_FAILED	3	/* workers that died before a job began */
-#define RETAIN_BATCH		500
-#define PURGE_BATCH			5000	/* rows of bulk jobs that were deleted */
-#define RETAIN_PAUSE_US		20000
-#define SWEEP_US			USECS_PER_HOUR
 #define ENDS_TOLD			4096	/* jobs whose end is remembered to have been told */
 
 static JobsDatabase *db = NULL;
@@ -395,6 +390,7 @@ jobs_books_announce(const Job *job)
 		event.failed = job->failed;
 		event.skipped = job->skipped;
 		event.warnings = job->warnings;
+		event.channels = jobs_delivery_channels(job);
 	}
 	jobs_notify_state(&event);
 }
@@ -642,55 +638,4 @@ settle_lost(JobId id, const JobsFailure *failure, bool requeue)
 		}
 	}
 	noted = add_id(noted, id);
-}
-
-/* ------------------------------------------------------------------------
- * Retention
- * ------------------------------------------------------------------------
- */
-
-/*
- * A clock that was set back may leave rows behind where the sweep has been, so
- * it begins anew from time to time.
- */
-TimestampTz
-jobs_books_retain(TimestampTz now)
-{
-	static TimestampTz history_from = DT_NOBEGIN;
-	static TimestampTz files_from = DT_NOBEGIN;
-	static TimestampTz uploads_from = DT_NOBEGIN;
-	static TimestampTz sweep_began = 0;
-	TimestampTz next;
-	bool		more;
-	bool		expired;
-
-	if (now < sweep_began || now - sweep_began > SWEEP_US)
-	{
-		history_from = files_from = uploads_from = DT_NOBEGIN;
-		sweep_began = now;
-	}
-	begin();
-	jobs_recent_fill(db);
-	more = jobs_store_expire_files(&files_from, now, RETAIN_BATCH, &expired);
-	/* Their jobs may have been kept for them. */
-	if (expired)
-		history_from = DT_NOBEGIN;
-	next = jobs_store_next_expiry(files_from);
-	more |= jobs_store_expire_uploads(&uploads_from, now, RETAIN_BATCH);
-	next = Min(next, jobs_store_next_upload_expiry(uploads_from));
-	if (jobs_history_retention >= 0)
-	{
-		int64		keep = jobs_history_retention * USECS_PER_SEC;
-		TimestampTz oldest;
-
-		more |= jobs_store_prune_history(&history_from, now - keep, RETAIN_BATCH);
-		oldest = jobs_store_oldest_finished(history_from);
-		if (oldest != DT_NOEND)
-			next = Min(next, oldest + keep);
-	}
-	/* After what was deleted just now. */
-	more |= jobs_ledger_purge(PURGE_BATCH);
-	commit();
-	/* What another transaction holds is left for later. */
-	return more ? now + RETAIN_PAUSE_US : Max(next, now + USECS_PER_SEC);
 }

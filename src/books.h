@@ -56,10 +56,4 @@ extern void jobs_books_look(void);
  */
 extern void jobs_books_settle_slot(int slotno, bool requeue);
 
-/*
- * Removes a batch of what retention and expiry have made superfluous.  Returns
- * when it wants to be called again.
- */
-extern TimestampTz jobs_books_retain(TimestampTz now);
-
 #endif							/* JOBS_BOOKS_H */

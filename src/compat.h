@@ -121,6 +121,17 @@
 #endif
 
 /*
+ * 17 lets an index keep pins of buffers from one insert to the next.  Can go with 16.
+ */
+#if PG_VERSION_NUM >= 170000
+#define jobs_keeps_pins(index) ((index)->rd_indam->aminsertcleanup != NULL)
+#define jobs_index_insert_cleanup(index, info) index_insert_cleanup(index, info)
+#else
+#define jobs_keeps_pins(index) ((void) (index), false)
+#define jobs_index_insert_cleanup(index, info) ((void) (index), (void) (info))
+#endif
+
+/*
  * 18 counts index searches in an argument of index_beginscan.  Can go with 17.
  */
 #if PG_VERSION_NUM >= 180000
@@ -194,17 +205,21 @@
 
 /*
  * 18 has constraints that are not enforced, or of periods, and generated columns that
- * are not stored.
+ * are not stored; an expression that has one is expanded before it is used.
  * Can go with 17.
  */
 #if PG_VERSION_NUM >= 180000
 #include "rewrite/rewriteHandler.h"
 #define jobs_is_temporal(constraint) ((constraint)->conperiod)
+#define jobs_without_overlaps(info) ((info)->ii_WithoutOverlaps)
 #define jobs_check_is_enforced(check) ((check)->ccenforced)
+#define jobs_is_virtual(att) ((att)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
 #define jobs_expand_generated(node, rel) expand_generated_columns_in_expr(node, rel, 1)
 #else
 #define jobs_is_temporal(constraint) false
+#define jobs_without_overlaps(info) false
 #define jobs_check_is_enforced(check) true
+#define jobs_is_virtual(att) false
 #define jobs_expand_generated(node, rel) ((void) (rel), (Node *) (node))
 #endif
 

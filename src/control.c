@@ -200,6 +200,9 @@ jobs_retry(PG_FUNCTION_ARGS)
 				 job->kind == JOB_BULK && job->failed > 0 ?
 				 errhint("Call jobs.retry_failed for its failed items.") :
 				 errhint("Submit it again as a new job.")));
+	/* With its lock, nobody submits another import of it meanwhile. */
+	if (job->kind == JOB_IMPORT)
+		jobs_import_check_preview(job, jobs_store_lock_final(jobs_import_preview_id(job), JOBS_WAIT_BLOCK));
 	jobs_requeue(job);
 	PG_RETURN_BOOL(true);
 }

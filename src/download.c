@@ -15,6 +15,8 @@
 
 #include "access/htup_details.h"
 #include "args.h"
+#include "delivery/delivery.h"
+#include "download.h"
 #include "filename.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -332,10 +334,24 @@ jobs_share(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(token);
 }
 
+char *
+jobs_token_for(JobId id)
+{
+	JobsFile   *file = jobs_store_find_file(id);
+	text	   *token;
+
+	if (file == NULL || has_expired(file))
+		return NULL;
+	token = new_token();
+	jobs_store_add_token(token_hash(token), id, file->expires_at);
+	return text_to_cstring(token);
+}
+
 /*
  * jobs.unshare(job bigint)
  *
- * Also where the file has gone: its tokens are then gone too.
+ * Also where the file has gone: its tokens are then gone too.  What is sent from now
+ * on has none.
  */
 Datum
 jobs_unshare(PG_FUNCTION_ARGS)
@@ -344,6 +360,7 @@ jobs_unshare(PG_FUNCTION_ARGS)
 	bool		own;
 
 	(void) jobs_find_controlled(id, &own);
+	jobs_outbox_unlink(id);
 	jobs_store_remove_tokens(id);
 	PG_RETURN_VOID();
 }

@@ -341,14 +341,20 @@ append(void *arg, const char *data, Size len)
 	EncodeState *state = arg;
 	Size		needed = VARHDRSZ + state->used + len;
 
+	/* With all of a batch in one message. */
+	if (needed + state->key_bytes.len + state->index.len + BATCH_BYTES > MaxAllocSize)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a row of the export is too long for parallel workers"),
+				 errdetail("They send at most 1 GB at once."),
+				 errhint("Set max_parallel_workers_per_gather to 0 for the role, so that one process writes the file.")));
 	if (needed > state->size)
 	{
 		Size		size = Max(state->size * 2, VARHDRSZ + BATCH_BYTES + KEEP_BYTES / 8);
 
 		while (size < needed)
 			size *= 2;
-		/* Raises an error for a line of more than a gigabyte. */
-		size = Min(size, Max(needed, MaxAllocSize));
+		size = Min(size, MaxAllocSize);
 		if (state->buffer == NULL)
 			state->buffer = MemoryContextAlloc(state->context, size);
 		else

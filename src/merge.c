@@ -29,9 +29,13 @@
 
 #define READ_AHEAD_BYTES	(8 * 1024 * 1024)	/* of all workers together */
 #define OUTPUT_BYTES		(64 * 1024)
+#define MAX_OUTPUT			(MaxAllocSize / 2)	/* of several runs */
 #define BATCH_WORTH_KEEPING	(8 * 1024)	/* smaller ones are put together */
 #define KEEP_BYTES			(1024 * 1024)	/* a larger buffer is not kept */
 #define BATCH_ROOM			(96 * 1024)	/* enough for most; such memory is used again */
+
+/* Whether a batch of that size gets such room: of many small ones it would be far more than they need. */
+#define FITS_ROOM(size)		((size) > BATCH_ROOM / 2 && (size) <= BATCH_ROOM)
 
 /* Of one worker; in one piece of memory with what it points to. */
 typedef struct Batch
@@ -91,6 +95,7 @@ static TupleTableSlot *merged(MergeState *state);
 static void clear(MergeState *state);
 static int	end_of_run(MergeState *state, const Batch *batch);
 static int	compare(MergeState *state, const Batch *a, int entry_a, const Batch *b, int entry_b);
+static Size run_bytes(const Batch *batch, int end);
 static void append_run(MergeState *state, Batch *batch, int end);
 static void take_off(Stream *stream);
 static void put_in_order(MergeState *state);
@@ -286,6 +291,8 @@ merged(MergeState *state)
 			put_in_order(state);
 			return give(state, batch->bytes, batch->nrows);
 		}
+		if (state->used > 0 && state->used + run_bytes(batch, end) > MAX_OUTPUT)
+			break;
 		append_run(state, batch, end);
 		if (end == batch->nentries)
 		{
@@ -353,17 +360,23 @@ compare(MergeState *state, const Batch *a, int entry_a, const Batch *b, int entr
 	return 0;
 }
 
+/* Of the rows that are next, up to an entry. */
+static Size
+run_bytes(const Batch *batch, int end)
+{
+	return batch->index[end - 1].end - (batch->entry == 0 ? 0 : batch->index[batch->entry - 1].end);
+}
+
 /* Copies the rows of a batch up to an entry. */
 static void
 append_run(MergeState *state, Batch *batch, int end)
 {
-	uint32		from = batch->entry == 0 ? 0 : batch->index[batch->entry - 1].end;
-	Size		len = batch->index[end - 1].end - from;
+	Size		len = run_bytes(batch, end);
+	Size		from = batch->index[end - 1].end - len;
 	Size		needed = VARHDRSZ + state->used + len;
 
 	if (needed > state->size)
 	{
-		/* Raises an error for more than a gigabyte. */
 		Size		size = Max(needed + needed / 8, VARHDRSZ + 2 * OUTPUT_BYTES);
 
 		size = Min(size, Max(needed, MaxAllocSize));
@@ -486,11 +499,11 @@ make_batch(MergeState *state, MinimalTuple tuple)
 	index_size = MAXALIGN(VARSIZE_ANY_EXHDR(index));
 
 	size = header + keys_size + index_size + VARSIZE_ANY(bytes);
-	batch = state->spare;
-	if (batch && size <= BATCH_ROOM)
+	batch = FITS_ROOM(size) ? state->spare : NULL;
+	if (batch)
 		state->spare = batch->next;
 	else
-		batch = MemoryContextAllocHuge(state->context, Max(size, BATCH_ROOM));
+		batch = MemoryContextAllocHuge(state->context, FITS_ROOM(size) ? BATCH_ROOM : size);
 	batch->next = NULL;
 	batch->size = size;
 	batch->nrows = DatumGetInt64(slot->tts_values[JOBS_ENCODE_ROWS - 1]);
@@ -509,7 +522,7 @@ make_batch(MergeState *state, MinimalTuple tuple)
 static void
 release(MergeState *state, Batch *batch)
 {
-	if (batch->size > BATCH_ROOM)
+	if (!FITS_ROOM(batch->size))
 	{
 		pfree(batch);
 		return;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * notify.c
- *	  NOTIFY jobs and jobs_progress, from the scheduler only.
+ *	  NOTIFY jobs, jobs_progress and jobs_delivery, from the scheduler only.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,6 +11,7 @@
 
 #include "access/xact.h"
 #include "commands/async.h"
+#include "delivery/delivery.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
@@ -46,6 +47,7 @@ static List *states = NIL;		/* of JobsEvent * */
 static List *progress = NIL;	/* of JobsEvent *, percent in percents */
 static List *percents = NIL;	/* of double * */
 static List *outside = NIL;		/* of Outside *, for the next time */
+static int	couriers = 0;		/* JOBS_CHANNEL_BIT of each that has something to deliver */
 static Sent *sent = NULL;
 static TimestampTz complained_at = 0;
 
@@ -73,6 +75,7 @@ jobs_notify_state(const JobsEvent *event)
 	JobsEvent  *copy;
 
 	make_context();
+	couriers |= event->channels;
 	if (list_length(states) >= MAX_KEPT)
 		return;
 	old = MemoryContextSwitchTo(notify_context);
@@ -162,10 +165,16 @@ jobs_notify_outside_pending(void)
 	return outside != NIL;
 }
 
+void
+jobs_notify_couriers(int channels)
+{
+	couriers |= channels;
+}
+
 bool
 jobs_notify_pending(void)
 {
-	return states != NIL || progress != NIL;
+	return states != NIL || progress != NIL || couriers != 0;
 }
 
 static void
@@ -216,7 +225,7 @@ send_all(void)
 	ListCell   *cell2;
 
 	/* A transaction that does nothing but notify waits for no disk. */
-	if (states != NIL)
+	if (states != NIL || couriers != 0)
 		jobs_flush();
 	StartTransactionCommand();
 	foreach(cell, states)
@@ -228,6 +237,11 @@ send_all(void)
 	}
 	forboth(cell, progress, cell2, percents)
 		Async_Notify("jobs_progress", message(lfirst(cell), *(double *) lfirst(cell2)));
+	for (int c = 0; c < JOBS_NUM_CHANNELS; c++)
+	{
+		if (couriers & JOBS_CHANNEL_BIT(c))
+			Async_Notify("jobs_delivery", jobs_channel_names[c]);
+	}
 	CommitTransactionCommand();
 }
 
@@ -247,6 +261,7 @@ jobs_notify_send(void)
 	{
 		send_all();
 		clear(&states);
+		couriers = 0;
 	}
 	PG_CATCH();
 	{

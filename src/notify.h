@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * notify.h
- *	  NOTIFY jobs and jobs_progress, from the scheduler only.
+ *	  NOTIFY jobs, jobs_progress and jobs_delivery, from the scheduler only.
  *
  * Messages are gathered and sent together in a small transaction, so that
  * neither a submitter's nor a job's own transaction takes the lock that every
@@ -30,6 +30,9 @@ extern bool jobs_notify_progress(Oid dboid);
  */
 extern void jobs_notify_outside(const JobsEvent *event, double percent);
 extern bool jobs_notify_outside_pending(void);
+
+/* There is something to deliver on these channels: a JOBS_CHANNEL_BIT for each. */
+extern void jobs_notify_couriers(int channels);
 
 /* Whether there is something to send. */
 extern bool jobs_notify_pending(void);

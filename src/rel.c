@@ -48,7 +48,9 @@ static const struct
 	{"item_lease", 10},
 	{"upload_entry", 6},
 	{"upload_use", 2},
-	{"issue", JOBS_ISSUE_NATTS}
+	{"issue", JOBS_ISSUE_NATTS},
+	{"outbox", JOBS_OUTBOX_NATTS},
+	{"outbox_attempt", JOBS_ATTEMPT_NATTS}
 };
 
 static void prepare_write(JobsRel *r);

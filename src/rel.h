@@ -43,9 +43,11 @@ typedef enum JobsRelName
 	REL_ITEM_LEASE,
 	REL_UPLOAD,
 	REL_UPLOAD_USE,
-	REL_ISSUE
+	REL_ISSUE,
+	REL_OUTBOX,
+	REL_ATTEMPT
 } JobsRelName;
-#define JOBS_NUM_RELS	(REL_ISSUE + 1)
+#define JOBS_NUM_RELS	(REL_ATTEMPT + 1)
 
 #define JOBS_LIVE_NATTS		36
 #define JOBS_FILE_NATTS		13
@@ -54,6 +56,8 @@ typedef enum JobsRelName
 #define JOBS_OUTCOME_NATTS	11
 #define JOBS_ITEM_RULE_NATTS	6
 #define JOBS_ISSUE_NATTS	10
+#define JOBS_OUTBOX_NATTS	22
+#define JOBS_ATTEMPT_NATTS	8
 #define JOBS_MAX_NATTS		JOBS_LIVE_NATTS
 
 #define JOBS_MAX_ROWS		16	/* that can be added at once */

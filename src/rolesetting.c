@@ -27,7 +27,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#define SETTING		"jobs.max_running_per_role"
+#define RUNNING		"jobs.max_running_per_role"
 #define KEEP_US		USECS_PER_SEC
 
 typedef struct Known
@@ -40,8 +40,8 @@ typedef struct Known
 static HTAB *known = NULL;
 
 static HeapTuple setting_row(Relation rel, Oid database, Oid role);
-static bool read_setting(Relation rel, Oid database, Oid role, int *limit);
-static int	read_limit(Oid role);
+static bool read_setting(Relation rel, Oid database, Oid role, const char *setting, int *limit);
+static int	read_limit(Oid role, const char *setting, int limit);
 static uint64 row_stamp(Relation rel, Oid database, Oid role, uint64 stamp);
 
 /* A copy of one row of pg_db_role_setting, or NULL. */
@@ -65,7 +65,7 @@ setting_row(Relation rel, Oid database, Oid role)
 }
 
 static bool
-read_setting(Relation rel, Oid database, Oid role, int *limit)
+read_setting(Relation rel, Oid database, Oid role, const char *setting, int *limit)
 {
 	HeapTuple	tuple = setting_row(rel, database, role);
 	Datum		settings;
@@ -84,25 +84,30 @@ read_setting(Relation rel, Oid database, Oid role, int *limit)
 	{
 		char	   *value = TextDatumGetCString(values[i]);
 
-		if (strncmp(value, SETTING "=", strlen(SETTING "=")) == 0)
-			found = parse_int(value + strlen(SETTING "="), limit, 0, NULL);
+		if (strncmp(value, setting, strlen(setting)) == 0 && value[strlen(setting)] == '=')
+			found = parse_int(value + strlen(setting) + 1, limit, 0, NULL);
 	}
 	return found;
 }
 
-/* In the order in which a session would apply them. */
+/* In the order in which a session would apply them; limit is this process's own. */
 static int
-read_limit(Oid role)
+read_limit(Oid role, const char *setting, int limit)
 {
 	Relation	rel = table_open(DbRoleSettingRelationId, AccessShareLock);
-	int			limit = jobs_max_running_per_role;
 
-	if (!read_setting(rel, MyDatabaseId, role, &limit) &&
-		!read_setting(rel, InvalidOid, role, &limit) &&
-		!read_setting(rel, MyDatabaseId, InvalidOid, &limit))
-		(void) read_setting(rel, InvalidOid, InvalidOid, &limit);
+	if (!read_setting(rel, MyDatabaseId, role, setting, &limit) &&
+		!read_setting(rel, InvalidOid, role, setting, &limit) &&
+		!read_setting(rel, MyDatabaseId, InvalidOid, setting, &limit))
+		(void) read_setting(rel, InvalidOid, InvalidOid, setting, &limit);
 	table_close(rel, AccessShareLock);
 	return limit;
+}
+
+int
+jobs_role_max_deliveries(Oid role)
+{
+	return read_limit(role, "jobs.max_deliveries_per_role", jobs_max_deliveries_per_role);
 }
 
 int
@@ -128,12 +133,12 @@ jobs_role_limit(Oid role)
 		MemoryContext context = CurrentMemoryContext;
 
 		StartTransactionCommand();
-		entry->limit = read_limit(role);
+		entry->limit = read_limit(role, RUNNING, jobs_max_running_per_role);
 		CommitTransactionCommand();
 		MemoryContextSwitchTo(context);
 	}
 	else
-		entry->limit = read_limit(role);
+		entry->limit = read_limit(role, RUNNING, jobs_max_running_per_role);
 	entry->at = now;
 	return entry->limit;
 }

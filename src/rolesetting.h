@@ -17,6 +17,9 @@
  */
 extern int	jobs_role_limit(Oid role);
 
+/* The same of jobs.max_deliveries_per_role, read anew each time; needs a transaction. */
+extern int	jobs_role_max_deliveries(Oid role);
+
 /*
  * Changes whenever what ALTER ROLE and ALTER DATABASE have set for a role in
  * this database does.  Needs a transaction.

@@ -16,6 +16,7 @@
 #include "access/xact.h"
 #include "books.h"
 #include "compat.h"
+#include "delivery/delivery.h"
 #include "dispatch.h"
 #include "guc.h"
 #include "held.h"
@@ -26,6 +27,7 @@
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "queue.h"
+#include "retain.h"
 #include "scheduler.h"
 #include "shmem.h"
 #include "slots.h"
@@ -62,6 +64,7 @@ static bool announce_all = false;	/* the one before may not have told of all */
 static void forget_database(void);
 static void stop_handler(SIGNAL_ARGS);
 static void serve(void);
+static void tell_couriers(void);
 static void attach(Oid dboid);
 static void detach(int code, Datum arg);
 static void connect_to(Oid dboid);
@@ -184,6 +187,7 @@ serve(void)
 	MemoryContextSwitchTo(round_context);
 	settle_exited();
 	jobs_books_open(db, announce_all);
+	tell_couriers();
 	busy_at = GetCurrentTimestamp();
 
 	while (!ShutdownRequestPending)
@@ -202,6 +206,7 @@ serve(void)
 			ProcessConfigFile(PGC_SIGHUP);
 			if (jobs_enabled && !was_enabled)
 				jobs_books_wake_clients();
+			tell_couriers();
 			retain_at = 0;
 		}
 		next = run_round();
@@ -214,6 +219,19 @@ serve(void)
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
+}
+
+/* The scheduler before may not have told of all, and settings may have held deliveries up. */
+static void
+tell_couriers(void)
+{
+	int			channels;
+
+	StartTransactionCommand();
+	channels = jobs_delivery_waiting();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(round_context);
+	jobs_notify_couriers(channels);
 }
 
 static void
@@ -463,7 +481,7 @@ run_round(void)
 		published_at = now;
 	}
 	if (now >= retain_at)
-		retain_at = jobs_books_retain(now);
+		retain_at = jobs_retain(db, now);
 	next = Min(next, retain_at);
 	next = Min(next, Min(jobs_queue_next_due(), jobs_held_next()));
 

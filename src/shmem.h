@@ -109,6 +109,7 @@ typedef struct JobsEvent
 	int64		failed;
 	int64		skipped;
 	int64		warnings;
+	int			channels;		/* JOBS_CHANNEL_BIT of each with a new delivery */
 } JobsEvent;
 
 /* What jobs._slots() and NOTIFY show of a running job. */
@@ -185,6 +186,15 @@ typedef struct JobsSlot
 	JobsProgress progress;
 } JobsSlot;
 
+/* A session that claims deliveries, see delivery/couriers.c. */
+#define JOBS_MAX_COURIERS	64
+typedef struct JobsCourier
+{
+	pid_t		pid;			/* 0: none */
+	Oid			dboid;
+	int			channels;		/* JOBS_CHANNEL_BIT of each */
+} JobsCourier;
+
 typedef struct JobsShared
 {
 	LWLock	   *lock;
@@ -194,6 +204,7 @@ typedef struct JobsShared
 	TimestampTz short_at;		/* the server was last out of processes */
 	TimestampTz careful_until;	/* after a crash: "running" waits for the disk */
 	int			nslots;
+	JobsCourier couriers[JOBS_MAX_COURIERS];	/* guarded by lock */
 	JobsDatabase databases[JOBS_MAX_DATABASES];
 	JobsSlot	slots[FLEXIBLE_ARRAY_MEMBER];
 } JobsShared;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * store.c
- *	  Jobs in jobs.live and jobs.history, dependencies, paused queues.
+ *	  Jobs in jobs.live and jobs.history, and dependencies.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,6 +14,7 @@
 #include "catalog/namespace.h"
 #include "commands/sequence.h"
 #include "common/hashfn.h"
+#include "delivery/delivery.h"
 #include "executor/executor.h"
 #include "import/upload.h"
 #include "miscadmin.h"
@@ -65,7 +66,6 @@ static void move(Job *job, JobState old, JobsRelName from, const char *index, Jo
 static void scan_rel(JobsRel *r, JobId lo, JobId hi, JobsScanFn fn, void *arg);
 static void report_row(TupleTableSlot *slot, JobsScanFn fn, void *arg);
 static List *dependency_column(const char *index, int key_attno, int64 key, int attno);
-static bool find_paused(JobsRel *r, const char *queue, Oid owner, const char *tenant);
 
 /* ------------------------------------------------------------------------
  * Rows
@@ -444,6 +444,7 @@ jobs_store_finish(Job *job, JobState old)
 	if (old == JOB_WAITING)
 		jobs_store_remove_dependencies(job->id);
 	move(job, old, REL_LIVE, "live_pkey", REL_HISTORY);
+	jobs_delivery_write(job);
 }
 
 void
@@ -488,6 +489,7 @@ jobs_store_delete(JobId id)
 	jobs_rel_close(&history);
 	if (kind == JOB_BULK || kind == JOB_IMPORT_PREVIEW || kind == JOB_IMPORT)
 		jobs_ledger_remove(id);
+	jobs_outbox_remove(id);
 	jobs_store_remove_dependencies(id);
 	if (jobs_store_find_file(id))
 		jobs_store_remove_file(id);
@@ -600,100 +602,4 @@ jobs_store_has_dependencies(JobId id)
 	jobs_rel_scan_end(&scan);
 	jobs_rel_close(&dependency);
 	return found;
-}
-
-/* ------------------------------------------------------------------------
- * Paused queues
- * ------------------------------------------------------------------------
- */
-
-static bool
-find_paused(JobsRel *r, const char *queue, Oid owner, const char *tenant)
-{
-	JobsRelScan scan;
-	ScanKeyData keys[3];
-	bool		found;
-
-	jobs_key_text(&keys[0], 1, queue);
-	jobs_key_oid(&keys[1], 2, owner);
-	jobs_key_text(&keys[2], 3, tenant);
-	jobs_rel_scan(&scan, r, "paused_pkey", keys, 3, jobs_rel_snapshot());
-	found = jobs_rel_next(&scan);
-	if (found)
-		ExecMaterializeSlot(r->slot);
-	jobs_rel_scan_end(&scan);
-	return found;
-}
-
-/* The key's lock lets two sessions pause the same queue at once. */
-bool
-jobs_store_pause(const char *queue, Oid owner, const char *tenant)
-{
-	JobsRel		paused;
-	bool		found;
-
-	jobs_store_lock_key(owner, tenant, queue);
-	jobs_rel_open(&paused, REL_PAUSED, RowExclusiveLock);
-	found = find_paused(&paused, queue, owner, tenant);
-	if (!found)
-	{
-		Datum		values[4] = {CStringGetTextDatum(queue), ObjectIdGetDatum(owner),
-		CStringGetTextDatum(tenant), TimestampTzGetDatum(GetCurrentTimestamp())};
-		bool		nulls[4] = {false, false, false, false};
-
-		jobs_rel_insert(&paused, values, nulls);
-	}
-	jobs_rel_close(&paused);
-	return !found;
-}
-
-bool
-jobs_store_resume(const char *queue, Oid owner, const char *tenant)
-{
-	JobsRel		paused;
-	bool		found;
-
-	jobs_store_lock_key(owner, tenant, queue);
-	jobs_rel_open(&paused, REL_PAUSED, RowExclusiveLock);
-	found = find_paused(&paused, queue, owner, tenant) && jobs_rel_lock(&paused, JOBS_WAIT_BLOCK, NULL);
-	if (found)
-		jobs_rel_delete(&paused);
-	jobs_rel_close(&paused);
-	return found;
-}
-
-List *
-jobs_store_paused(void)
-{
-	JobsRel		paused;
-	Snapshot	snapshot = RegisterSnapshot(jobs_rel_latest());
-	TableScanDesc scan;
-	List	   *list = NIL;
-
-	jobs_rel_open(&paused, REL_PAUSED, AccessShareLock);
-	scan = table_beginscan(paused.rel, snapshot, 0, NULL);
-	while (table_scan_getnextslot(scan, ForwardScanDirection, paused.slot))
-	{
-		TupleTableSlot *slot = paused.slot;
-		JobsPaused *p = palloc(sizeof(JobsPaused));
-
-		slot_getallattrs(slot);
-		p->queue = GET_TEXT(0);
-		p->owner = DatumGetObjectId(GET(1));
-		p->tenant = GET_TEXT(2);
-		list = lappend(list, p);
-	}
-	table_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	jobs_rel_close(&paused);
-	return list;
-}
-
-bool
-jobs_paused_applies(const JobsPaused *paused, const char *queue, Oid owner, const char *tenant)
-{
-	return strcmp(paused->queue, queue) == 0 &&
-		(!OidIsValid(paused->owner) ||
-		 (paused->owner == owner &&
-		  (paused->tenant[0] == '\0' || strcmp(paused->tenant, tenant) == 0)));
 }

@@ -177,12 +177,13 @@ extern void jobs_store_remove_tokens(JobId job);
 /*
  * Retention, a batch at a time: deletes final jobs that ended before a time,
  * removes the bytes of files that have expired (at most about limit chunks).  A
- * job whose file has not expired is kept.  *from is where to begin, DT_NOBEGIN
- * at first, and moves on.  Returns whether there is more to do now; *removed says
- * whether a file has gone.  The other two give the time at which the oldest of
- * each kind ended or expires, or DT_NOEND.
+ * job whose file has not expired is kept, as is one with deliveries that are still
+ * to be made: *kept_until becomes no later than when to look for those again.
+ * *from is where to begin, DT_NOBEGIN at first, and moves on.  Returns whether
+ * there is more to do now; *removed says whether a file has gone.  The other two
+ * give the time at which the oldest of each kind ended or expires, or DT_NOEND.
  */
-extern bool jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit);
+extern bool jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit, TimestampTz *kept_until);
 extern bool jobs_store_expire_files(TimestampTz *from, TimestampTz now, int limit, bool *removed);
 
 /* Calls back for every final job that ended after a time. */

@@ -10,6 +10,7 @@
 #include "access/htup_details.h"
 #include "access/tableam.h"
 #include "executor/executor.h"
+#include "delivery/delivery.h"
 #include "miscadmin.h"
 #include "due.h"
 #include "import/import.h"
@@ -30,6 +31,9 @@ StaticAssertDecl(FILE_COUNT == JOBS_FILE_NATTS, "JOBS_FILE_NATTS is wrong");
 
 static const JobsTimetable history_times = {REL_HISTORY, "history_finished_at", 18};
 static const JobsTimetable file_times = {REL_FILE, "file_expires_at", FILE_EXPIRES_AT + 1};
+
+/* A job that is kept for its deliveries is looked at again after so long. */
+#define KEPT_US		(10 * USECS_PER_MINUTE)
 
 #define GET(a)		(slot->tts_values[a])
 #define GET_TEXT(a)	TextDatumGetCString(GET(a))
@@ -270,11 +274,12 @@ file_is_alive(JobId job)
 }
 
 bool
-jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit)
+jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit, TimestampTz *kept_until)
 {
 	JobsDue		   *due = palloc(limit * sizeof(JobsDue));
 	int			n = jobs_due(&history_times, *from, before, due, limit);
 	TimestampTz began = *from;
+	TimestampTz now = GetCurrentTimestamp();
 	int			removed = 0;
 	bool		left = false;
 
@@ -282,9 +287,12 @@ jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit)
 	{
 		bool		held = false;
 		bool		mine;
+		bool		deliveries = jobs_outbox_busy(due[i].job);
 		Job		   *job;
 
-		if (file_is_alive(due[i].job))
+		if (deliveries)
+			*kept_until = Min(*kept_until, now + KEPT_US);
+		if (deliveries || file_is_alive(due[i].job))
 		{
 			/* It is looked at again when a file has expired. */
 			if (!left)
@@ -296,7 +304,7 @@ jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit)
 		if (mine)
 			(void) lock_file(due[i].job, JOBS_WAIT_SKIP, &held);
 		mine &= !held;
-		mine = mine && jobs_upload_try_lock(due[i].job);
+		mine = mine && jobs_upload_try_lock(due[i].job) && jobs_outbox_try_lock(due[i].job);
 		if (mine)
 			jobs_store_delete(due[i].job);
 		removed += mine;

@@ -11,6 +11,7 @@
 #include "access/xlog.h"
 #include "args.h"
 #include "catalog/pg_type.h"
+#include "delivery/delivery.h"
 #include "guc.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -107,10 +108,7 @@ jobs_new_job(FunctionCallInfo fcinfo, int first, JobKind kind)
 				 errmsg("max_attempts must be at least 1"),
 				 errhint("The first run is one of them.")));
 	if (!PG_ARGISNULL(first + ARG_NOTIFY))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("this server is not allowed to deliver messages"),
-				 errhint("Leave out notify, or LISTEN to the channel jobs for the end of the job.")));
+		job->notify = jobs_notify_arg(PG_GETARG_JSONB_P(first + ARG_NOTIFY), job->owner);
 	set_times(fcinfo, first, job);
 
 	job->round = 1;

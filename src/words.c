@@ -18,78 +18,35 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "jobs.h"
-#include "lib/stringinfo.h"
-#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "phrase.h"
 #include "rights.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
+#include "words.h"
 
 PG_FUNCTION_INFO_V1(jobs_describe);
 PG_FUNCTION_INFO_V1(jobs_actions);
 
-#define MAX_LINE_CHARS		200 /* of an error or a message */
-
-/* Signs of the contract; other encodings than UTF-8 may not have them. */
-#define IN_UTF8(utf8, ascii)	(GetDatabaseEncoding() == PG_UTF8 ? (utf8) : (ascii))
-#define DOT			IN_UTF8(" \302\267 ", " - ")
-#define DASH		IN_UTF8(" \342\200\224 ", " - ")
-#define ELLIPSIS	IN_UTF8("\342\200\246", "...")
-
-/* The arguments; NULL, 0 for times and -1 for counts where null. */
-typedef struct Facts
-{
-	char	   *kind;
-	JobState	state;
-	int64		processed;
-	int64		total;
-	int64		succeeded;
-	int64		failed;
-	int64		skipped;
-	int64		warnings;
-	double		percent;
-	int32		round;
-	TimestampTz run_at;
-	TimestampTz started_at;
-	TimestampTz finished_at;
-	char	   *message;
-	char	   *waiting_for;
-	char	   *error_message;
-	char	   *format;
-	int64		rows;
-	int64		bytes;
-	TimestampTz expires_at;
-	bool		estimated;		/* total is */
-	TimestampTz now;
-} Facts;
-
-static bool read_facts(FunctionCallInfo fcinfo, Facts *f);
+static bool read_facts(FunctionCallInfo fcinfo, JobsFacts *f);
 static bool find_state(const char *name, JobState *state);
 static char *text_arg(FunctionCallInfo fcinfo, int n);
 static int64 count_arg(FunctionCallInfo fcinfo, int n);
 static TimestampTz time_arg(FunctionCallInfo fcinfo, int n);
 static TupleDesc result_desc(FunctionCallInfo fcinfo);
 static Datum text_or_null(StringInfo buf, bool *isnull);
-static void describe(const Facts *f, StringInfo headline, StringInfo detail);
-static void describe_scheduled(const Facts *f, StringInfo headline, StringInfo detail);
-static void describe_queued(const Facts *f, StringInfo headline, StringInfo detail);
-static void describe_running(const Facts *f, StringInfo headline, StringInfo detail);
-static const char *noun_of(const Facts *f);
+static void describe_scheduled(const JobsFacts *f, StringInfo headline, StringInfo detail);
+static void describe_queued(const JobsFacts *f, StringInfo headline, StringInfo detail);
+static void describe_running(const JobsFacts *f, StringInfo headline, StringInfo detail);
+static const char *noun_of(const JobsFacts *f);
 static int64 two_digits(int64 n);
-static void describe_export(const Facts *f, StringInfo headline, StringInfo detail);
-static void describe_bulk(const Facts *f, StringInfo headline, StringInfo detail);
-static void describe_preview(const Facts *f, StringInfo headline, StringInfo detail);
-static void describe_done(const Facts *f, StringInfo headline, StringInfo detail);
-static void describe_stopped(const Facts *f, const char *word, StringInfo headline, StringInfo detail);
-static bool append_items_done(const Facts *f, StringInfo buf);
-static void separate(StringInfo buf);
-static void append_number(StringInfo buf, int64 n);
-static void append_count(StringInfo buf, int64 n, const char *noun);
-static void append_ordinal(StringInfo buf, int32 n);
-static void append_size(StringInfo buf, int64 bytes);
-static void append_ago(StringInfo buf, TimestampTz time, TimestampTz now);
-static void append_until(StringInfo buf, int64 usecs, bool in_full);
-static void append_line(StringInfo buf, const char *text);
+static void describe_export(const JobsFacts *f, StringInfo headline, StringInfo detail);
+static void describe_bulk(const JobsFacts *f, StringInfo headline, StringInfo detail);
+static void describe_preview(const JobsFacts *f, StringInfo headline, StringInfo detail);
+static void describe_done(const JobsFacts *f, StringInfo headline, StringInfo detail);
+static void describe_stopped(const JobsFacts *f, const char *word, StringInfo headline, StringInfo detail);
+static bool append_items_done(const JobsFacts *f, StringInfo buf);
 
 /*
  * jobs._describe(...): headline and detail
@@ -98,7 +55,7 @@ Datum
 jobs_describe(PG_FUNCTION_ARGS)
 {
 	TupleDesc	desc = result_desc(fcinfo);
-	Facts		facts;
+	JobsFacts	facts;
 	StringInfoData headline;
 	StringInfoData detail;
 	Datum		values[2];
@@ -107,7 +64,7 @@ jobs_describe(PG_FUNCTION_ARGS)
 	initStringInfo(&headline);
 	initStringInfo(&detail);
 	if (read_facts(fcinfo, &facts))
-		describe(&facts, &headline, &detail);
+		jobs_describe_facts(&facts, &headline, &detail);
 	values[0] = text_or_null(&headline, &nulls[0]);
 	values[1] = text_or_null(&detail, &nulls[1]);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
@@ -115,7 +72,7 @@ jobs_describe(PG_FUNCTION_ARGS)
 
 /* False where kind or state is missing or unknown. */
 static bool
-read_facts(FunctionCallInfo fcinfo, Facts *f)
+read_facts(FunctionCallInfo fcinfo, JobsFacts *f)
 {
 	char	   *state = text_arg(fcinfo, 1);
 
@@ -141,6 +98,7 @@ read_facts(FunctionCallInfo fcinfo, Facts *f)
 	f->bytes = count_arg(fcinfo, 19);
 	f->expires_at = time_arg(fcinfo, 20);
 	f->estimated = !PG_ARGISNULL(21) && PG_GETARG_BOOL(21);
+	f->mailed = !PG_ARGISNULL(22) && PG_GETARG_BOOL(22);
 
 	/* The same for all rows of a statement, yet moving in a long transaction. */
 	f->now = GetCurrentStatementStartTimestamp();
@@ -219,8 +177,8 @@ text_or_null(StringInfo buf, bool *isnull)
  * ------------------------------------------------------------------------
  */
 
-static void
-describe(const Facts *f, StringInfo headline, StringInfo detail)
+void
+jobs_describe_facts(const JobsFacts *f, StringInfo headline, StringInfo detail)
 {
 	switch (f->state)
 	{
@@ -252,11 +210,16 @@ describe(const Facts *f, StringInfo headline, StringInfo detail)
 			describe_stopped(f, "Cancelled", headline, detail);
 			break;
 	}
+	if (f->mailed && !job_state_is_final(f->state))
+	{
+		jobs_say_dot(detail);
+		appendStringInfo(detail, "You can leave this page%swe'll email you when it's ready", JOBS_DASH);
+	}
 }
 
 /* "Scheduled · Starts in 3 h", "At 2030-01-01 08:00:00+00" */
 static void
-describe_scheduled(const Facts *f, StringInfo headline, StringInfo detail)
+describe_scheduled(const JobsFacts *f, StringInfo headline, StringInfo detail)
 {
 	if (f->run_at != 0 && f->run_at <= f->now)
 	{
@@ -267,13 +230,13 @@ describe_scheduled(const Facts *f, StringInfo headline, StringInfo detail)
 	appendStringInfoString(headline, "Scheduled");
 	if (f->run_at != 0)
 	{
-		appendStringInfo(headline, "%s%s ", DOT, f->error_message ? "Next attempt" : "Starts");
-		append_until(headline, f->run_at - f->now, false);
+		appendStringInfo(headline, "%s%s ", JOBS_DOT, f->error_message ? "Next attempt" : "Starts");
+		jobs_say_until(headline, f->run_at - f->now, false);
 	}
 	if (f->error_message)
 	{
-		appendStringInfo(detail, "Last attempt failed%s", DASH);
-		append_line(detail, f->error_message);
+		appendStringInfo(detail, "Last attempt failed%s", JOBS_DASH);
+		jobs_say_line(detail, f->error_message);
 	}
 	else if (f->run_at != 0)
 	{
@@ -287,15 +250,15 @@ describe_scheduled(const Facts *f, StringInfo headline, StringInfo detail)
 
 /* "Queued · Waiting for Export: Q4 Revenue Report to finish", "Not started yet" */
 static void
-describe_queued(const Facts *f, StringInfo headline, StringInfo detail)
+describe_queued(const JobsFacts *f, StringInfo headline, StringInfo detail)
 {
 	appendStringInfoString(headline, "Queued");
 	if (f->waiting_for)
-		appendStringInfo(headline, "%sWaiting for %s", DOT, f->waiting_for);
+		appendStringInfo(headline, "%sWaiting for %s", JOBS_DOT, f->waiting_for);
 	if (f->error_message)
 	{
-		appendStringInfo(detail, "Last attempt failed%s", DASH);
-		append_line(detail, f->error_message);
+		appendStringInfo(detail, "Last attempt failed%s", JOBS_DASH);
+		jobs_say_line(detail, f->error_message);
 	}
 	else if (!append_items_done(f, detail))
 		appendStringInfoString(detail, f->waiting_for ? "Not started yet" : "Starting");
@@ -303,32 +266,32 @@ describe_queued(const Facts *f, StringInfo headline, StringInfo detail)
 
 /* "29 of 50 items done", of a bulk job that has begun and was stopped. */
 static bool
-append_items_done(const Facts *f, StringInfo buf)
+append_items_done(const JobsFacts *f, StringInfo buf)
 {
 	if (strcmp(f->kind, "bulk") != 0 || f->processed <= 0 || f->total <= 0)
 		return false;
-	append_number(buf, f->processed);
+	jobs_say_number(buf, f->processed);
 	appendStringInfoString(buf, " of ");
-	append_count(buf, f->total, "item");
+	jobs_say_count(buf, f->total, "item");
 	appendStringInfoString(buf, " done");
 	return true;
 }
 
 /* "Processing 48,291 rows" or "about" so many, "67% · Started 2 min ago · message" */
 static void
-describe_running(const Facts *f, StringInfo headline, StringInfo detail)
+describe_running(const JobsFacts *f, StringInfo headline, StringInfo detail)
 {
 	const char *noun = noun_of(f);
 
 	if (f->total > 0)
 	{
 		appendStringInfo(headline, "Processing %s", f->estimated ? "about " : "");
-		append_count(headline, f->estimated ? two_digits(f->total) : f->total, noun);
+		jobs_say_count(headline, f->estimated ? two_digits(f->total) : f->total, noun);
 	}
 	else if (f->processed > 0)
 	{
 		appendStringInfoString(headline, "Processed ");
-		append_count(headline, f->processed, noun);
+		jobs_say_count(headline, f->processed, noun);
 	}
 	else
 		appendStringInfoString(headline, "Running");
@@ -338,26 +301,26 @@ describe_running(const Facts *f, StringInfo headline, StringInfo detail)
 		appendStringInfo(detail, "%d%%", (int) floor(Min(f->percent, 100)));
 	if (f->failed > 0)
 	{
-		separate(detail);
-		append_number(detail, f->failed);
+		jobs_say_dot(detail);
+		jobs_say_number(detail, f->failed);
 		appendStringInfoString(detail, " failed");
 	}
 	if (f->started_at != 0)
 	{
-		separate(detail);
+		jobs_say_dot(detail);
 		appendStringInfoString(detail, "Started ");
-		append_ago(detail, f->started_at, f->now);
+		jobs_say_ago(detail, f->started_at, f->now);
 	}
 	if (f->message)
 	{
-		separate(detail);
-		append_line(detail, f->message);
+		jobs_say_dot(detail);
+		jobs_say_line(detail, f->message);
 	}
 }
 
 /* What a job of this kind counts; a client's may be anything. */
 static const char *
-noun_of(const Facts *f)
+noun_of(const JobsFacts *f)
 {
 	return strcmp(f->kind, "bulk") == 0 || strcmp(f->kind, "external") == 0 ? "item" : "row";
 }
@@ -375,22 +338,22 @@ two_digits(int64 n)
 
 /* "48,291 rows · 12.4 MB · CSV", "Link expires in 24 hours" */
 static void
-describe_export(const Facts *f, StringInfo headline, StringInfo detail)
+describe_export(const JobsFacts *f, StringInfo headline, StringInfo detail)
 {
 	int64		rows = f->rows >= 0 ? f->rows : f->processed;
 
 	if (rows >= 0)
-		append_count(headline, rows, "row");
+		jobs_say_count(headline, rows, "row");
 	else
 		appendStringInfoString(headline, "Done");
 	if (f->bytes >= 0)
 	{
-		appendStringInfoString(headline, DOT);
-		append_size(headline, f->bytes);
+		appendStringInfoString(headline, JOBS_DOT);
+		jobs_say_size(headline, f->bytes);
 	}
 	if (f->format)
 	{
-		appendStringInfoString(headline, DOT);
+		appendStringInfoString(headline, JOBS_DOT);
 		for (const char *p = f->format; *p; p++)
 			appendStringInfoChar(headline, pg_ascii_toupper((unsigned char) *p));
 	}
@@ -401,83 +364,83 @@ describe_export(const Facts *f, StringInfo headline, StringInfo detail)
 	else
 	{
 		appendStringInfoString(detail, "Link expires ");
-		append_until(detail, f->expires_at - f->now, true);
+		jobs_say_until(detail, f->expires_at - f->now, true);
 	}
 }
 
 /* "Finished processing 50 items", "47 succeeded · 3 failed · 2nd round" */
 static void
-describe_bulk(const Facts *f, StringInfo headline, StringInfo detail)
+describe_bulk(const JobsFacts *f, StringInfo headline, StringInfo detail)
 {
 	int64		items = f->total >= 0 ? f->total : f->processed;
 
 	if (items >= 0)
 	{
 		appendStringInfoString(headline, "Finished processing ");
-		append_count(headline, items, "item");
+		jobs_say_count(headline, items, "item");
 	}
 	else
 		appendStringInfoString(headline, "Finished");
 	if (f->succeeded >= 0)
 	{
-		append_number(detail, f->succeeded);
+		jobs_say_number(detail, f->succeeded);
 		appendStringInfoString(detail, " succeeded");
 	}
 	if (f->failed > 0)
 	{
-		separate(detail);
-		append_number(detail, f->failed);
+		jobs_say_dot(detail);
+		jobs_say_number(detail, f->failed);
 		appendStringInfoString(detail, " failed");
 	}
 	if (f->skipped > 0)
 	{
-		separate(detail);
-		append_number(detail, f->skipped);
+		jobs_say_dot(detail);
+		jobs_say_number(detail, f->skipped);
 		appendStringInfoString(detail, " skipped");
 	}
 	if (f->round > 1)
 	{
-		separate(detail);
-		append_ordinal(detail, f->round);
+		jobs_say_dot(detail);
+		jobs_say_ordinal(detail, f->round);
 		appendStringInfoString(detail, " round");
 	}
 }
 
 /* "842 rows: 839 ready · 2 warnings · 1 error", "Finished 5 min ago" */
 static void
-describe_preview(const Facts *f, StringInfo headline, StringInfo detail)
+describe_preview(const JobsFacts *f, StringInfo headline, StringInfo detail)
 {
-	append_count(headline, f->processed, "row");
+	jobs_say_count(headline, f->processed, "row");
 	appendStringInfoString(headline, ": ");
-	append_number(headline, f->succeeded);
+	jobs_say_number(headline, f->succeeded);
 	appendStringInfoString(headline, " ready");
 	if (f->warnings > 0)
 	{
-		appendStringInfoString(headline, DOT);
-		append_count(headline, f->warnings, "warning");
+		appendStringInfoString(headline, JOBS_DOT);
+		jobs_say_count(headline, f->warnings, "warning");
 	}
 	if (f->failed > 0)
 	{
-		appendStringInfoString(headline, DOT);
-		append_count(headline, f->failed, "error");
+		appendStringInfoString(headline, JOBS_DOT);
+		jobs_say_count(headline, f->failed, "error");
 	}
 	if (f->finished_at != 0)
 	{
 		appendStringInfoString(detail, "Finished ");
-		append_ago(detail, f->finished_at, f->now);
+		jobs_say_ago(detail, f->finished_at, f->now);
 	}
 }
 
 /* "839 rows imported" and "5 min ago"; "Done" and "Finished 5 min ago" */
 static void
-describe_done(const Facts *f, StringInfo headline, StringInfo detail)
+describe_done(const JobsFacts *f, StringInfo headline, StringInfo detail)
 {
 	bool		import = strcmp(f->kind, "import") == 0;
 	int64		rows = import && f->succeeded >= 0 ? f->succeeded : f->processed;
 
 	if (rows >= 0)
 	{
-		append_count(headline, rows, noun_of(f));
+		jobs_say_count(headline, rows, noun_of(f));
 		appendStringInfoString(headline, import ? " imported" : " processed");
 	}
 	else
@@ -486,177 +449,24 @@ describe_done(const Facts *f, StringInfo headline, StringInfo detail)
 	{
 		if (!import)
 			appendStringInfoString(detail, "Finished ");
-		append_ago(detail, f->finished_at, f->now);
+		jobs_say_ago(detail, f->finished_at, f->now);
 	}
 }
 
 /* "Failed — timeout after 5 min", "2 min ago" */
 static void
-describe_stopped(const Facts *f, const char *word, StringInfo headline, StringInfo detail)
+describe_stopped(const JobsFacts *f, const char *word, StringInfo headline, StringInfo detail)
 {
 	appendStringInfoString(headline, word);
 	if (f->error_message)
 	{
-		appendStringInfoString(headline, DASH);
-		append_line(headline, f->error_message);
+		appendStringInfoString(headline, JOBS_DASH);
+		jobs_say_line(headline, f->error_message);
 	}
 	if (append_items_done(f, detail))
-		separate(detail);
+		jobs_say_dot(detail);
 	if (f->finished_at != 0)
-		append_ago(detail, f->finished_at, f->now);
-}
-
-/* ------------------------------------------------------------------------
- * Numbers, sizes, times
- * ------------------------------------------------------------------------
- */
-
-static void
-separate(StringInfo buf)
-{
-	if (buf->len > 0)
-		appendStringInfoString(buf, DOT);
-}
-
-/* Digits in groups of three, whatever the locale; n is not negative. */
-static void
-append_number(StringInfo buf, int64 n)
-{
-	char	   *digits = psprintf("%lld", (long long) n);
-	int			len = strlen(digits);
-
-	for (int i = 0; i < len; i++)
-	{
-		if (i > 0 && (len - i) % 3 == 0)
-			appendStringInfoChar(buf, ',');
-		appendStringInfoChar(buf, digits[i]);
-	}
-}
-
-static void
-append_count(StringInfo buf, int64 n, const char *noun)
-{
-	append_number(buf, n);
-	appendStringInfo(buf, " %s%s", noun, n == 1 ? "" : "s");
-}
-
-static void
-append_ordinal(StringInfo buf, int32 n)
-{
-	const char *suffix = "th";
-
-	if (n % 100 < 11 || n % 100 > 13)
-	{
-		switch (n % 10)
-		{
-			case 1:
-				suffix = "st";
-				break;
-			case 2:
-				suffix = "nd";
-				break;
-			case 3:
-				suffix = "rd";
-				break;
-		}
-	}
-	append_number(buf, n);
-	appendStringInfoString(buf, suffix);
-}
-
-/* Decimal units, three digits at most: 999 bytes, 1.0 kB, 12.4 MB, 999 MB. */
-static void
-append_size(StringInfo buf, int64 bytes)
-{
-	static const char *const units[] = {"kB", "MB", "GB", "TB", "PB", "EB"};
-	double		value = bytes;
-	int			unit = -1;
-
-	if (bytes < 1000)
-	{
-		append_count(buf, bytes, "byte");
-		return;
-	}
-
-	/* What would be rounded to 1000 belongs to the next unit. */
-	while (value >= 999.5 && unit < (int) lengthof(units) - 1)
-	{
-		value /= 1000;
-		unit++;
-	}
-	if (rint(value * 10) < 1000)
-		appendStringInfo(buf, "%.1f %s", rint(value * 10) / 10, units[unit]);
-	else
-		appendStringInfo(buf, "%.0f %s", rint(value), units[unit]);
-}
-
-/* A clock that was set back must not make the past the future. */
-static void
-append_ago(StringInfo buf, TimestampTz time, TimestampTz now)
-{
-	int64		minutes = (now - time) / (60 * USECS_PER_SEC);
-
-	if (minutes < 1)
-		appendStringInfoString(buf, "just now");
-	else if (minutes < 60)
-		appendStringInfo(buf, "%lld min ago", (long long) minutes);
-	else if (minutes < 48 * 60)
-		appendStringInfo(buf, "%lld h ago", (long long) minutes / 60);
-	else
-	{
-		append_number(buf, minutes / (24 * 60));
-		appendStringInfoString(buf, " days ago");
-	}
-}
-
-/*
- * "in 3 h", or in full "in 3 hours".  Rounded to the nearest, unlike the past:
- * a link of 24 hours has 24 hours left when it is first looked at.
- */
-static void
-append_until(StringInfo buf, int64 usecs, bool in_full)
-{
-	int64		seconds = Max((usecs + USECS_PER_SEC / 2) / USECS_PER_SEC, 1);
-	int64		minutes = (seconds + 30) / 60;
-	int64		hours = (seconds + 1800) / 3600;
-
-	if (seconds < 60)
-	{
-		if (in_full)
-			appendStringInfoString(buf, "in less than a minute");
-		else
-			appendStringInfo(buf, "in %lld s", (long long) seconds);
-		return;
-	}
-	appendStringInfoString(buf, "in ");
-	if (minutes >= 60 && hours >= 48)
-		append_count(buf, (seconds + SECS_PER_DAY / 2) / SECS_PER_DAY, "day");
-	else if (in_full)
-		append_count(buf, minutes < 60 ? minutes : hours, minutes < 60 ? "minute" : "hour");
-	else if (minutes < 60)
-		appendStringInfo(buf, "%lld min", (long long) minutes);
-	else
-		appendStringInfo(buf, "%lld h", (long long) hours);
-}
-
-/* The first line of a text, not longer than a person reads at a glance. */
-static void
-append_line(StringInfo buf, const char *text)
-{
-	int			chars = 0;
-
-	for (const char *p = text; *p && *p != '\n' && *p != '\r'; p += pg_mblen(p))
-	{
-		if (chars++ == MAX_LINE_CHARS)
-		{
-			appendStringInfoString(buf, ELLIPSIS);
-			break;
-		}
-		if ((unsigned char) *p < ' ' || *p == 0x7f)
-			appendStringInfoChar(buf, ' ');
-		else
-			appendBinaryStringInfo(buf, p, pg_mblen(p));
-	}
+		jobs_say_ago(detail, f->finished_at, f->now);
 }
 
 /* ------------------------------------------------------------------------
@@ -690,7 +500,8 @@ jobs_actions(PG_FUNCTION_ARGS)
 		actions[n++] = CStringGetTextDatum("retry");
 	if (control && state == JOB_PARTIAL && strcmp(kind, "bulk") == 0)
 		actions[n++] = CStringGetTextDatum("retry_failed");
-	if (control && usable)
+	/* What a preview has found holds for its owner. */
+	if (control && usable && (strcmp(kind, "import_preview") != 0 || owner == GetUserId()))
 		actions[n++] = CStringGetTextDatum(strcmp(kind, "import_preview") == 0 ? "import" :
 										   strcmp(kind, "import") == 0 ? "undo_import" : "download");
 	if (control && job_state_is_final(state))

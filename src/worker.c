@@ -19,6 +19,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "compat.h"
+#include "delivery/delivery.h"
 #include "guc.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -321,7 +322,8 @@ jobs_worker_tell(JobsEventKind kind, const Job *job)
 		.succeeded = job->succeeded,
 		.failed = job->failed,
 		.skipped = job->skipped,
-		.warnings = job->warnings
+		.warnings = job->warnings,
+		.channels = jobs_delivery_channels(job)
 	};
 
 	push(&event);

@@ -22,20 +22,8 @@
 # The last line of output is "N passed, N failed".  The exit status is 0 only
 # if nothing failed and there was something to run.
 
-# A server that a test kills stays there as a zombie, and no other can start on
-# its data, unless somebody waits for it.  The first process of a container often
-# does not, so we do: prctl(PR_SET_CHILD_SUBREAPER), which exec keeps.
-if [ -z "${JOBS_REAPER:-}" ] && command -v perl >/dev/null; then
-	export JOBS_REAPER=1
-	exec perl -MPOSIX -e '
-		my %prctl = (x86_64 => 157, aarch64 => 167, riscv64 => 167, ppc64le => 171, s390x => 172);
-		my $number = $prctl{(POSIX::uname())[4]};
-		syscall($number, 36, 1, 0, 0, 0) if $number;
-		exec @ARGV' bash "${BASH_SOURCE[0]}" "$@"
-fi
-unset JOBS_REAPER
-
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+jobs_reap "$@"
 
 MODE=
 NAMES=
@@ -52,7 +40,9 @@ main()
 	read_arguments "$@"
 	trap finish EXIT
 	jobs_packages
+	! wanted_tap | grep -q browser || jobs_browser
 	prepare_mode
+	prepare_recipes
 	jobs_workdir
 	trap finish EXIT
 	PGXS_TESTS=$(cd "$(dirname "$("$PG_CONFIG" --pgxs)")/../test" && pwd) ||
@@ -100,6 +90,16 @@ read_arguments()
 	done
 }
 
+# What the TAP tests that will run say that they need.
+wanted_tap()
+{
+	local name
+
+	for name in $(choose "$TOP"/test/t/*.pl); do
+		sed -n 's/^# Needs: //p' "$TOP/test/t/$name.pl"
+	done
+}
+
 # The tools of a mode, and more time for it.
 prepare_mode()
 {
@@ -115,6 +115,27 @@ prepare_mode()
 			rm -f "$log"
 			;;
 	esac
+}
+
+# What recipes in docs/ are written for.  Tests skip those whose framework cannot be had.
+prepare_recipes()
+{
+	local package wanted= missing= log
+
+	[ -n "$(choose "$TOP"/test/t/09[03]_*.pl)" ] || return 0
+	/usr/bin/python3 -c 'import django' 2>/dev/null || wanted="python3-django"
+	ruby -e 'require "pg"; require "active_record"; require "action_controller"' 2>/dev/null ||
+		wanted="$wanted ruby ruby-pg ruby-activerecord ruby-actionpack"
+	! command -v javac >/dev/null || [ -e /usr/share/java/postgresql.jar ] || wanted="$wanted libpostgresql-jdbc-java"
+	[ -e "$("$PG_CONFIG" --sharedir)/extension/pg_cron.control" ] || wanted="$wanted postgresql-$PG_MAJOR-cron"
+	for package in $wanted; do
+		! apt-cache show "$package" >/dev/null 2>&1 || missing="$missing $package"
+	done
+	[ -n "$missing" ] || return 0
+	say "Installing Debian packages for recipes:$missing"
+	log=$(mktemp)
+	jobs_apt "$log" $missing || { tail -n 5 "$log"; say "Not all could be installed; tests of recipes skip what is missing."; }
+	rm -f "$log"
 }
 
 # Puts a script before the private copy of the server, so that the server and
@@ -187,17 +208,6 @@ stop_child()
 {
 	[ -z "$CHILD" ] || kill -TERM -- "-$CHILD" 2>/dev/null || true
 	CHILD=
-}
-
-# Ends what still runs from this directory; a server that hangs before it
-# writes its postmaster.pid is known in no other way.
-stop_strays()
-{
-	local pid
-
-	for pid in $(grep -lsF "$WORK/" /proc/[0-9]*/cmdline | cut -d / -f 3); do
-		[ "$pid" = $$ ] || [ "$pid" = "$BASHPID" ] || kill -KILL "$pid" 2>/dev/null || true
-	done
 }
 
 # Prints the names of tests among the given files that the caller wants.
@@ -416,7 +426,7 @@ finish()
 	stop_child
 	if [ -n "$WORK" ]; then
 		(KEEP=1 jobs_cleanup >/dev/null)
-		stop_strays
+		jobs_stop_strays
 		(jobs_cleanup)
 	fi
 	[ $status -lt 128 ] || exit $status

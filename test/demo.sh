@@ -13,6 +13,7 @@
 # that of the comparison of the downloaded file with what COPY writes.
 
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/demo_data.sh"
 
 CALLER_DIR=$PWD
 BAR=32				# characters of the progress bar
@@ -29,10 +30,12 @@ main()
 	jobs_packages
 	heading "Set-up"
 	jobs_workdir
+	trap end EXIT
 	say "Building the extension with $("$PG_CONFIG" --version)."
 	jobs_build || die "The build failed."
 	# By default twice a second, of which a short export has too few to show.
-	jobs_start "jobs.progress_interval = '100ms'" || die "The server did not start."
+	jobs_start "jobs.progress_interval = '100ms'" "jobs.mail_domains = 'example.com'" \
+		"jobs.link_template = 'https://app.example.com/files/{token}'" || die "The server did not start."
 	make_database
 	say "A throw-away server runs in $WORK, database \"demo\"."
 
@@ -41,9 +44,20 @@ main()
 	download_and_compare
 	show_failure
 	show_chain
+	show_mail
 	show_end
 	[ -z "${PSQL:-}" ] || prompt
 	[ "$EQUAL" = yes ] || exit 1
+}
+
+# However the script ends.
+end()
+{
+	local status=$?
+
+	stop_spawned
+	(exit $status)
+	jobs_cleanup
 }
 
 # ---------------------------------------------------------------------------
@@ -55,28 +69,11 @@ heading()
 	printf '\n== %s ==\n\n' "$*"
 }
 
-# psql as the ordinary role that the whole demonstration runs as.
-sql()
-{
-	"$PGBIN/psql" -X -q -v ON_ERROR_STOP=1 "$@"
-}
-
-# One value.
-value()
-{
-	sql -At -c "$1"
-}
-
 # Shows a statement, then its result.
 show()
 {
 	printf '%s\n\n' "$1"
 	sql -P pager=off -P footer=off -c "$1"
-}
-
-number()
-{
-	printf '%d' "$1" | sed -E ':a; s/^(-?[0-9]+)([0-9]{3})/\1,\2/; ta'
 }
 
 # ---------------------------------------------------------------------------
@@ -94,139 +91,10 @@ make_database()
 load_data()
 {
 	heading "1. Data"
-	if [ -n "$1" ]; then
-		load_csv "$1"
-	else
-		make_sales
-	fi
-	sql -c "ALTER TABLE sales ADD PRIMARY KEY ($KEY)" -c "ANALYZE sales" || die "Could not prepare the table."
-	ROWS=$(value "SELECT count(*) FROM sales")
+	load_sales "$1"
 	say "Table sales: $(number "$ROWS") rows, columns $(value "
 		SELECT string_agg(format('%s %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum)
 		  FROM pg_attribute WHERE attrelid = 'sales'::regclass AND attnum > 0")."
-	[ "$ROWS" -gt 0 ] || die "There are no rows to show anything with."
-}
-
-make_sales()
-{
-	KEY=id
-	sql <<-'SQL' || die "Could not make the data."
-		SELECT setseed(0.42) \g /dev/null
-		CREATE TABLE sales AS
-		SELECT id,
-		       timestamp '2026-01-01' + id * interval '27 seconds' AS sold_at,
-		       'Product ' || (1 + floor(random() * 5000))::integer AS product,
-		       (1 + floor(random() * 12))::integer AS quantity,
-		       round((0.5 + random() * 40)::numeric, 2) AS unit_price,
-		       (ARRAY['France', 'Germany', 'Ireland', 'Japan', 'Norway', 'United Kingdom'])[1 + floor(random() * 6)] AS country
-		  FROM generate_series(1, 1000000) AS id;
-	SQL
-}
-
-unpack()
-{
-	case $1 in
-		*.gz) gzip -dc "$1" ;;
-		*) cat "$1" ;;
-	esac
-}
-
-# Every column is text at first; then those that can be get a better type.
-load_csv()
-{
-	local file=$1 header names delimiter encoding loaded=
-
-	say "Loading $(basename "$file")."
-	# Whoever unpacks a large file is cut off after its first line.
-	header=$(unpack "$file" 2>/dev/null | head -n 1) || [ -n "$header" ] || die "Could not read $file."
-	read_header <<<"$header" >"$WORK/header" || die "The first line of $file is no header."
-	{ read -r delimiter; read -r KEY; read -r names; } <"$WORK/header"
-	sql -c "CREATE TABLE raw ($KEY bigint GENERATED ALWAYS AS IDENTITY, ${names//\",/\" text,} text)" ||
-		die "Could not make a table of the header."
-	for encoding in UTF8 WIN1252; do
-		unpack "$file" | sql -c "COPY raw ($names) FROM STDIN (FORMAT csv, HEADER, DELIMITER '$delimiter', ENCODING '$encoding')" \
-			2>"$WORK/copy.err" && { loaded=1; break; }
-		grep -q 'invalid byte sequence' "$WORK/copy.err" || break
-	done
-	[ -n "$loaded" ] || { cat "$WORK/copy.err" >&2; die "Could not load $file."; }
-	guess_types || die "Could not give the columns types."
-}
-
-# From the header line to three: the delimiter, a name for the column with the
-# line's number, and the columns' names, quoted.
-read_header()
-{
-	perl -e '
-		my $line = <STDIN>;
-		exit 1 unless defined $line;
-		$line =~ s/^\xEF\xBB\xBF//;
-		$line =~ s/[\r\n]+$//;
-		my %n = map { my $d = $_; $d => scalar(() = $line =~ /\Q$d\E/g) } (",", ";", "\t", "|");
-		my ($delimiter) = sort { $n{$b} <=> $n{$a} } (",", ";", "\t", "|");
-		my (@names, %seen);
-		while ($line =~ /\G(?:"((?:[^"]|"")*)"|([^\Q$delimiter\E]*))(\Q$delimiter\E|$)/g) {
-			my $name = defined $1 ? $1 : $2;
-			my $more = length $3;
-			$name =~ s/""/"/g;
-			$name =~ s/^\s+|\s+$//g;
-			$name =~ s/([a-z])(?=[A-Z])/$1_/g;
-			($name = lc $name) =~ s/[^a-z0-9]+/_/g;
-			$name =~ s/^_+|_+$//g;
-			$name = substr($name, 0, 50) || "column_" . (@names + 1);
-			$name .= "_" . (@names + 1) if $seen{$name}++;
-			push @names, $name;
-			last unless $more;
-		}
-		exit 1 unless @names;
-		my ($key) = grep { !$seen{$_} } qw(id line_no row_no line_number row_number);
-		print "$delimiter\n$key\n", join(", ", map { "\"$_\"" } @names), "\n";'
-}
-
-# A column becomes what all of its values look like.  Numbers with leading
-# zeros are codes, and stay text.
-guess_types()
-{
-	sql -v key="$KEY" <<-'SQL'
-		SET client_min_messages = warning;
-		CREATE FUNCTION pg_temp.guess(key name) RETURNS text LANGUAGE plpgsql AS $$
-		DECLARE
-		    patterns CONSTANT jsonb := '[
-		        ["bigint", "^-?(0|[1-9][0-9]{0,17})$"],
-		        ["numeric", "^-?(0|[1-9][0-9]{0,29})?([.][0-9]{1,20})?$"],
-		        ["date", "^[0-9]{4}-[01][0-9]-[0-3][0-9]$"],
-		        ["timestamp", "^[0-9]{4}-[01][0-9]-[0-3][0-9][ T][0-2][0-9]:[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?$"]]';
-		    col name;
-		    list text := quote_ident(key);
-		    pattern jsonb;
-		    fits boolean;
-		    type text;
-		BEGIN
-		    FOR col IN SELECT attname FROM pg_attribute
-		                WHERE attrelid = 'raw'::regclass AND attnum > 1 ORDER BY attnum
-		    LOOP
-		        type := 'text';
-		        FOR pattern IN SELECT * FROM jsonb_array_elements(patterns) LOOP
-		            -- The first rows rule most types out without a look at all of them.
-		            EXECUTE format('SELECT coalesce(bool_and(%1$I ~ %2$L), false) FROM
-		                            (SELECT %1$I FROM raw WHERE %1$I <> '''' LIMIT 1000) AS sample', col, pattern ->> 1) INTO fits;
-		            CONTINUE WHEN NOT fits;
-		            BEGIN
-		                EXECUTE format('SELECT bool_and(%1$I ~ %2$L), max(%1$I::%3$s) FROM raw', col, pattern ->> 1, pattern ->> 0) INTO fits;
-		            EXCEPTION WHEN data_exception THEN
-		                fits := false;
-		            END;
-		            IF fits THEN
-		                type := pattern ->> 0;
-		                EXIT;
-		            END IF;
-		        END LOOP;
-		        list := list || format(', %1$I::%2$s', col, type);
-		    END LOOP;
-		    RETURN format('CREATE TABLE sales AS SELECT %s FROM raw ORDER BY %I', list, key);
-		END $$;
-		SELECT pg_temp.guess(:'key') \gexec
-		DROP TABLE raw;
-	SQL
 }
 
 # ---------------------------------------------------------------------------
@@ -430,6 +298,51 @@ show_chain()
 	show "SELECT id, title, state, headline, detail FROM jobs.panel WHERE id IN ($first, $second, $third) ORDER BY id"
 }
 
+# A mail server of Python's and a courier, on this machine only.
+show_mail()
+{
+	local program=$PGBIN/jobs-courier
+	local call="SELECT jobs.export('SELECT * FROM sales ORDER BY $KEY LIMIT 100', title => 'First hundred sales',
+        notify => '{\"email\": \"ada@example.com\"}')"
+
+	heading "6. A mail when it is done"
+	if [ ! -x "$program" ]; then
+		say "Not built: jobs-courier needs libcurl 7.87 or later."
+		return
+	fi
+	start_mail "$program"
+	say "The administrator has allowed mail to example.com and runs a courier, who has a role of its own.  Then"
+	printf '\n    %s;\n\n' "$call"
+	MAILED=$(value "$call") || die "The export was refused."
+	wait_until "[ -e '$WORK/mail/mail/1.eml' ]" || { cat "$WORK/courier.log" >&2; die "No mail has arrived."; }
+	say "and the mail server has got, in plain text (it has a form in HTML too):"
+	say
+	read_mail "$WORK/mail/mail/1.eml" | sed 's/^/    /'
+	say
+	wait_until "[ \"\$(value \"SELECT state FROM jobs.delivery WHERE job = $MAILED\")\" = delivered ]" ||
+		die "The courier has not reported the mail."
+	show "SELECT job, channel, address, state, attempts, response FROM jobs.delivery WHERE job = $MAILED"
+	stop_spawned
+	sed -n 's/^.*jobs-courier: \(email.*\)/    \1/p' "$WORK/courier.log" >"$WORK/courier.said"
+	say "The courier's log:"
+	say
+	cat "$WORK/courier.said"
+}
+
+read_mail()
+{
+	/usr/bin/python3 - "$1" <<-'PYTHON'
+		import email, email.policy, sys
+		with open(sys.argv[1], 'rb') as file:
+		    mail = email.message_from_binary_file(file, policy=email.policy.default)
+		for name in 'From', 'To', 'Subject':
+		    print(f'{name}: {mail[name]}')
+		print()
+		print(mail.get_body(('plain',)).get_content().rstrip())
+	PYTHON
+}
+
+# Evaluates a condition again and again, for ten seconds at most.
 until_running()
 {
 	local tries=0

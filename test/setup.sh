@@ -2,12 +2,16 @@
 #	  What `make check`, `make demo` and their kin share: packages, a user, a
 #	  build, a server.  Sourced by bash scripts, which then call in this order
 #
+#	    jobs_reap args		begins the script anew, with these arguments, as the
+#						process that waits for orphans; only where servers are killed
 #	    jobs_packages		installs what is missing; sets PG_CONFIG and PG_MAJOR
+#	    jobs_browser		installs a browser, for the tests that need one
 #	    jobs_workdir		makes $WORK, owned by the user that runs the server
 #	    jobs_build [args]	builds a copy of this tree in $WORK/src, make's args
 #						given, and installs it into a private copy of the
 #						server's files; sets PGBIN
 #	    jobs_as command		runs a command as that user
+#	    jobs_node_modules	packages of Node for a program in a directory
 #	    jobs_start [lines]	starts a server in $WORK/data with these lines of
 #						configuration; sets PGHOST, PGPORT, PGUSER
 #
@@ -35,6 +39,23 @@ die()
 {
 	printf '%s\n' "$*" >&2
 	exit 1
+}
+
+# A server that a test kills stays there as a zombie, and no other can start on
+# its data, unless somebody waits for it.  The first process of a container often
+# does not, so we do: prctl(PR_SET_CHILD_SUBREAPER), which exec keeps.
+jobs_reap()
+{
+	if [ -z "${JOBS_REAPER:-}" ] && command -v perl >/dev/null; then
+		export JOBS_REAPER=1
+		[ -z "$JOBS_PG_CONFIG" ] || export PG_CONFIG=$JOBS_PG_CONFIG
+		exec perl -MPOSIX -e '
+			my %prctl = (x86_64 => 157, aarch64 => 167, riscv64 => 167, ppc64le => 171, s390x => 172);
+			my $number = $prctl{(POSIX::uname())[4]};
+			syscall($number, 36, 1, 0, 0, 0) if $number;
+			exec @ARGV' bash "$0" "$@"
+	fi
+	unset JOBS_REAPER
 }
 
 # Runs a command as root, by sudo where need be.
@@ -103,8 +124,10 @@ jobs_missing()
 		printf '#include <stdio.h>\n#include <csv.h>\n' | gcc -E - >/dev/null 2>&1 || echo libcsv-dev
 		{ [ -n "${PG_CONFIG:-}" ] && [ -f "$("$PG_CONFIG" --includedir)/libpq-fe.h" ]; } || echo libpq-dev
 		echo '#include <xlsxwriter.h>' | gcc -E - >/dev/null 2>&1 || echo libxlsxwriter-dev
+		echo '#include <curl/curl.h>' | gcc -E - >/dev/null 2>&1 || echo libcurl4-openssl-dev
+		echo '#include <openssl/hmac.h>' | gcc -E - >/dev/null 2>&1 || echo libssl-dev
 	else
-		echo gcc libc6-dev zlib1g-dev libcsv-dev libpq-dev libxlsxwriter-dev
+		echo gcc libc6-dev zlib1g-dev libcsv-dev libpq-dev libxlsxwriter-dev libcurl4-openssl-dev libssl-dev
 	fi
 	# Compresses faster than zlib; for these machines only.
 	[[ $(uname -m) != @(x86_64|aarch64) ]] || pkg-config --exists libisal 2>/dev/null || echo libisal-dev
@@ -118,6 +141,9 @@ jobs_missing()
 	command -v prove >/dev/null || echo perl
 	perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
 	/usr/bin/python3 -c 'import openpyxl' 2>/dev/null || echo python3-openpyxl
+	# A mail server, and certificates, for the courier's tests.
+	/usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || echo python3-aiosmtpd
+	command -v openssl >/dev/null || echo openssl
 	# For examples/worker.  A Node that is not Debian's does not go with its packages.
 	/usr/bin/python3 -c 'import psycopg2' 2>/dev/null || echo python3-psycopg2
 	command -v node >/dev/null || echo nodejs node-pg
@@ -143,16 +169,19 @@ jobs_fuzzer()
 	return 1
 }
 
-# Installs Debian packages.  No cluster is made for a server that comes along.
+# Installs Debian packages.  No cluster is made for a server that comes along, and
+# no service is started.
 jobs_apt()
 {
 	local log=$1 dir=/etc/postgresql-common/createcluster.d
 	shift
 
 	jobs_as_root env DEBIAN_FRONTEND=noninteractive sh -c '
-		dir=$1; shift
+		dir=$1 policy=/usr/sbin/policy-rc.d; shift
 		mkdir -p "$dir" && echo "create_main_cluster = false" > "$dir/zz-jobs.conf"
-		trap "rm -f $dir/zz-jobs.conf" EXIT
+		[ ! -e "$policy" ] || policy=
+		[ -z "$policy" ] || { printf "#!/bin/sh\nexit 101\n" > "$policy" && chmod 755 "$policy"; }
+		trap "rm -f $dir/zz-jobs.conf $policy" EXIT
 		apt-get -o DPkg::Lock::Timeout=300 update
 		packages=
 		for package; do
@@ -186,6 +215,40 @@ jobs_packages()
 	jobs_find_pg || die "No usable PostgreSQL 15 to 18 found after installing packages."
 }
 
+# A browser, and npm for what drives it.  Where there is none to be had, the tests
+# that need it are skipped, and say so.
+jobs_browser()
+{
+	local missing= log
+
+	command -v chromium-headless-shell chromium >/dev/null || missing=chromium-headless-shell
+	[ -z "$missing" ] || apt-cache show "$missing" >/dev/null 2>&1 || missing=chromium
+	command -v npm >/dev/null || missing="$missing npm"
+	[ -n "$missing" ] || return 0
+	say "Installing Debian packages: $missing"
+	log=$(mktemp)
+	jobs_apt "$log" $missing || say "Could not install: $missing"
+	rm -f "$log"
+}
+
+# Makes $1/node_modules with packages: those of a directory that JOBS_NODE_MODULES
+# names, or of Debian, or by npm.
+jobs_node_modules()
+{
+	local dir=$1 place package
+	shift
+
+	for place in ${JOBS_NODE_MODULES:+"$JOBS_NODE_MODULES"} /usr/share/nodejs; do
+		for package; do
+			[ -d "$place/$package" ] || continue 2
+		done
+		jobs_as ln -sfn "$place" "$dir/node_modules"
+		return
+	done
+	jobs_as env -C "$dir" npm_config_cache="$dir/.npm" npm_config_update_notifier=false \
+		npm install --no-save --no-audit --no-fund "$@" >"$WORK/npm.log" 2>&1 </dev/null || { tail -n 5 "$WORK/npm.log" >&2; return 1; }
+}
+
 # PostgreSQL refuses to run as root; then it is the user that Debian's package
 # made for it, or else nobody.
 jobs_workdir()
@@ -215,6 +278,17 @@ jobs_as()
 	else
 		(cd "$WORK" && exec "$@")
 	fi
+}
+
+# Ends what still runs from this directory; a server that hangs before it
+# writes its postmaster.pid is known in no other way.
+jobs_stop_strays()
+{
+	local pid
+
+	for pid in $(grep -lsF "$WORK/" /proc/[0-9]*/cmdline | cut -d / -f 3); do
+		[ "$pid" = $$ ] || [ "$pid" = "$BASHPID" ] || kill -KILL "$pid" 2>/dev/null || true
+	done
 }
 
 # Stops every server with its data under $WORK, whoever started it, and removes
@@ -256,7 +330,7 @@ jobs_private_server()
 jobs_build()
 {
 	jobs_as mkdir "$WORK/src"
-	tar -C "$TOP" --exclude=./.git --exclude='*.o' --exclude='*.bc' --exclude='*.so' --exclude='./tmp_check*' \
+	tar -C "$TOP" --exclude=./.git --exclude='*.o' --exclude='*.bc' --exclude='*.so' --exclude=./jobs-courier --exclude='./tmp_check*' \
 		--exclude=./output_iso --exclude=./results --exclude=./log --exclude='./regression.*' \
 		-cf - . | jobs_as tar -C "$WORK/src" --no-same-owner -xf -
 	[ -z "${JOBS_PATCH:-}" ] || jobs_as patch -s -p1 -d "$WORK/src" -i "$JOBS_PATCH" || die "$JOBS_PATCH does not apply."

@@ -4,7 +4,8 @@
 #	  Runs check.sh on the versions of PostgreSQL that other releases of Debian
 #	  have: `make check-versions`.
 #
-#	    versions.sh [suite ...]		all of SUITES below, or those named
+#	    versions.sh [suite ...] [test ...]	all of SUITES below, or those named; all
+#										tests, or these
 #
 # Each suite is a minimal system in a folder of its own, made by debootstrap
 # and kept in JOBS_VERSIONS_DIR (/var/cache/jobs-versions) for the next time;
@@ -29,7 +30,7 @@ DIR=${JOBS_VERSIONS_DIR:-/var/cache/jobs-versions}
 
 main()
 {
-	local suite major status=0
+	local suite major status=0 suites=() tests=()
 
 	mkdir -p "$DIR" || die "Could not make $DIR."
 	exec 9>"$DIR/lock"
@@ -37,12 +38,18 @@ main()
 	unshare --mount --pid --fork true 2>/dev/null ||
 		die "This machine allows no mount namespaces (a container without the capability SYS_ADMIN?)."
 	for suite; do
-		grep -q "^$suite " <<<"$SUITES" || die "Unknown suite $suite; there are: $(cut -d ' ' -f 1 <<<"$SUITES" | xargs)."
+		if grep -q "^$suite " <<<"$SUITES"; then
+			suites+=("$suite")
+		elif [ -n "$(find "$TOP"/sql/"$suite".sql "$TOP"/test/{specs,t}/"$suite".* 2>/dev/null)" ]; then
+			tests+=("$suite")
+		else
+			die "There is no suite and no test $suite; suites are: $(cut -d ' ' -f 1 <<<"$SUITES" | xargs)."
+		fi
 	done
 	while read -r suite major; do
-		[ $# = 0 ] || [[ " $* " == *" $suite "* ]] || continue
+		[ ${#suites[@]} = 0 ] || [[ " ${suites[*]} " == *" $suite "* ]] || continue
 		if prepare "$suite" "$major" >"$DIR/$suite.prepare.log" 2>&1 </dev/null; then
-			check "$suite" "$major" </dev/null || status=1
+			check "$suite" "$major" "${tests[@]}" </dev/null || status=1
 		else
 			say "PostgreSQL $major: could not prepare $suite; the end of $DIR/$suite.prepare.log:"
 			tail -n 15 "$DIR/$suite.prepare.log"
@@ -137,13 +144,14 @@ inside()
 check()
 {
 	local suite=$1 major=$2 root=$DIR/$1 log=$DIR/$1.log version status
+	shift 2
 
 	rm -rf --one-file-system "$root/jobs" "$root"/tmp/jobs.*
 	mkdir "$root/jobs"
 	tar -C "$TOP" --exclude=./.git --exclude='*.o' --exclude='*.so' --exclude='*.bc' -cf - . |
 		tar -C "$root/jobs" --no-same-owner -xf - || return 1
 	inside "$root" env -u TMPDIR KEEP="${KEEP:-}" PG_CONFIG="/usr/lib/postgresql/$major/bin/pg_config" \
-		bash /jobs/test/check.sh >"$log" 2>&1
+		bash /jobs/test/check.sh "$@" >"$log" 2>&1
 	status=$?
 	version=$(chroot "$root" "/usr/lib/postgresql/$major/bin/pg_config" --version)
 	[ $status = 0 ] || tail -n 60 "$log"

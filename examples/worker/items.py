@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Does the items of the bulk jobs of a queue: items.py QUEUE.  Needs psycopg2; PGHOST and the like say where."""
-import re, select, sys
+import re, sys
 import psycopg2, psycopg2.errors, psycopg2.extras
+from worker import Database
 
 def invite(payload):
     """Would send a mail; returns the item's result."""
@@ -20,23 +21,14 @@ def perform(call, job, items):
     call("SELECT jobs.finish_items(%s, %s::bigint[], %s, claim => %s)", job, done, psycopg2.extras.Json(results), claim)
 
 def main(queue):
-    db = psycopg2.connect("")
-    db.autocommit = True
-    def call(sql, *values):
-        with db.cursor() as cursor:
-            cursor.execute(sql, values)
-            return cursor.fetchall() if cursor.description else None
-    call("LISTEN jobs")
+    call = Database()
     while True:
-        db.notifies.clear()
         for (job,) in call("SELECT job FROM jobs.claimable(%s)", queue):
-            while items := call("SELECT item_no, payload, claim FROM jobs.claim_items(%s, 100)", job):
-                try:
+            try:
+                while items := call("SELECT item_no, payload, claim FROM jobs.claim_items(%s, 100)", job):
                     perform(call, job, items)
-                except psycopg2.errors.ObjectNotInPrerequisiteState as error:
-                    print(error, file=sys.stderr)       # cancelled, or the lease ran out
-        if not db.notifies:     # anybody can notify, so a message only wakes; and one may get lost
-            select.select([db], [], [], 60)
-            db.poll()
+            except (psycopg2.errors.ObjectNotInPrerequisiteState, psycopg2.errors.UndefinedObject) as error:
+                print(error, file=sys.stderr)       # cancelled, deleted, done by others, or the lease ran out
+        call.wait(60)
 
 main(sys.argv[1])

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Does the jobs of a queue, as they come: worker.py QUEUE.  Needs psycopg2; PGHOST and the like say where."""
-import pathlib, select, sys, threading
+import pathlib, select, sys, threading, time
 import psycopg2, psycopg2.errors, psycopg2.extras
 
 def work(payload, report):
@@ -19,7 +19,8 @@ def perform(call, job, payload, claim):
     done = threading.Event()
     threading.Thread(target=keep, daemon=True).start()
     report = lambda *progress: call("SELECT jobs.report_progress_of(%s, %s, %s, %s, claim => %s)", job, *progress, claim)
-    lost = psycopg2.errors.ObjectNotInPrerequisiteState     # it was cancelled, or the lease ran out: not ours any more
+    # It was cancelled, or even deleted, or the lease ran out: not ours any more.
+    lost = psycopg2.errors.ObjectNotInPrerequisiteState, psycopg2.errors.UndefinedObject
     try:
         try:
             result = work(payload, report)
@@ -34,21 +35,43 @@ def perform(call, job, payload, claim):
     finally:
         done.set()
 
+class Database:
+    """Says it again on a new connection where one is lost: the server restarts, or another has taken over."""
+    db, lock = None, threading.Lock()
+
+    def __call__(self, sql, *values):
+        while True:
+            try:
+                with self.lock:
+                    if self.db is None or self.db.closed:
+                        self.db = psycopg2.connect("")
+                        self.db.autocommit = True
+                        self.db.cursor().execute("LISTEN jobs")
+                    with self.db.cursor() as cursor:
+                        cursor.execute(sql, values)
+                        return cursor.fetchall() if cursor.description else None
+            except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+                if self.db and not self.db.closed:
+                    raise
+                print(error, file=sys.stderr)
+                time.sleep(1)
+
+    def wait(self, seconds):    # anybody can notify, so a message only wakes; and one may get lost
+        try:
+            self.db.notifies or select.select([self.db], [], [], seconds)
+            self.db.poll()
+            self.db.notifies.clear()
+        except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            pass
+
 def main(queue):
-    db = psycopg2.connect("")
-    db.autocommit = True
-    def call(sql, *values):
-        with db.cursor() as cursor:
-            cursor.execute(sql, values)
-            return cursor.fetchall() if cursor.description else None
-    call("LISTEN jobs")
+    call = Database()
     while True:
-        db.notifies.clear()
         claimed = call("SELECT job, payload, claim FROM jobs.claim(%s)", queue)
         for job in claimed:
             perform(call, *job)
-        if not claimed and not db.notifies:     # anybody can notify, so a message only wakes; and one may get lost
-            select.select([db], [], [], 60)
-            db.poll()
+        if not claimed:
+            call.wait(60)
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])

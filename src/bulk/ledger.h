@@ -161,6 +161,20 @@ extern void jobs_ledger_count(JobId job, int32 round, JobsItemCounts *counts);
 /* The same into the job's counts; leaves a job alone whose items are not known yet. */
 extern void jobs_ledger_count_job(Job *job);
 
+/* Failed items with the same error. */
+typedef struct JobsReason
+{
+	const char *code;			/* SQLSTATE */
+	const char *message;
+	int64		n;
+} JobsReason;
+
+/*
+ * The reasons for which most items of a job have failed, at most max of them, most
+ * first, of JobsReason *; *others is how many items failed for others.  In view.c.
+ */
+extern List *jobs_failure_reasons(JobId job, int32 round, int max, int64 *others);
+
 /* ------------------------------------------------------------------------
  * Removing
  * ------------------------------------------------------------------------

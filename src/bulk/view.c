@@ -27,6 +27,7 @@ PG_FUNCTION_INFO_V1(jobs_item_history);
 
 #define ITEM_COLUMNS	10
 #define HISTORY_COLUMNS	9
+#define KEPT_REASONS	1000	/* that are told apart in a message */
 
 /* Failed items with the same error. */
 typedef struct Reason
@@ -42,8 +43,9 @@ static Job *required_job(JobId id);
 static void put_text(Datum *values, bool *nulls, int n, const char *text);
 static void put_jsonb(Datum *values, bool *nulls, int n, const Jsonb *value);
 static Jsonb *result_of(const JobsItem *item, int64 item_no);
-static HTAB *gather_reasons(JobsLedger *ledger);
-static void add_failure(HTAB *reasons, JobsItems *items, int i);
+static HTAB *gather_reasons(JobsLedger *ledger, bool all, int64 *others);
+static bool add_failure(HTAB *reasons, JobsItems *items, int i, bool all);
+static List *sort_reasons(HTAB *reasons);
 static int	compare_reasons(const ListCell *a, const ListCell *b);
 static void put_item(ReturnSetInfo *rsinfo, JobsItems *items, int i);
 static void put_history(ReturnSetInfo *rsinfo, int64 item_no, int32 round, JobsItemState state,
@@ -155,23 +157,17 @@ jobs_failures(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Job		   *job = required_job(PG_GETARG_INT64(0));
 	JobsLedger *ledger;
-	HASH_SEQ_STATUS status;
-	Reason	   *reason;
-	List	   *sorted = NIL;
 	ListCell   *cell;
+	int64		others;
 
 	InitMaterializedSRF(fcinfo, 0);
 	ledger = jobs_ledger_open(job->id, job->round, GetActiveSnapshot(), false);
-	hash_seq_init(&status, gather_reasons(ledger));
-	while ((reason = hash_seq_search(&status)) != NULL)
-		sorted = lappend(sorted, reason);
-	list_sort(sorted, compare_reasons);
-	foreach(cell, sorted)
+	foreach(cell, sort_reasons(gather_reasons(ledger, true, &others)))
 	{
 		Datum		values[4];
 		bool		nulls[4] = {false};
+		Reason	   *reason = lfirst(cell);
 
-		reason = lfirst(cell);
 		put_text(values, nulls, 0, reason->key[1]);
 		put_text(values, nulls, 1, reason->key[0]);
 		values[2] = Int64GetDatum(reason->n);
@@ -200,9 +196,48 @@ match_reasons(const void *a, const void *b, Size size)
 	return strcmp(x[0], y[0]) != 0 || strcmp(x[1], y[1]) != 0;
 }
 
-/* In the current memory context. */
+List *
+jobs_failure_reasons(JobId job, int32 round, int max, int64 *others)
+{
+	JobsLedger *ledger = jobs_ledger_open(job, round, NULL, false);
+	List	   *reasons = NIL;
+	ListCell   *cell;
+
+	foreach(cell, sort_reasons(gather_reasons(ledger, false, others)))
+	{
+		Reason	   *reason = lfirst(cell);
+		JobsReason *copy = palloc(sizeof(JobsReason));
+
+		*copy = (JobsReason) {reason->key[0], reason->key[1], reason->n};
+		if (list_length(reasons) < max)
+			reasons = lappend(reasons, copy);
+		else
+			*others += reason->n;
+	}
+	jobs_ledger_close(ledger);
+	return reasons;
+}
+
+static List *
+sort_reasons(HTAB *reasons)
+{
+	HASH_SEQ_STATUS status;
+	Reason	   *reason;
+	List	   *sorted = NIL;
+
+	hash_seq_init(&status, reasons);
+	while ((reason = hash_seq_search(&status)) != NULL)
+		sorted = lappend(sorted, reason);
+	list_sort(sorted, compare_reasons);
+	return sorted;
+}
+
+/*
+ * In the current memory context.  Unless all are wanted, with their examples, what
+ * comes after KEPT_REASONS different ones is only counted.
+ */
 static HTAB *
-gather_reasons(JobsLedger *ledger)
+gather_reasons(JobsLedger *ledger, bool all, int64 *others)
 {
 	HASHCTL		ctl = {.keysize = 2 * sizeof(char *), .entrysize = sizeof(Reason), .hash = hash_reason,
 	.match = match_reasons, .hcxt = CurrentMemoryContext};
@@ -211,40 +246,49 @@ gather_reasons(JobsLedger *ledger)
 	JobsItems  *items;
 	int64		next = 1;
 
+	*others = 0;
 	while ((items = jobs_ledger_read(ledger, next)) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < items->n; i++)
 		{
-			if (items->item[i].state == ITEM_FAILED)
-				add_failure(reasons, items, i);
+			if (items->item[i].state == ITEM_FAILED && !add_failure(reasons, items, i, all))
+				(*others)++;
 		}
 		next = items->first_no + items->n;
 	}
 	return reasons;
 }
 
-static void
-add_failure(HTAB *reasons, JobsItems *items, int i)
+static bool
+add_failure(HTAB *reasons, JobsItems *items, int i, bool all)
 {
 	const JobsOutcome *outcome = items->item[i].outcome;
 	const char *key[2] = {outcome->code ? outcome->code : "", outcome->message ? outcome->message : ""};
+	bool		room = all || hash_get_num_entries(reasons) < KEPT_REASONS;
 	bool		found;
-	Reason	   *reason = hash_search(reasons, key, HASH_ENTER, &found);
+	Reason	   *reason = hash_search(reasons, key, room ? HASH_ENTER : HASH_FIND, &found);
 
+	if (reason == NULL)
+		return false;
 	if (!found)
 	{
-		Jsonb	   *payload = jobs_items_payload(items, i);
-
 		/* The chunk goes with the next one. */
 		reason->key[0] = pstrdup(key[0]);
 		reason->key[1] = pstrdup(key[1]);
 		reason->n = 0;
 		reason->first_no = items->first_no + i;
-		reason->example = palloc(VARSIZE(payload));
-		memcpy(reason->example, payload, VARSIZE(payload));
+		reason->example = NULL;
+		if (all)
+		{
+			Jsonb	   *payload = jobs_items_payload(items, i);
+
+			reason->example = palloc(VARSIZE(payload));
+			memcpy(reason->example, payload, VARSIZE(payload));
+		}
 	}
 	reason->n++;
+	return true;
 }
 
 /* Most first; of equals the one that was met first. */

@@ -20,6 +20,7 @@
 #include "import/checker_private.h"
 #include "import/guard.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/datetime.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -28,8 +29,9 @@
 #define ARENA_SIZE		(512 * 1024)
 #define BATCH_MEMORY	((Size) 512 * 1024)
 
+static void check_updates(Checker *c);
 static void open_sensitive(Checker *c);
-static void open_columns(Checker *c, Jsonb *options);
+static void open_columns(Checker *c);
 static bool needs_value(Checker *c, Form_pg_attribute att);
 static void check_null(void *arg);
 static void open_absent(Checker *c);
@@ -37,7 +39,7 @@ static void open_rules(Checker *c);
 static int	compare_checks(const void *a, const void *b);
 static OnFail possible(Checker *c, AttrNumber attnum, OnFail on_fail);
 static void open_file_issues(Checker *c);
-static void open_constraints(Checker *c, Jsonb *options);
+static void open_constraints(Checker *c);
 static void begin_row(Checker *c, CheckedRow *row, FileRow *file);
 
 /* ------------------------------------------------------------------------
@@ -46,7 +48,7 @@ static void begin_row(Checker *c, CheckedRow *row, FileRow *file);
  */
 
 Checker *
-jobs_checker_open(Relation target, Reader *reader, Jsonb *options, bool import)
+jobs_checker_open(Relation target, Reader *reader, Jsonb *options, const CheckerImport *import)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "jobs checker", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
@@ -66,6 +68,8 @@ jobs_checker_open(Relation target, Reader *reader, Jsonb *options, bool import)
 	c->style.date_order = jobs_date_order(c->dialect->date_order);
 	c->style.arena = &c->arena;
 	c->map = jobs_columns_match(target, c->dialect, options);
+	if (c->options.on_conflict == CONFLICT_UPDATE)
+		check_updates(c);
 	for (int f = 0; f < c->map->nfields; f++)
 	{
 		if (c->map->attnums[f] != InvalidAttrNumber)
@@ -75,12 +79,12 @@ jobs_checker_open(Relation target, Reader *reader, Jsonb *options, bool import)
 	open_sensitive(c);
 	c->estate = CreateExecutorState();
 	c->entity = jobs_columns_entity(RelationGetRelationName(target));
-	open_columns(c, options);
+	open_columns(c);
 	open_absent(c);
 	c->rules = jobs_rules_read(target, options, &c->style, c->estate);
 	open_rules(c);
 	open_file_issues(c);
-	open_constraints(c, options);
+	open_constraints(c);
 
 	for (int i = 0; i < CHECKER_BATCH; i++)
 	{
@@ -89,6 +93,36 @@ jobs_checker_open(Relation target, Reader *reader, Jsonb *options, bool import)
 	}
 	MemoryContextSwitchTo(old);
 	return c;
+}
+
+/* An update changes all columns of the file, but for identities that the table makes itself. */
+static void
+check_updates(Checker *c)
+{
+	Oid			table = RelationGetRelid(c->target);
+	bool		may_update = pg_class_aclcheck(table, GetUserId(), ACL_UPDATE) == ACLCHECK_OK;
+	bool		any = false;
+
+	for (int f = 0; f < c->map->nfields; f++)
+	{
+		AttrNumber	attnum = c->map->attnums[f];
+		Form_pg_attribute att = attnum > 0 ? TupleDescAttr(RelationGetDescr(c->target), attnum - 1) : NULL;
+
+		if (att == NULL || att->attidentity == ATTRIBUTE_IDENTITY_ALWAYS)
+			continue;
+		any = true;
+		if (!may_update && pg_attribute_aclcheck(table, attnum, GetUserId(), ACL_UPDATE) != ACLCHECK_OK)
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission denied to update column \"%s\" of \"%s\"", NameStr(att->attname),
+							RelationGetRelationName(c->target)),
+					 errhint("Leave the file's column out by option \"mapping\", as {\"%s\": null}.", c->map->names[f])));
+	}
+	if (!any)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the file has no column that option \"on_conflict\" \"update\" could change"),
+				 errhint("The table makes the values of its identity column itself.")));
 }
 
 /* What is generated from a sensitive value would tell it. */
@@ -109,7 +143,7 @@ open_sensitive(Checker *c)
 
 /* Columns that the file fills. */
 static void
-open_columns(Checker *c, Jsonb *options)
+open_columns(Checker *c)
 {
 	c->columns = palloc0(sizeof(CheckedColumn) * (c->map->nfields + 1));
 	c->attnums = palloc0(sizeof(AttrNumber) * (c->map->nfields + 1));
@@ -194,6 +228,7 @@ open_absent(Checker *c)
 		if (jobs_defaults_depends(column, c->by_trigger))
 			c->by_trigger = bms_add_member(c->by_trigger, column->attnum);
 	}
+	c->stay_unknown = c->import && c->import->defaults ? c->by_trigger : c->unknown;
 }
 
 static void
@@ -293,16 +328,28 @@ open_file_issues(Checker *c)
 	}
 }
 
+/*
+ * An import finds out by inserting, unless nothing would tell it, or, of a row that
+ * has no partition, an error of the whole statement.
+ */
 static void
-open_constraints(Checker *c, Jsonb *options)
+open_constraints(Checker *c)
 {
+	bool		update = c->options.on_conflict == CONFLICT_UPDATE;
+	bool		routes = c->import && c->import->defaults && c->target->rd_rel->relkind == RELKIND_PARTITIONED_TABLE &&
+		jobs_routing_follows(c->target, c->unknown);
+
+	if (c->import && !routes && !update && c->options.unique == NIL)
+		return;
 	c->input.columns = c->attnums;
 	c->input.names = c->names;
 	c->input.fields = c->fields;
 	c->input.ncolumns = c->ncolumns;
 	c->input.unique = c->options.unique;
 	c->input.sensitive = c->options.sensitive;
-	c->input.unknown = c->import ? c->by_trigger : c->unknown;
+	/* Rows that are updated must be found by the same keys. */
+	c->input.unknown = update && !routes ? c->unknown : c->stay_unknown;
+	c->input.by_trigger = c->by_trigger;
 	c->input.on_conflict = c->options.on_conflict;
 	c->input.entity = c->entity;
 	c->constraints = jobs_constraints_open(c->target, &c->input);
@@ -336,7 +383,8 @@ jobs_checker_entity(Checker *c)
 void
 jobs_checker_close(Checker *c)
 {
-	jobs_constraints_close(c->constraints);
+	if (c->constraints)
+		jobs_constraints_close(c->constraints);
 	for (int i = 0; i < CHECKER_BATCH; i++)
 		ExecDropSingleTupleTableSlot(c->rows[i].slot);
 	jobs_defaults_close(c->defaults);
@@ -381,8 +429,7 @@ jobs_checker_next(Checker *c, CheckedRow **rows)
 			continue;
 		c->order[ngood++] = row;
 	}
-	/* An import finds out by inserting, unless nothing would tell it. */
-	if (ngood > 0 && (!c->import || c->options.on_conflict == CONFLICT_UPDATE || c->options.unique != NIL))
+	if (ngood > 0 && c->constraints)
 		jobs_constraints_check(c->constraints, c->order, ngood);
 	MemoryContextSwitchTo(old);
 	*rows = c->rows;
@@ -397,10 +444,11 @@ begin_row(Checker *c, CheckedRow *row, FileRow *file)
 
 	row->row_no = file->row_no;
 	row->line_no = file->line_no;
+	row->planned = c->import ? c->import->planned(c->import->arg) : ROW_INSERT;
 	row->action = ROW_INSERT;
 	row->severity = SEVERITY_NONE;
 	row->issues = NIL;
-	row->readable = file->flaws == 0;
+	row->readable = file->flaws == 0 && row->planned < ROW_SKIP;
 	row->unknown = c->unknown;
 	ItemPointerSetInvalid(&row->existing);
 	row->existing_rel = InvalidOid;
@@ -408,6 +456,8 @@ begin_row(Checker *c, CheckedRow *row, FileRow *file)
 	row->nfields = file->nfields;
 
 	ExecClearTuple(slot);
+	if (row->planned >= ROW_SKIP)
+		return;
 	memcpy(slot->tts_values, c->defaults->values, c->defaults->natts * sizeof(Datum));
 	memcpy(slot->tts_isnull, c->defaults->isnull, c->defaults->natts * sizeof(bool));
 	ExecStoreVirtualTuple(slot);

@@ -51,6 +51,7 @@ typedef struct CheckedRow
 {
 	int64		row_no;
 	int64		line_no;
+	RowAction	planned;		/* an import: what its preview has said; one to be skipped is not judged */
 	RowAction	action;
 	Severity	severity;		/* of its worst issue */
 	List	   *issues;			/* of Issue * */
@@ -84,13 +85,23 @@ extern void jobs_checker_check(Relation target, Jsonb *options);
 typedef struct Checker Checker;
 
 /*
- * options: those of the job; import: the second mode, in which volatile defaults are
- * evaluated.  Everything lives in a child of the current memory context until it is
+ * What tells an import from a preview.  It is asked once for each row, in the file's
+ * order, what is planned for it: one that is to be skipped gets no values and takes no key.
+ */
+typedef struct CheckerImport
+{
+	RowAction	(*planned) (void *arg);
+	void	   *arg;
+	bool		defaults;		/* volatile defaults are evaluated here, not by the statement that inserts rows */
+} CheckerImport;
+
+/*
+ * options: those of the job; import: NULL for a preview.  Everything lives in a child of the current memory context until it is
  * closed.  Raises what jobs_checker_check does, and 42703 or 42701 where the file's
  * columns do not fit the target's.  Needs an active snapshot, RowExclusiveLock (or
  * AccessShareLock for a preview) on target, and the job's owner as the current user.
  */
-extern Checker *jobs_checker_open(Relation target, Reader *reader, Jsonb *options, bool import);
+extern Checker *jobs_checker_open(Relation target, Reader *reader, Jsonb *options, const CheckerImport *import);
 
 /* The target's columns that the file fills, as attribute numbers. */
 extern const AttrNumber *jobs_checker_columns(Checker *checker, int *n);

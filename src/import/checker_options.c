@@ -7,15 +7,18 @@
  */
 #include "postgres.h"
 
+#include "catalog/objectaddress.h"
 #include "executor/executor.h"
 #include "import/checker_private.h"
 #include "miscadmin.h"
 #include "options.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
 static List *named_columns(Relation target, Jsonb *options, const char *option);
 static OnConflict on_conflict_option(Jsonb *options);
+static void check_reading(Relation target, const CheckOptions *options);
 
 void
 jobs_checker_check(Relation target, Jsonb *options)
@@ -69,6 +72,23 @@ jobs_check_options(Relation target, Jsonb *options, CheckOptions *result)
 	result->unique = named_columns(target, options, "unique");
 	foreach(lc, named_columns(target, options, "sensitive"))
 		result->sensitive = bms_add_member(result->sensitive, lfirst_int(lc));
+	check_reading(target, result);
+}
+
+/* An update finds its rows by reading them, and a key that the target has not tells of its rows. */
+static void
+check_reading(Relation target, const CheckOptions *options)
+{
+	Oid			table = RelationGetRelid(target);
+	bool		allowed = true;
+
+	if (options->on_conflict == CONFLICT_UPDATE)
+		allowed = pg_class_aclcheck(table, GetUserId(), ACL_UPDATE) == ACLCHECK_OK ||
+			pg_attribute_aclcheck_all(table, GetUserId(), ACL_UPDATE, ACLMASK_ANY) == ACLCHECK_OK;
+	if (options->on_conflict == CONFLICT_UPDATE || options->unique != NIL)
+		allowed &= pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+	if (!allowed)
+		aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(target->rd_rel->relkind), RelationGetRelationName(target));
 }
 
 /* A name, or an array of names; as attribute numbers. */

@@ -59,7 +59,7 @@ struct Checker
 	Relation	target;
 	Reader	   *reader;
 	const Dialect *dialect;
-	bool		import;
+	const CheckerImport *import;	/* NULL: a preview */
 	CheckOptions options;
 	ValueStyle	style;
 	ColumnMap  *map;
@@ -74,14 +74,15 @@ struct Checker
 	int		   *fields;
 	Bitmapset  *filled;
 	Bitmapset  *unknown;		/* by volatile defaults and triggers, of columns that are not filled */
-	Bitmapset  *by_trigger;		/* those of them that no import knows either */
+	Bitmapset  *by_trigger;		/* those of them that a trigger fills in */
+	Bitmapset  *stay_unknown;	/* ... that an import does not know either; of a preview, all */
 	List	   *absent;			/* of ColumnWords *: required, and nothing fills them */
 	List	   *rules;
 	CheckedRule *checks;
 	int			nchecks;
 	List	   *file_issues;
 	ConstraintInput input;
-	Constraints *constraints;
+	Constraints *constraints;	/* NULL: rows meet them only when they are written */
 
 	/* the batch */
 	FileRow    *file;
@@ -96,7 +97,7 @@ struct Checker
 /* The order that an option names, or -1. */
 extern int	jobs_date_order(const char *name);
 
-/* Reads and checks options of columns and conflicts: 22023. */
+/* Reads and checks options of columns and conflicts: 22023, and 42501 where they ask for more than the current user may. */
 extern void jobs_check_options(Relation target, Jsonb *options, CheckOptions *result);
 
 /*

@@ -57,7 +57,7 @@ run_steps(void *arg)
 	{
 		CheckedRow *row = &c->rows[c->at_row];
 
-		if (c->file[c->at_row].flaws != 0)
+		if (c->file[c->at_row].flaws != 0 || row->planned >= ROW_SKIP)
 			continue;
 		CHECK_FOR_INTERRUPTS();
 		for (; c->at_step < c->ncolumns; c->at_step++)
@@ -228,12 +228,14 @@ generate(Checker *c, CheckedRow *row, GeneratedColumn *column)
 void
 jobs_check_finish_defaults(Checker *c, CheckedRow *row)
 {
+	/* A row that updates another has no use for them, but where a value of the file is replaced. */
+	const Bitmapset *unknown = row->planned == ROW_UPDATE ? c->unknown : c->stay_unknown;
 	int			attnum = -1;
 	ListCell   *lc;
 
 	while ((attnum = bms_next_member(row->unknown, attnum)) >= 0)
 	{
-		if (c->defaults->is_volatile[attnum - 1])
+		if (c->defaults->is_volatile[attnum - 1] && !bms_is_member(attnum, unknown))
 			row->slot->tts_values[attnum - 1] =
 				jobs_defaults_evaluate(c->defaults, attnum, &row->slot->tts_isnull[attnum - 1]);
 	}
@@ -243,13 +245,13 @@ jobs_check_finish_defaults(Checker *c, CheckedRow *row)
 		GeneratedColumn *column = lfirst(lc);
 		ErrorData  *error;
 
-		if (!bms_is_member(column->attnum, row->unknown) || bms_is_member(column->attnum, c->by_trigger))
+		if (!bms_is_member(column->attnum, row->unknown) || bms_is_member(column->attnum, unknown))
 			continue;
 		c->at_step = c->ncolumns + c->nchecks + foreach_current_index(lc);
 		if ((error = jobs_guard(finish_generated, c)) != NULL)
 			step_failed(c, error);
 	}
-	row->unknown = c->by_trigger;
+	row->unknown = unknown;
 }
 
 static void

@@ -20,6 +20,7 @@
 #include "miscadmin.h"
 #include "nodes/nodes.h"
 #include "options.h"
+#include "rel.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -100,6 +101,11 @@ jobs_columns_check_target(Relation target)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied: \"%s\" is a system catalog", name)));
+	if (RelationGetNamespace(target) == jobs_rel_schema())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied: \"%s\" belongs to extension \"jobs\"", name),
+				 errhint("Import into a table of your own, and use the functions of schema jobs for its jobs.")));
 
 	if (pg_class_aclcheck(RelationGetRelid(target), GetUserId(), ACL_INSERT) != ACLCHECK_OK &&
 		pg_attribute_aclcheck_all(RelationGetRelid(target), GetUserId(), ACL_INSERT, ACLMASK_ANY) != ACLCHECK_OK)
@@ -478,7 +484,6 @@ take(ColumnMap *map, Relation target, int field, AttrNumber attnum, bool explici
 static void
 refuse_unmatched(const ColumnMap *map, Relation target, const Dialect *dialect)
 {
-	/* A job keeps an error's message alone, so that the names have to be in it. */
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("no column of the file is one of \"%s\": the file has %s, the target %s",

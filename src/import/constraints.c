@@ -50,7 +50,16 @@ typedef struct Check
 	List	   *attnos;			/* of the target, that it uses */
 } Check;
 
+/* A generated column that is not stored and must have a value. */
+typedef struct VirtualNotNull
+{
+	AttrNumber	attno;			/* of the target */
+	List	   *used;			/* the same, of what it is generated from */
+	ExprState  *state;
+} VirtualNotNull;
+
 static void open_not_nulls(Constraints *c, Leaf *leaf);
+static void open_virtual_not_null(Constraints *c, Leaf *leaf, Form_pg_attribute att);
 static void open_checks(Constraints *c, Leaf *leaf);
 static void open_bounds(Constraints *c, Leaf *leaf);
 static void begin_batch(Constraints *c, CheckedRow **rows, int n);
@@ -61,6 +70,8 @@ static void check_not_nulls(Constraints *c, Judged *judged);
 static void evaluate(Constraints *c, bool keys_only);
 static void evaluate_steps(void *arg);
 static void step_failed(Evaluation *at, ErrorData *error);
+static void run_virtual_not_null(Constraints *c, Judged *judged, Step *step);
+static bool knows_all(Judged *judged, List *attnos);
 static void run_check(Constraints *c, Judged *judged, Step *step);
 static void run_bounds(Constraints *c, Judged *judged, Step *step);
 
@@ -241,9 +252,31 @@ open_not_nulls(Constraints *c, Leaf *leaf)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, attno - 1);
 
-		if (att->attnotnull && !att->attisdropped && !bms_is_member(attno, leaf->unknown))
+		if (!att->attnotnull || att->attisdropped)
+			continue;
+		if (jobs_is_virtual(att))
+			open_virtual_not_null(c, leaf, att);
+		else if (!bms_is_member(attno, leaf->unknown))
 			leaf->not_nulls[leaf->nnot_nulls++] = attno;
 	}
+}
+
+/* A row has no value of such a column: its expression stands for it. */
+static void
+open_virtual_not_null(Constraints *c, Leaf *leaf, Form_pg_attribute att)
+{
+	Var		   *var = makeVar(1, att->attnum, att->atttypid, att->atttypmod, att->attcollation, 0);
+	Node	   *expression = jobs_expand_generated((Node *) var, leaf->rel);
+	VirtualNotNull *column;
+
+	if (jobs_judge_unknown(leaf, expression))
+		return;
+	column = palloc0(sizeof(VirtualNotNull));
+	column->attno = jobs_judge_root_attno(leaf, att->attnum);
+	column->used = jobs_judge_used(leaf, expression);
+	column->state = ExecPrepareExpr((Expr *) expression, c->estate);
+	jobs_judge_step(leaf, run_virtual_not_null, "missing_required",
+					psprintf("Column \"%s\"", NameStr(att->attname)), column);
 }
 
 static void
@@ -492,18 +525,40 @@ step_failed(Evaluation *at, ErrorData *error)
 }
 
 static void
+run_virtual_not_null(Constraints *c, Judged *judged, Step *step)
+{
+	VirtualNotNull *column = step->of;
+	bool		isnull;
+
+	if (!knows_all(judged, column->used))
+		return;
+	(void) ExecEvalExprSwitchContext(column->state, c->econtext, &isnull);
+	if (isnull)
+		jobs_judge_refuse(c, judged, step->code, list_make1_int(column->attno),
+						  psprintf("Missing required field \"%s\"", jobs_judge_name(c, column->attno)));
+}
+
+/* Values that only the import will know are left to it. */
+static bool
+knows_all(Judged *judged, List *attnos)
+{
+	ListCell   *lc;
+
+	foreach(lc, attnos)
+	{
+		if (bms_is_member(lfirst_int(lc), judged->row->unknown))
+			return false;
+	}
+	return true;
+}
+
+static void
 run_check(Constraints *c, Judged *judged, Step *step)
 {
 	Check	   *check = step->of;
 	char	   *message;
-	ListCell   *lc;
 
-	foreach(lc, check->attnos)
-	{
-		if (bms_is_member(lfirst_int(lc), judged->row->unknown))
-			return;
-	}
-	if (ExecCheck(check->state, c->econtext))
+	if (!knows_all(judged, check->attnos) || ExecCheck(check->state, c->econtext))
 		return;
 	if (list_length(check->attnos) == 1)
 		message = psprintf("%s%s violates check \"%s\"",

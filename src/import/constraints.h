@@ -35,7 +35,8 @@ typedef enum OnConflict
  * list), a key that the target need not have, or NIL.  sensitive: attributes whose
  * values are never shown.  unknown: attributes whose values nobody knows before the
  * row is written, by a volatile default or a trigger; constraints that touch them
- * are left out.  Messages name a row by what entity says ("contact").
+ * are left out.  by_trigger: those of them that are null until a trigger fills them in,
+ * as the partition of a row is found before.  Messages name a row by what entity says ("contact").
  * It stays the caller's, and must last as long as the constraints.
  */
 typedef struct ConstraintInput
@@ -47,6 +48,7 @@ typedef struct ConstraintInput
 	List	   *unique;
 	Bitmapset  *sensitive;		/* attribute numbers, as they are */
 	Bitmapset  *unknown;		/* the same */
+	Bitmapset  *by_trigger;		/* the same */
 	OnConflict	on_conflict;
 	const char *entity;
 } ConstraintInput;
@@ -68,5 +70,8 @@ extern Constraints *jobs_constraints_open(Relation target, const ConstraintInput
 extern void jobs_constraints_check(Constraints *constraints, CheckedRow **rows, int n);
 
 extern void jobs_constraints_close(Constraints *constraints);
+
+/* Whether any of these attributes (numbers, as they are) decides in which partition a row ends. */
+extern bool jobs_routing_follows(Relation target, const Bitmapset *attnos);
 
 #endif							/* JOBS_CONSTRAINTS_H */

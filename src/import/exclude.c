@@ -24,6 +24,7 @@
 #include "executor/executor.h"
 #include "import/judge.h"
 #include "import/keytree.h"
+#include "import/period.h"
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -48,6 +49,7 @@ struct Exclusion
 	FmgrInfo	operators[INDEX_MAX_KEYS];
 	List	   *attnos;			/* of the target */
 	KeyShape   *shape;
+	Oid			period;			/* type of the last part of a key WITHOUT OVERLAPS, or InvalidOid */
 	bool		is_equality[INDEX_MAX_KEYS];	/* of the type's own equality */
 	KeyMemory  *memory;
 	MemoryContext context;
@@ -87,6 +89,8 @@ jobs_exclusion_open(Constraints *c, Leaf *leaf, Relation index)
 	for (int i = 0; i < info->ii_NumIndexKeyAttrs; i++)
 		fmgr_info(info->ii_ExclusionProcs[i], &exclusion->operators[i]);
 	jobs_index_types(leaf, info, types);
+	if (jobs_without_overlaps(info))
+		exclusion->period = types[info->ii_NumIndexKeyAttrs - 1];
 	exclusion->context = AllocSetContextCreate(CurrentMemoryContext, "jobs exclusion", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(exclusion->context);
 	if (shape_of(exclusion, types))
@@ -175,11 +179,20 @@ make_key(Constraints *c, Judged *judged, Step *step)
 	Exclusion  *exclusion = step->of;
 	Datum		values[INDEX_MAX_KEYS];
 	bool		nulls[INDEX_MAX_KEYS];
+	int			last = exclusion->shape->ncolumns - 1;
 
 	if (!ExecQual(exclusion->info->ii_PredicateState, c->econtext))
 		return;
 	FormIndexDatum(exclusion->info, judged->slot, c->estate, values, nulls);
-	for (int i = 0; i < exclusion->shape->ncolumns; i++)
+	if (OidIsValid(exclusion->period) && !nulls[last] && jobs_period_is_empty(exclusion->period, values[last]))
+	{
+		List	   *attnos = list_make1_int(llast_int(exclusion->attnos));
+
+		jobs_judge_refuse(c, judged, "check_violation", attnos,
+						  psprintf("%s must not be empty", jobs_judge_sentence(jobs_judge_names(c, attnos))));
+		return;
+	}
+	for (int i = 0; i <= last; i++)
 	{
 		if (nulls[i])
 			return;

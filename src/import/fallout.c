@@ -28,8 +28,9 @@ typedef struct Fallen
 struct Fallout
 {
 	JobId		job;
-	const char *entity;
 	bool		discreet;
+	const char *duplicate;		/* words for such rows */
+	const char *gone;
 	Fallen	   *rows;
 	int64		n;
 	int64		max;
@@ -39,8 +40,10 @@ struct Fallout
 
 static void add(Fallout *fallout, RowId id, List *issues);
 static void add_one(Fallout *fallout, RowId id, const char *code, const char *message);
-static List *shared(Fallout *fallout, List *issues);
-static bool same_kind(List *a, List *b);
+static Issue *copy_issue(const Issue *issue, const char *message);
+static List *kept(const List *issues);
+static List *shared(Fallout *fallout, const List *issues);
+static bool same_kind(const List *a, const List *b);
 static const char *code_of(int sqlstate);
 static int	compare_rows(const void *a, const void *b);
 
@@ -50,9 +53,10 @@ jobs_fallout_begin(JobId job, const char *entity, bool discreet)
 	Fallout    *fallout = palloc0(sizeof(Fallout));
 
 	fallout->job = job;
-	fallout->entity = entity;
 	fallout->discreet = discreet;
-	fallout->context = CurrentMemoryContext;
+	fallout->duplicate = psprintf("Duplicate of a %s that came after the preview", entity);
+	fallout->gone = psprintf("The %s to update has gone or has another key since the preview", entity);
+	fallout->context = AllocSetContextCreate(CurrentMemoryContext, "jobs fallout", ALLOCSET_DEFAULT_SIZES);
 	return fallout;
 }
 
@@ -70,50 +74,35 @@ jobs_fallout_count(const Fallout *fallout)
 void
 jobs_fallout_row(Fallout *fallout, const CheckedRow *row)
 {
-	List	   *issues = NIL;
-	ListCell   *cell;
-	MemoryContext old = MemoryContextSwitchTo(fallout->context);
-
-	foreach(cell, row->issues)
-	{
-		const Issue *from = lfirst(cell);
-		Issue	   *issue = palloc(sizeof(Issue));
-
-		issue->severity = from->severity;
-		issue->code = pstrdup(from->code);
-		issue->column = from->column ? pstrdup(from->column) : NULL;
-		issue->value = from->value ? pstrdup(from->value) : NULL;
-		issue->message = pstrdup(from->message);
-		issue->action = SKIPPED;
-		issues = lappend(issues, issue);
-	}
-	MemoryContextSwitchTo(old);
-	add(fallout, (RowId) {row->row_no, row->line_no}, issues);
+	add(fallout, (RowId) {row->row_no, row->line_no}, row->issues);
 }
 
 void
 jobs_fallout_duplicate(Fallout *fallout, RowId id)
 {
-	add_one(fallout, id, "duplicate_existing",
-			psprintf("Duplicate of a %s that came after the preview", fallout->entity));
+	add_one(fallout, id, "duplicate_existing", fallout->duplicate);
 }
 
 void
 jobs_fallout_gone(Fallout *fallout, RowId id)
 {
-	add_one(fallout, id, "changed", psprintf("The %s to update has gone or has another key since the preview", fallout->entity));
+	add_one(fallout, id, "changed", fallout->gone);
 }
 
 void
 jobs_fallout_error(Fallout *fallout, RowId id, const ErrorData *error)
 {
+	char		words[64];
+
 	if (error == NULL)
 		add_one(fallout, id, "left_out", "Left out by a trigger or a policy");
 	else if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION)
 		jobs_fallout_duplicate(fallout, id);
 	else if (fallout->discreet || error->message == NULL)
-		add_one(fallout, id, code_of(error->sqlerrcode),
-				psprintf("Refused by the table with SQLSTATE %s", unpack_sql_state(error->sqlerrcode)));
+	{
+		snprintf(words, sizeof(words), "Refused by the table with SQLSTATE %s", unpack_sql_state(error->sqlerrcode));
+		add_one(fallout, id, code_of(error->sqlerrcode), words);
+	}
 	else
 		add_one(fallout, id, code_of(error->sqlerrcode), error->message);
 }
@@ -121,51 +110,86 @@ jobs_fallout_error(Fallout *fallout, RowId id, const ErrorData *error)
 static void
 add_one(Fallout *fallout, RowId id, const char *code, const char *message)
 {
-	MemoryContext old = MemoryContextSwitchTo(fallout->context);
-	Issue	   *issue = palloc0(sizeof(Issue));
+	Issue		issue = {SEVERITY_ERROR, code, NULL, NULL, message, SKIPPED};
+	List	   *issues = list_make1(&issue);
 
-	*issue = (Issue) {SEVERITY_ERROR, code, NULL, NULL, pstrdup(message), SKIPPED};
-	add(fallout, id, list_make1(issue));
-	MemoryContextSwitchTo(old);
+	add(fallout, id, issues);
+	list_free(issues);
 }
 
+/* issues are the caller's. */
 static void
 add(Fallout *fallout, RowId id, List *issues)
 {
+	MemoryContext old = MemoryContextSwitchTo(fallout->context);
+
 	if (fallout->n == fallout->max)
 	{
 		fallout->max = Max(256, 2 * fallout->max);
 		fallout->rows = fallout->rows ? repalloc_huge(fallout->rows, fallout->max * sizeof(Fallen)) :
-			MemoryContextAlloc(fallout->context, fallout->max * sizeof(Fallen));
+			palloc(fallout->max * sizeof(Fallen));
 	}
-	if (fallout->n >= jobs_max_issues)
-		issues = shared(fallout, issues);
-	fallout->rows[fallout->n++] = (Fallen) {id, issues};
+	fallout->rows[fallout->n].id = id;
+	fallout->rows[fallout->n].issues = fallout->n < jobs_max_issues ? kept(issues) : shared(fallout, issues);
+	fallout->n++;
+	MemoryContextSwitchTo(old);
 }
 
-/* Words of their own are not kept for so many; those of an equal kind stand for them. */
-static List *
-shared(Fallout *fallout, List *issues)
+static Issue *
+copy_issue(const Issue *issue, const char *message)
 {
-	MemoryContext old;
+	Issue	   *copy = palloc(sizeof(Issue));
+
+	copy->severity = issue->severity;
+	copy->code = pstrdup(issue->code);
+	copy->column = issue->column ? pstrdup(issue->column) : NULL;
+	copy->value = NULL;
+	copy->message = pstrdup(message);
+	copy->action = SKIPPED;
+	return copy;
+}
+
+static List *
+kept(const List *issues)
+{
+	List	   *copies = NIL;
+	ListCell   *cell;
+
+	foreach(cell, issues)
+	{
+		const Issue *issue = lfirst(cell);
+		Issue	   *copy = copy_issue(issue, issue->message);
+
+		copy->value = issue->value ? pstrdup(issue->value) : NULL;
+		copies = lappend(copies, copy);
+	}
+	return copies;
+}
+
+/* Words of their own are not kept for so many, and those of others would tell wrong values. */
+static List *
+shared(Fallout *fallout, const List *issues)
+{
+	List	   *common = NIL;
 	ListCell   *cell;
 
 	foreach(cell, fallout->common)
 	{
 		if (same_kind(lfirst(cell), issues))
-		{
-			list_free_deep(issues);
 			return lfirst(cell);
-		}
 	}
-	old = MemoryContextSwitchTo(fallout->context);
-	fallout->common = lappend(fallout->common, issues);
-	MemoryContextSwitchTo(old);
-	return issues;
+	foreach(cell, issues)
+	{
+		const Issue *issue = lfirst(cell);
+
+		common = lappend(common, copy_issue(issue, psprintf("Refused as %s, after so many that no more is told", issue->code)));
+	}
+	fallout->common = lappend(fallout->common, common);
+	return common;
 }
 
 static bool
-same_kind(List *a, List *b)
+same_kind(const List *a, const List *b)
 {
 	ListCell   *x;
 	ListCell   *y;

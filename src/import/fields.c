@@ -40,6 +40,7 @@ static int	no_space(unsigned char c);
 static void field_read(void *field, size_t len, void *arg);
 static void row_read(int c, void *arg);
 static bool is_quoted(RowSplitter *s, const char *value, size_t len);
+static const char *take_unquoted(RowSplitter *s, const char *text, const char *end);
 static RecordState read_strict(RowSplitter *s, const char *text, const char *end, const char **next, int64_t *nlines,
 							   int *open_field);
 static RecordState read_adapted(RowSplitter *s, const char *text, const char *end, const char **next, int64_t *nlines,
@@ -168,6 +169,27 @@ row_read(int c, void *arg)
 }
 
 /*
+ * Fields that end before the first quote are split as those of a line without one
+ * (lines.c), and libcsv has the rest to read.  The result is where that begins.
+ */
+static const char *
+take_unquoted(RowSplitter *s, const char *text, const char *end)
+{
+	const char *quote = memchr(text, s->form->quote, end - text);
+	const char *delimiter;
+
+	if (quote == NULL || s->form->only_libcsv)
+		return text;
+	while ((delimiter = memchr(text, s->form->delimiter, quote - text)) != NULL)
+	{
+		if (!rows_add_field(s, s->block->text + (text - s->block->text), delimiter - text, false))
+			s->no_memory = true;
+		text = delimiter + 1;
+	}
+	return text;
+}
+
+/*
  * Line by line, so that libcsv stops where the row does.  The fields are those of the
  * row being made, if the result is RECORD_DONE.
  */
@@ -176,8 +198,9 @@ read_strict(RowSplitter *s, const char *text, const char *end, const char **next
 {
 	const RowForm *form = s->form;
 	RecordState state = RECORD_OPEN;
+	const char *start = take_unquoted(s, text, rows_find_newline(text, end));
 
-	s->cursor = text;
+	s->cursor = start;
 	s->row_ended = false;
 	s->use_flags = false;
 	*next = text;
@@ -194,12 +217,13 @@ read_strict(RowSplitter *s, const char *text, const char *end, const char **next
 		len = *next - line;
 		if (form->escape && form->escape != form->quote && memchr(line, form->escape, len) != NULL)
 			state = RECORD_REFUSED;
-		else if (csv_parse(&s->parser, line, len, field_read, row_read, s) != len)
+		else if (csv_parse(&s->parser, start, *next - start, field_read, row_read, s) != *next - start)
 			state = csv_error(&s->parser) == CSV_EPARSE ? RECORD_REFUSED : RECORD_NO_MEMORY;
 		else if (s->no_memory)
 			state = RECORD_NO_MEMORY;
 		else if (s->row_ended)
 			state = RECORD_DONE;
+		start = *next;
 		++*nlines;
 	}
 	if (state == RECORD_OPEN)

@@ -12,13 +12,16 @@
  * A row of the file may be the one that is referred to, where the constraint is of
  * the target on itself: any row before that was good, or the row itself.
  *
+ * With PERIOD, all rows that have the key and overlap the period have to cover it
+ * together.  Rows of the file can't be among them, so such a constraint of the
+ * target on itself is refused.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/stratnum.h"
 #include "access/table.h"
 #include "catalog/partition.h"
 #include "catalog/pg_constraint.h"
@@ -26,6 +29,7 @@
 #include "commands/trigger.h"
 #include "compat.h"
 #include "import/judge.h"
+#include "import/period.h"
 #include "miscadmin.h"
 #include "parser/parse_coerce.h"
 #include "storage/lmgr.h"
@@ -54,6 +58,7 @@ struct ForeignKey
 	AttrNumber	attnums[INDEX_MAX_KEYS];	/* of the leaf, in the order of the index */
 	FmgrInfo	casts[INDEX_MAX_KEYS];	/* to what the index compares with; fn_oid 0: none */
 	List	   *attnos;			/* the same, of the target */
+	Cover	   *cover;			/* the last is a PERIOD: those of rows that are found; or NULL */
 	KeyShape   *shape;			/* of the values as the file has them */
 	List	   *lookups;		/* of Lookup *: one for each table of the referenced one */
 	Oid			own_index;		/* the target refers to itself, by this index; or InvalidOid */
@@ -68,11 +73,14 @@ static bool is_checked(Relation rel, Oid constraint);
 static void open_key(Constraints *c, Leaf *leaf, ForeignKeyCacheInfo *info);
 static void open_column(ForeignKey *fk, int i, Leaf *leaf, AttrNumber attnum, Oid operator,
 						Oid *function, Oid *subtype);
-static List *open_lookups(Constraints *c, Oid table, Oid index, int nkeys, const Oid *functions, const Oid *subtypes);
+static void open_period(Constraints *c, ForeignKey *fk, Oid table, Oid type);
+static List *open_lookups(Constraints *c, Oid table, Oid index, int nkeys, const Oid *functions,
+						  const uint16 *strategies, const Oid *subtypes);
 static Relation index_for(Relation table, Oid top);
 static void make_key(Constraints *c, Judged *judged, Step *step);
 static bool exists(ForeignKey *fk, KeyEntry *entry);
 static bool look_up(ForeignKey *fk, const Datum *values, const bool *nulls);
+static bool is_found(ForeignKey *fk, Lookup *lookup, Datum period);
 static bool in_file(Constraints *c, ForeignKey *fk, KeyEntry *entry, Judged *judged);
 
 void
@@ -118,18 +126,16 @@ open_key(Constraints *c, Leaf *leaf, ForeignKeyCacheInfo *info)
 	Form_pg_constraint form;
 	Relation	index;
 	Oid			functions[INDEX_MAX_KEYS];
+	uint16		strategies[INDEX_MAX_KEYS];
 	Oid			subtypes[INDEX_MAX_KEYS];
 	Oid			types[INDEX_MAX_KEYS];
 	Oid			index_oid;
+	bool		temporal;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for constraint %u", info->conoid);
 	form = (Form_pg_constraint) GETSTRUCT(tuple);
-	if (jobs_is_temporal(form))
-	{
-		ReleaseSysCache(tuple);
-		return;
-	}
+	temporal = jobs_is_temporal(form);
 	fk->name = pstrdup(NameStr(form->conname));
 	fk->match_full = form->confmatchtype == FKCONSTR_MATCH_FULL;
 	index_oid = form->conindid;
@@ -147,6 +153,7 @@ open_key(Constraints *c, Leaf *leaf, ForeignKeyCacheInfo *info)
 			if (info->confkey[k] != index->rd_index->indkey.values[i])
 				continue;
 			open_column(fk, i, leaf, info->conkey[k], info->conpfeqop[k], &functions[i], &subtypes[i]);
+			strategies[i] = get_op_opfamily_strategy(info->conpfeqop[k], index->rd_opfamily[i]);
 			types[i] = TupleDescAttr(RelationGetDescr(leaf->rel), info->conkey[k] - 1)->atttypid;
 			if (types[i] != TupleDescAttr(RelationGetDescr(index), i)->atttypid)
 				fk->own_types = false;
@@ -154,6 +161,8 @@ open_key(Constraints *c, Leaf *leaf, ForeignKeyCacheInfo *info)
 	}
 	index_close(index, NoLock);
 	fk->nkeys = info->nkeys;
+	if (temporal)
+		open_period(c, fk, info->confrelid, types[fk->nkeys - 1]);
 	for (int k = 0; k < info->nkeys; k++)
 	{
 		AttrNumber	attno = jobs_judge_root_attno(leaf, info->conkey[k]);
@@ -162,7 +171,7 @@ open_key(Constraints *c, Leaf *leaf, ForeignKeyCacheInfo *info)
 		fk->filled |= bms_is_member(attno, c->filled);
 	}
 	fk->shape = jobs_key_shape_of_bytes(fk->nkeys, types);
-	fk->lookups = open_lookups(c, info->confrelid, index_oid, fk->nkeys, functions, subtypes);
+	fk->lookups = open_lookups(c, info->confrelid, index_oid, fk->nkeys, functions, strategies, subtypes);
 	fk->context = CurrentMemoryContext;
 	fk->cache = palloc0(CACHE_SLOTS * sizeof(Remembered *));
 	leaf->foreign_keys = lappend(leaf->foreign_keys, fk);
@@ -185,17 +194,31 @@ open_column(ForeignKey *fk, int i, Leaf *leaf, AttrNumber attnum, Oid operator, 
 		fmgr_info(cast, &fk->casts[i]);
 }
 
+/* The index has the period last, as the constraint has. */
+static void
+open_period(Constraints *c, ForeignKey *fk, Oid table, Oid type)
+{
+	Oid			target = RelationGetRelid(c->target);
+
+	if (table == target ||
+		(c->target->rd_rel->relispartition && list_member_oid(get_partition_ancestors(target), table)))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot check rows for foreign key \"%s\", by which table \"%s\" refers to periods of itself",
+						fk->name, RelationGetRelationName(c->target)),
+				 errhint("Import into a table without that foreign key, and insert from there.")));
+	fk->cover = jobs_cover_create(type);
+}
+
 static List *
-open_lookups(Constraints *c, Oid table, Oid index, int nkeys, const Oid *functions, const Oid *subtypes)
+open_lookups(Constraints *c, Oid table, Oid index, int nkeys, const Oid *functions, const uint16 *strategies,
+			 const Oid *subtypes)
 {
 	List	   *tables = get_rel_relkind(table) == RELKIND_PARTITIONED_TABLE ?
 		find_all_inheritors(table, AccessShareLock, NULL) : list_make1_oid(table);
-	uint16		strategies[INDEX_MAX_KEYS];
 	List	   *lookups = NIL;
 	ListCell   *lc;
 
-	for (int i = 0; i < nkeys; i++)
-		strategies[i] = BTEqualStrategyNumber;
 	foreach(lc, tables)
 	{
 		Relation	rel;
@@ -354,17 +377,40 @@ look_up(ForeignKey *fk, const Datum *values, const bool *nulls)
 		if (OidIsValid(fk->casts[i].fn_oid))
 			wanted[i] = FunctionCall3(&fk->casts[i], values[i], Int32GetDatum(-1), BoolGetDatum(false));
 	}
+	if (fk->cover)
+		jobs_cover_reset(fk->cover);
 	foreach(lc, fk->lookups)
 	{
 		Lookup	   *lookup = lfirst(lc);
 
 		jobs_lookup_start(lookup, wanted, nulls);
-		found = jobs_lookup_next(lookup);
+		while (!found && jobs_lookup_next(lookup))
+			found = is_found(fk, lookup, wanted[fk->nkeys - 1]);
 		jobs_lookup_end(lookup);
 		if (found)
 			break;
 	}
 	return found;
+}
+
+/* Whether the row at hand is enough, with those before it where there is a period. */
+static bool
+is_found(ForeignKey *fk, Lookup *lookup, Datum period)
+{
+	bool		isnull;
+
+	for (int i = 0; i < fk->nkeys && lookup->scan->xs_recheck; i++)
+	{
+		ScanKey		key = &lookup->keys[i];
+		Datum		value = slot_getattr(lookup->slot, lookup->index->rd_index->indkey.values[i], &isnull);
+
+		if (isnull || !DatumGetBool(FunctionCall2Coll(&key->sk_func, key->sk_collation, value, key->sk_argument)))
+			return false;
+	}
+	if (fk->cover == NULL)
+		return true;
+	jobs_cover_add(fk->cover, slot_getattr(lookup->slot, lookup->index->rd_index->indkey.values[fk->nkeys - 1], &isnull));
+	return jobs_cover_contains(fk->cover, period);
 }
 
 void
@@ -379,9 +425,10 @@ jobs_foreign_met(Constraints *c, Judged *judged)
 
 		if (entry && !ItemPointerIsValid(&entry->existing) && !in_file(c, fk, entry, judged))
 			jobs_judge_refuse(c, judged, "foreign_key", fk->attnos,
-							  psprintf("%s%s does not exist",
+							  psprintf("%s%s does not exist%s",
 									   jobs_judge_sentence(jobs_judge_names(c, fk->attnos)),
-									   jobs_judge_values(c, judged->row, fk->attnos)));
+									   jobs_judge_values(c, judged->row, fk->attnos),
+									   fk->cover ? ", or not for all of the period" : ""));
 	}
 }
 
@@ -392,6 +439,7 @@ in_file(Constraints *c, ForeignKey *fk, KeyEntry *entry, Judged *judged)
 	const KeyShape *shape;
 	KeySet	   *set;
 	Key			key;
+	int64		row_no;
 
 	if (!fk->own_types)
 		return false;
@@ -401,5 +449,7 @@ in_file(Constraints *c, ForeignKey *fk, KeyEntry *entry, Judged *judged)
 	if (jobs_keys_is_own(c, judged, fk->own_index, entry->key.values, entry->key.nulls))
 		return true;
 	jobs_key_make(shape, entry->key.values, entry->key.nulls, &key);
-	return jobs_keyset_find(set, &key) != 0;
+	row_no = jobs_keyset_find(set, &key);
+	/* Updates come after all inserts. */
+	return row_no != 0 && (judged->update || !jobs_merging_has_updated(c, row_no));
 }

@@ -17,6 +17,7 @@
 #include "utils/resowner.h"
 
 static bool is_no_row_s_fault(const ErrorData *error);
+static bool is_users_code(int sqlstate);
 
 ErrorData *
 jobs_guard(JobsGuarded work, void *arg)
@@ -61,4 +62,47 @@ is_no_row_s_fault(const ErrorData *error)
 
 	return category == ERRCODE_INSUFFICIENT_RESOURCES || category == ERRCODE_SYSTEM_ERROR ||
 		error->sqlerrcode == ERRCODE_DATA_CORRUPTED || error->sqlerrcode == ERRCODE_INDEX_CORRUPTED;
+}
+
+bool
+jobs_is_row_error(const ErrorData *error)
+{
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case ERRCODE_DATA_EXCEPTION:
+		case ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION:
+		case ERRCODE_WITH_CHECK_OPTION_VIOLATION:
+		case ERRCODE_PROGRAM_LIMIT_EXCEEDED:	/* too large for an index */
+		case ERRCODE_CARDINALITY_VIOLATION:
+			return true;
+			/* Of triggers: */
+		case ERRCODE_TRIGGERED_ACTION_EXCEPTION:
+		case ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION:
+		case ERRCODE_SQL_ROUTINE_EXCEPTION:
+		case ERRCODE_EXTERNAL_ROUTINE_EXCEPTION:
+		case ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION:
+		case ERRCODE_PLPGSQL_ERROR:
+			return true;
+	}
+	/* Policies have this code, and triggers may; rights that are missing are missing for all rows. */
+	if (error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE)
+		return error->funcname == NULL || strncmp(error->funcname, "aclcheck_error", 14) != 0;
+	return is_users_code(error->sqlerrcode);
+}
+
+/* SQL leaves classes that begin with 5 to 9 or I to Z to implementations; ours has these. */
+static bool
+is_users_code(int sqlstate)
+{
+	static const char *const known[] = {"53", "54", "55", "57", "58", "72", "P0", "XX"};
+	const char *class = unpack_sql_state(sqlstate);
+
+	if (!(class[0] >= '5' && class[0] <= '9') && !(class[0] >= 'I' && class[0] <= 'Z'))
+		return false;
+	for (int i = 0; i < lengthof(known); i++)
+	{
+		if (strncmp(class, known[i], 2) == 0)
+			return false;
+	}
+	return true;
 }

@@ -23,4 +23,10 @@ typedef void (*JobsGuarded) (void *arg);
  */
 extern ErrorData *jobs_guard(JobsGuarded work, void *arg);
 
+/*
+ * Whether an error is a row's own, so that the others can go on: its values, keys,
+ * a check, a policy, a trigger that raised an exception, be it with a code of its own.
+ */
+extern bool jobs_is_row_error(const ErrorData *error);
+
 #endif							/* JOBS_GUARD_H */

@@ -44,6 +44,7 @@ typedef struct Import
 	const AttrNumber *columns;
 	int			ncolumns;
 	VerdictReader *verdicts;
+	CheckerImport plan;
 	Fallout    *fallout;
 	UndoRecord *undo;
 	Inserter   *inserter;		/* one of these two */
@@ -56,8 +57,9 @@ typedef struct Import
 
 static Job *find_preview(const Job *job);
 static void open_target(Import *im);
+static RowAction planned(void *arg);
 static void import_rows(Import *im);
-static void import_row(Import *im, const CheckedRow *row, const Verdict *verdict);
+static void import_row(Import *im, const CheckedRow *row);
 static void refused(void *arg, RowId id, const ErrorData *error);
 static void close_target(Import *im);
 static void finish(Import *im);
@@ -77,10 +79,11 @@ jobs_import_run(Job *job)
 	im.target = jobs_import_open_target(im.preview, RowExclusiveLock);
 	im.reader = jobs_reader_reopen(jobs_input_open(im.spec->upload),
 								   jobs_dialect_from_jsonb(jobs_result_object(im.preview->result, "dialect")));
-	im.checker = jobs_checker_open(im.target, im.reader,
-								   jobs_comeback_options(im.spec, jobs_reader_dialect(im.reader)), true);
-	im.columns = jobs_checker_columns(im.checker, &im.ncolumns);
 	im.verdicts = jobs_verdicts_open(im.preview->id, VERDICTS_OF_ROWS, snapshot);
+	im.plan = (CheckerImport) {.planned = planned,.arg = &im,.defaults = jobs_inserter_fits(im.target)};
+	im.checker = jobs_checker_open(im.target, im.reader,
+								   jobs_comeback_options(im.spec, jobs_reader_dialect(im.reader)), &im.plan);
+	im.columns = jobs_checker_columns(im.checker, &im.ncolumns);
 	im.fallout = jobs_fallout_begin(job->id, jobs_checker_entity(im.checker),
 									jobs_dialect_key(im.spec->options, "sensitive") != NULL);
 	open_target(&im);
@@ -92,25 +95,13 @@ jobs_import_run(Job *job)
 	PopActiveSnapshot();
 }
 
-/* A failed import may be retried after another has taken its place. */
 static Job *
 find_preview(const Job *job)
 {
-	JobId		id = jobs_import_preview_id(job);
 	bool		own;
-	Job		   *preview = jobs_store_find(id, &own);
+	Job		   *preview = jobs_store_find(jobs_import_preview_id(job), &own);
 
-	if (preview == NULL || preview->state != JOB_SUCCEEDED || preview->result == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("preview %lld is not there any more", (long long) id),
-				 errhint("Preview the file again.")));
-	if (jobs_result_int(preview->result, "import") != job->id)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("preview %lld is imported by job %lld", (long long) id,
-						(long long) jobs_result_int(preview->result, "import")),
-				 errhint("To import the file once more, preview it again.")));
+	jobs_import_check_preview(job, preview);
 	return preview;
 }
 
@@ -120,7 +111,7 @@ open_target(Import *im)
 	char		relkind = im->target->rd_rel->relkind;
 
 	im->undo = relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE ? jobs_undo_begin(im->job->id) : NULL;
-	if (jobs_inserter_fits(im->target))
+	if (im->plan.defaults)
 		im->inserter = jobs_inserter_open(im->target, im->undo, refused, im);
 	else
 		im->view_inserter = jobs_view_inserter_open(im->target, im->columns, im->ncolumns, im->undo, refused, im);
@@ -132,6 +123,16 @@ open_target(Import *im)
  * Rows
  * ------------------------------------------------------------------------
  */
+
+/* None that the preview left out goes in, though it would be in order by now. */
+static RowAction
+planned(void *arg)
+{
+	Import	   *im = arg;
+	const Verdict *verdict = jobs_verdicts_next(im->verdicts);
+
+	return verdict->severity != SEVERITY_NONE && !im->warnings ? ROW_SKIP : verdict->action;
+}
 
 static void
 import_rows(Import *im)
@@ -145,7 +146,7 @@ import_rows(Import *im)
 	{
 		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < n; i++)
-			import_row(im, &rows[i], jobs_verdicts_next(im->verdicts));
+			import_row(im, &rows[i]);
 		im->rows += n;
 		if (total > 0)
 			jobs_progress_part((double) jobs_reader_bytes_read(im->reader) / total, im->rows,
@@ -157,15 +158,15 @@ import_rows(Import *im)
 }
 
 static void
-import_row(Import *im, const CheckedRow *row, const Verdict *verdict)
+import_row(Import *im, const CheckedRow *row)
 {
 	RowId		id = {row->row_no, row->line_no};
 
-	if (verdict->action == ROW_SKIP || (verdict->severity != SEVERITY_NONE && !im->warnings))
+	if (row->planned >= ROW_SKIP)
 		return;
-	if (row->action == ROW_SKIP || row->action == ROW_REJECT)
+	if (row->action >= ROW_SKIP)
 		jobs_fallout_row(im->fallout, row);
-	else if (verdict->action == ROW_UPDATE)
+	else if (row->planned == ROW_UPDATE)
 	{
 		if (row->action != ROW_UPDATE || !jobs_updater_add(im->updater, id, row))
 			jobs_fallout_gone(im->fallout, id);
@@ -239,12 +240,14 @@ updated_columns(Import *im)
 {
 	JsonbParseState *state = NULL;
 	JsonbValue	value;
+	int			n;
+	const AttrNumber *columns = jobs_updater_columns(im->updater, &n);
 
 	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
-	for (int i = 0; i < im->ncolumns; i++)
+	for (int i = 0; i < n; i++)
 	{
 		value.type = jbvString;
-		value.val.string.val = NameStr(TupleDescAttr(RelationGetDescr(im->target), im->columns[i] - 1)->attname);
+		value.val.string.val = NameStr(TupleDescAttr(RelationGetDescr(im->target), columns[i] - 1)->attname);
 		value.val.string.len = strlen(value.val.string.val);
 		pushJsonbValue(&state, WJB_ELEM, &value);
 	}

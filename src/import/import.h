@@ -68,10 +68,25 @@ extern JobId jobs_import_preview_id(const Job *import);
 extern bool jobs_import_includes_warnings(const Job *import);
 
 /*
+ * Refuses to run an import whose preview has gone (then it is NULL) or is another
+ * import's: 55000.  A failed import may be retried after another has taken its place.
+ */
+extern void jobs_import_check_preview(const Job *import, const Job *preview);
+
+/* What was imported has been taken back, and may be imported again. */
+extern void jobs_import_forget(const Job *import);
+
+/*
  * Whether a preview, a final job, has an import that is not final and needs its
  * file and verdicts.
  */
 extern bool jobs_preview_in_use(const Job *preview);
+
+/*
+ * Whether the error of a preview or an import may show a value of a column that is
+ * said to be sensitive: triggers and rules make up messages of their own.
+ */
+extern bool jobs_import_is_sensitive(const Job *job);
 
 /*
  * The preview that a job is, or that an import has imported.  Raises 42704 where
@@ -102,6 +117,9 @@ extern void jobs_push_jsonb(JsonbParseState **state, const char *key, Jsonb *val
 /* A copy of an object with one more field. */
 extern Jsonb *jobs_with_int(Jsonb *object, const char *key, int64 value);
 extern Jsonb *jobs_with_text(Jsonb *object, const char *key, const char *value);
+
+/* ... and with one less. */
+extern Jsonb *jobs_without(Jsonb *object, const char *key);
 
 /* ------------------------------------------------------------------------
  * The target

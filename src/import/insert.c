@@ -8,13 +8,15 @@
  * row's group has succeeded, because what a subtransaction queues for a statement that
  * began before it would stay when it is rolled back.  Foreign keys are the exception: they
  * are checked at the end of a group, inside of its subtransaction, so that a row
- * whose key has gone meanwhile falls out like any other.  Not those that refer to
- * the target itself, since the row that they mean may still come.
+ * whose key has gone meanwhile falls out like any other.  A row of the file that is
+ * referred to stands before those that do so (foreign.c), and they fall out with it.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/amapi.h"
+#include "access/genam.h"
 #include "access/heapam.h"
 #include "access/hio.h"
 #include "access/tableam.h"
@@ -59,6 +61,8 @@ typedef struct Leaf
 	bool		before_row;		/* has triggers that may change a row */
 	bool		after_row;		/* ... that fire later */
 	bool		checks_keys;
+	bool		checks_own;		/* ... that may be those of rows before */
+	bool		keeps_pins;		/* has indexes that do from one row to the next */
 	TriggerDesc *triggers;		/* its own */
 	TriggerDesc *key_triggers;	/* the same, those that check keys only */
 	TriggerDesc *other_triggers;
@@ -88,7 +92,7 @@ struct Inserter
 	int			nleaves;
 	int			nslots;			/* of all of them */
 	Leaf	   *last_leaf;
-	bool		in_order;		/* triggers must see the rows in the file's order */
+	bool		in_order;		/* triggers and keys must see the rows in the file's order */
 	BulkInsertState bulk;
 	Leaf	   *bulk_leaf;		/* whose buffer it may hold */
 
@@ -114,6 +118,7 @@ static void insert_group(Inserter *in);
 static bool try_rows(Inserter *in, int from, int to, ErrorData **error);
 static void forget_pins(Inserter *in);
 static void insert_rows(void *arg);
+static void release_indexes(Leaf *leaf, bool pinned);
 static void use_bulk_for(Inserter *in, Leaf *leaf);
 static int	insert_many(Inserter *in, int i);
 static void insert_one(Inserter *in, int i);
@@ -140,22 +145,6 @@ jobs_inserter_fits(Relation target)
 			return false;
 	}
 	return true;
-}
-
-bool
-jobs_is_row_error(const ErrorData *error)
-{
-	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
-	{
-		case ERRCODE_DATA_EXCEPTION:
-		case ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION:
-		case ERRCODE_WITH_CHECK_OPTION_VIOLATION:
-		case ERRCODE_PLPGSQL_ERROR:
-		case ERRCODE_PROGRAM_LIMIT_EXCEEDED:	/* too large for an index */
-		case ERRCODE_CARDINALITY_VIOLATION:
-			return true;
-	}
-	return false;
 }
 
 /* ------------------------------------------------------------------------
@@ -271,6 +260,12 @@ add_leaf(Inserter *in, ResultRelInfo *rri)
 	Leaf	   *leaf = hash_search(in->leaves, &relid, HASH_ENTER, NULL);
 	TupleConversionMap *map = rri == in->root ? NULL : jobs_root_to_child_map(rri, in->estate);
 
+	/* One that was attached a moment ago. */
+	if (rri->ri_FdwRoutine)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("foreign table \"%s\" has become a partition after the preview", RelationGetRelationName(rel)),
+				 errhint("Preview the file again.")));
 	memset((char *) leaf + sizeof(Oid), 0, sizeof(Leaf) - sizeof(Oid));
 	leaf->no = in->nleaves++;
 	leaf->rri = rri;
@@ -284,12 +279,19 @@ add_leaf(Inserter *in, ResultRelInfo *rri)
 		leaf->before_row = leaf->triggers->trig_insert_before_row;
 		split_triggers(in, leaf);
 	}
+	for (int i = 0; i < rri->ri_NumIndices; i++)
+	{
+		if (!jobs_keeps_pins(rri->ri_IndexRelationDescs[i]))
+			continue;
+		leaf->keeps_pins = true;
+		rri->ri_IndexRelationInfo[i]->ii_Context = in->group_context;
+	}
 	/* What a subtransaction made would go with it. */
 	leaf->trigger_rri = ExecGetTriggerResultRel(in->estate, relid, NULL);
 	(void) ExecGetTriggerOldSlot(in->estate, leaf->trigger_rri);
 	(void) ExecGetTriggerNewSlot(in->estate, leaf->trigger_rri);
 	leaf->after_row |= in->mtstate->mt_transition_capture != NULL;
-	in->in_order |= leaf->before_row || leaf->after_row;
+	in->in_order |= leaf->before_row || leaf->after_row || leaf->checks_own;
 	MemoryContextSwitchTo(old);
 	return leaf;
 }
@@ -303,10 +305,8 @@ split_triggers(Inserter *in, Leaf *leaf)
 	for (int i = 0; i < leaf->triggers->numtriggers; i++)
 	{
 		Trigger    *t = &leaf->triggers->triggers[i];
-		bool		key = t->tgisinternal && !t->tginitdeferred &&
-			(t->tgfoid == F_UNIQUE_KEY_RECHECK ||
-			 (RI_FKey_trigger_type(t->tgfoid) == RI_TRIGGER_FK &&
-			  t->tgconstrrelid != leaf->relid && t->tgconstrrelid != RelationGetRelid(in->target)));
+		bool		foreign = RI_FKey_trigger_type(t->tgfoid) == RI_TRIGGER_FK;
+		bool		key = t->tgisinternal && !t->tginitdeferred && (foreign || t->tgfoid == F_UNIQUE_KEY_RECHECK);
 
 		if (key)
 			leaf->other_triggers->triggers[i].tgenabled = TRIGGER_DISABLED;
@@ -315,6 +315,8 @@ split_triggers(Inserter *in, Leaf *leaf)
 		if (!TRIGGER_FOR_ROW(t->tgtype) || !TRIGGER_FOR_INSERT(t->tgtype) || !TRIGGER_FOR_AFTER(t->tgtype))
 			continue;
 		leaf->checks_keys |= key;
+		leaf->checks_own |= key && foreign &&
+			(t->tgconstrrelid == leaf->relid || t->tgconstrrelid == RelationGetRelid(in->target));
 		leaf->after_row |= !key && t->tgfoid != F_UNIQUE_KEY_RECHECK;
 	}
 }
@@ -485,6 +487,8 @@ forget_pins(Inserter *in)
 	{
 		TupleTableSlot *slots[] = {leaf->trigger_rri->ri_TrigOldSlot, leaf->trigger_rri->ri_TrigNewSlot};
 
+		if (leaf->keeps_pins)
+			release_indexes(leaf, false);
 		for (int i = 0; i < lengthof(slots); i++)
 		{
 			if (TTS_IS_BUFFERTUPLE(slots[i]))
@@ -512,9 +516,33 @@ insert_rows(void *arg)
 			i = insert_many(in, i);
 	}
 	ReleaseBulkInsertStatePin(in->bulk);
+	for (i = in->from; i < in->to; i++)
+	{
+		Leaf	   *leaf = in->pending[i].leaf;
+
+		if (leaf->keeps_pins && (i == in->from || leaf != in->pending[i - 1].leaf))
+			release_indexes(leaf, true);
+	}
 	in->at = -1;
 	if (keys)
 		check_keys(in);
+}
+
+/* What they keep for the next insert; pinned: the subtransaction that has done so still goes on. */
+static void
+release_indexes(Leaf *leaf, bool pinned)
+{
+	for (int i = 0; i < leaf->rri->ri_NumIndices; i++)
+	{
+		Relation	index = leaf->rri->ri_IndexRelationDescs[i];
+		IndexInfo  *info = leaf->rri->ri_IndexRelationInfo[i];
+
+		if (!jobs_keeps_pins(index))
+			continue;
+		if (pinned)
+			jobs_index_insert_cleanup(index, info);
+		info->ii_AmCache = NULL;
+	}
 }
 
 /* The buffer of another table must not be taken for one of this. */

@@ -48,10 +48,4 @@ extern void jobs_inserter_add(Inserter *inserter, RowId id, TupleTableSlot *slot
 /* Fires what is left to fire; returns how many rows have been inserted. */
 extern int64 jobs_inserter_close(Inserter *inserter);
 
-/*
- * Whether an error is a row's own, so that the others can go on: its values, keys,
- * a check, a trigger that raised an exception.
- */
-extern bool jobs_is_row_error(const ErrorData *error);
-
 #endif							/* JOBS_INSERT_H */

@@ -10,6 +10,7 @@
 #include "guc.h"
 #include "import/import.h"
 #include "import/issues.h"
+#include "mb/pg_wchar.h"
 #include "rel.h"
 #include "submit.h"
 #include "utils/builtins.h"
@@ -129,6 +130,7 @@ count(IssueLog *log, const Issue *issue)
 {
 	bool		found;
 	Tally		probe;
+	const char *column = issue->column ? issue->column : "";
 
 	log->all++;
 	if (log->last == NULL || log->last_code != issue->code || log->last_column != issue->column ||
@@ -136,7 +138,7 @@ count(IssueLog *log, const Issue *issue)
 	{
 		memset(&probe, 0, sizeof(probe));
 		strlcpy(probe.key.code, issue->code, sizeof(probe.key.code));
-		strlcpy(probe.key.column, issue->column ? issue->column : "", sizeof(probe.key.column));
+		memcpy(probe.key.column, column, pg_mbcliplen(column, strlen(column), sizeof(probe.key.column) - 1));
 		probe.key.severity = issue->severity;
 		log->last = hash_search(log->tallies, &probe.key, HASH_ENTER, &found);
 		if (!found)

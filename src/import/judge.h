@@ -202,6 +202,9 @@ extern void jobs_merging_open(Constraints *c);
 extern void jobs_merging_merge(Constraints *c);
 extern void jobs_merging_met(Constraints *c, Judged *judged);
 extern void jobs_merging_take(Constraints *c, Judged *judged);
+
+/* Whether a row of the file before is one that updates another. */
+extern bool jobs_merging_has_updated(Constraints *c, int64 row_no);
 extern void jobs_merging_close(Constraints *c);
 
 /* keys.c: the existing row that the row's keys have met first, and the key's attributes. */

@@ -41,8 +41,11 @@ struct Merging
 	SlotPool	olds;
 	SlotPool	wholes;
 	List	   *generated;		/* of Generated * */
+	Bitmapset  *changed;		/* attributes: those of the file, but for identities that the table makes itself */
 	KeyShape   *shape;
 	KeySet	   *updated;		/* rows of the target that a row of the file updates */
+	uint8	   *rows;			/* a bit for each row of the file that does so */
+	int64		nbits;
 };
 
 /* Argument of a guard. */
@@ -56,6 +59,7 @@ static TupleTableSlot *pool_slot(Constraints *c, SlotPool *pool);
 static void free_pool(SlotPool *pool);
 static void load_old(Constraints *c, Judged *judged);
 static void generate(void *arg);
+static void remember(Merging *merging, MemoryContext context, int64 row_no);
 static void updated_key(Constraints *c, Judged *judged, Datum *values, bool *nulls, Key *key);
 
 void
@@ -69,9 +73,12 @@ jobs_merging_open(Constraints *c)
 	merging->updated = jobs_keyset_create(merging->shape, &c->memory);
 	for (AttrNumber attno = 1; attno <= desc->natts; attno++)
 	{
+		Form_pg_attribute att = TupleDescAttr(desc, attno - 1);
 		Generated  *generated;
 
-		if (TupleDescAttr(desc, attno - 1)->attgenerated != ATTRIBUTE_GENERATED_STORED)
+		if (bms_is_member(attno, c->filled) && att->attidentity != ATTRIBUTE_IDENTITY_ALWAYS)
+			merging->changed = bms_add_member(merging->changed, attno);
+		if (att->attgenerated != ATTRIBUTE_GENERATED_STORED)
 			continue;
 		generated = palloc(sizeof(Generated));
 		generated->attno = attno;
@@ -138,7 +145,7 @@ jobs_merging_merge(Constraints *c)
 		judged->whole = pool_slot(c, &merging->wholes);
 		for (int k = 0; k < natts; k++)
 		{
-			TupleTableSlot *from = bms_is_member(k + 1, c->filled) ? judged->row->slot : judged->old;
+			TupleTableSlot *from = bms_is_member(k + 1, merging->changed) ? judged->row->slot : judged->old;
 
 			judged->whole->tts_values[k] = from->tts_values[k];
 			judged->whole->tts_isnull[k] = from->tts_isnull[k];
@@ -245,4 +252,26 @@ jobs_merging_take(Constraints *c, Judged *judged)
 
 	updated_key(c, judged, values, nulls, &key);
 	jobs_keyset_add(c->merging->updated, &key, judged->row->row_no);
+	remember(c->merging, c->context, judged->row->row_no);
+}
+
+/* Sets the row's bit. */
+static void
+remember(Merging *merging, MemoryContext context, int64 row_no)
+{
+	if (row_no >= merging->nbits)
+	{
+		int64		n = TYPEALIGN(8, Max(64 * 1024, 2 * row_no));
+
+		merging->rows = merging->rows ? repalloc_huge(merging->rows, n / 8) : MemoryContextAllocHuge(context, n / 8);
+		memset(merging->rows + merging->nbits / 8, 0, (n - merging->nbits) / 8);
+		merging->nbits = n;
+	}
+	merging->rows[row_no / 8] |= 1 << row_no % 8;
+}
+
+bool
+jobs_merging_has_updated(Constraints *c, int64 row_no)
+{
+	return c->merging && row_no < c->merging->nbits && (c->merging->rows[row_no / 8] & 1 << row_no % 8) != 0;
 }

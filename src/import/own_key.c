@@ -24,7 +24,6 @@
 #include "import/judge.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -50,7 +49,6 @@ struct OwnKey
 };
 
 static void set_column(Constraints *c, OwnKey *own, int i, AttrNumber attno);
-static void check_rights(Constraints *c);
 static bool use_index(Constraints *c, OwnKey *own, Relation index);
 static void find_index(Constraints *c, OwnKey *own);
 static void read_all(Constraints *c, OwnKey *own);
@@ -63,7 +61,6 @@ jobs_own_key_open(Constraints *c)
 	OwnKey	   *own = palloc0(sizeof(OwnKey));
 	ListCell   *lc;
 
-	check_rights(c);
 	if (list_length(c->input->unique) > INDEX_MAX_KEYS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -127,25 +124,6 @@ set_column(Constraints *c, OwnKey *own, int i, AttrNumber attno)
 	own->opcintypes[i] = get_opclass_input_type(opclass);
 	own->types[i] = att->atttypid;
 	own->collations[i] = att->attcollation;
-}
-
-static void
-check_rights(Constraints *c)
-{
-	Oid			table = RelationGetRelid(c->target);
-	ListCell   *lc;
-
-	if (pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
-		return;
-	foreach(lc, c->input->unique)
-	{
-		if (pg_attribute_aclcheck(table, lfirst_int(lc), GetUserId(), ACL_SELECT) != ACLCHECK_OK)
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("permission denied for column \"%s\" of option \"unique\"",
-							get_attname(table, lfirst_int(lc), false)),
-					 errhint("Only columns that you may read can be compared with rows that are there.")));
-	}
 }
 
 /* Its first columns must be the key's, in any order. */

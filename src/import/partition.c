@@ -10,9 +10,12 @@
  */
 #include "postgres.h"
 
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/tupconvert.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "compat.h"
 #include "executor/executor.h"
 #include "import/guard.h"
@@ -81,6 +84,32 @@ jobs_routing_open(Constraints *c)
 	c->routing = routing;
 }
 
+bool
+jobs_routing_follows(Relation target, const Bitmapset *attnos)
+{
+	ListCell   *lc;
+	bool		follows = false;
+
+	foreach(lc, find_all_inheritors(RelationGetRelid(target), AccessShareLock, NULL))
+	{
+		Oid			table = lfirst_oid(lc);
+		Bitmapset  *here = NULL;
+		int			attno = -1;
+		bool		in_expression;
+		Relation	rel;
+
+		if (get_rel_relkind(table) != RELKIND_PARTITIONED_TABLE)
+			continue;
+		while ((attno = bms_next_member(attnos, attno)) >= 0)
+			here = bms_add_member(here, get_attnum(table, NameStr(TupleDescAttr(RelationGetDescr(target), attno - 1)->attname)) -
+								  FirstLowInvalidHeapAttributeNumber);
+		rel = table_open(table, NoLock);
+		follows |= has_partition_attrs(rel, here, &in_expression);
+		table_close(rel, NoLock);
+	}
+	return follows;
+}
+
 void
 jobs_routing_close(Constraints *c)
 {
@@ -144,7 +173,8 @@ open_branch(Constraints *c, Routing *routing, Relation rel)
 		}
 	}
 	foreach(lc, branch->attnos)
-		branch->unknown |= bms_is_member(lfirst_int(lc), c->input->unknown);
+		branch->unknown |= bms_is_member(lfirst_int(lc), c->input->unknown) &&
+			!bms_is_member(lfirst_int(lc), c->input->by_trigger);
 	return branch;
 }
 

@@ -54,7 +54,7 @@ static char *arbiter(Constraints *c);
 static void start(Statement *statement);
 static bool unknown_to(Constraints *c, WithCheckOption *option, Index result);
 static void run_policy(Constraints *c, Judged *judged, Step *step);
-static void check_options(Constraints *c, Judged *judged, Statement *statement, WCOKind kind, TupleTableSlot *slot);
+static bool passes(Constraints *c, Judged *judged, Statement *statement, WCOKind kind, TupleTableSlot *slot);
 
 void
 jobs_policy_open(Constraints *c)
@@ -106,9 +106,10 @@ insert_sql(Constraints *c, bool update)
 			continue;
 		appendStringInfo(&names, "%s%s", comma, name);
 		appendStringInfo(&values, "%s$%d", comma, i + 1);
-		appendStringInfo(&sets, "%s%s = $%d", comma, name, i + 1);
+		if (att->attidentity != ATTRIBUTE_IDENTITY_ALWAYS)
+			appendStringInfo(&sets, "%s%s = $%d", sets.len > 0 ? ", " : "", name, i + 1);
 	}
-	if (names.len == 0)
+	if (names.len == 0 || (update && sets.len == 0))
 		return NULL;
 	return psprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE VALUES (%s)%s%s",
 					quote_qualified_identifier(get_namespace_name(RelationGetNamespace(c->target)),
@@ -233,24 +234,23 @@ static void
 run_policy(Constraints *c, Judged *judged, Step *step)
 {
 	if (!judged->update)
-	{
-		check_options(c, judged, &c->policy->insert, WCO_RLS_INSERT_CHECK, judged->whole);
-		return;
-	}
-	check_options(c, judged, &c->policy->update, WCO_RLS_CONFLICT_CHECK, judged->old);
-	check_options(c, judged, &c->policy->update, WCO_RLS_UPDATE_CHECK, judged->whole);
+		(void) passes(c, judged, &c->policy->insert, WCO_RLS_INSERT_CHECK, judged->whole);
+	else if (passes(c, judged, &c->policy->update, WCO_RLS_CONFLICT_CHECK, judged->old))
+		(void) passes(c, judged, &c->policy->update, WCO_RLS_UPDATE_CHECK, judged->whole);
 }
 
-static void
-check_options(Constraints *c, Judged *judged, Statement *statement, WCOKind kind, TupleTableSlot *slot)
+/* Refuses the row where it does not. */
+static bool
+passes(Constraints *c, Judged *judged, Statement *statement, WCOKind kind, TupleTableSlot *slot)
 {
 	ResultRelInfo *result;
 	ExprContext *econtext;
+	bool		good = true;
 	ListCell   *lc;
 	ListCell   *lc2;
 
 	if (statement->plan == NULL)
-		return;
+		return true;
 	if (statement->query == NULL)
 		start(statement);
 	result = ((ModifyTableState *) statement->query->planstate)->resultRelInfo;
@@ -260,7 +260,6 @@ check_options(Constraints *c, Judged *judged, Statement *statement, WCOKind kind
 	{
 		WithCheckOption *option = lfirst(lc);
 		MemoryContext old;
-		bool		good;
 
 		if (option->kind != kind || unknown_to(c, option, result->ri_RangeTableIndex))
 			continue;
@@ -276,6 +275,7 @@ check_options(Constraints *c, Judged *judged, Statement *statement, WCOKind kind
 		break;
 	}
 	ResetExprContext(econtext);
+	return good;
 }
 
 static bool

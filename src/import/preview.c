@@ -20,7 +20,6 @@
 #include "miscadmin.h"
 #include "progress.h"
 #include "submit.h"
-#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 /* What options say of a hopeless file; a limit that is not given is no limit. */
@@ -48,7 +47,6 @@ typedef struct Preview
 	int64		errors;
 	int64		actions[ROW_REJECT + 1];
 	bool		stopped_early;
-	MemoryContext row_context;
 } Preview;
 
 static void read_patience(Preview *p);
@@ -68,12 +66,11 @@ jobs_preview_run(Job *job)
 	p.target = jobs_target_open(p.spec->target, job->command, AccessShareLock);
 	read_patience(&p);
 	p.reader = jobs_reader_open(jobs_input_open(p.spec->upload), p.spec->options);
-	p.checker = jobs_checker_open(p.target, p.reader, jobs_comeback_options(p.spec, jobs_reader_dialect(p.reader)), false);
+	p.checker = jobs_checker_open(p.target, p.reader, jobs_comeback_options(p.spec, jobs_reader_dialect(p.reader)), NULL);
 	p.issues = jobs_issues_begin(job->id);
 	/* Of the header: row 0. */
 	jobs_issues_add(p.issues, &(CheckedRow) {.issues = jobs_checker_file_issues(p.checker)});
 	p.verdicts = jobs_verdicts_begin(job->id, VERDICTS_OF_ROWS);
-	p.row_context = AllocSetContextCreate(CurrentMemoryContext, "jobs preview row", ALLOCSET_DEFAULT_SIZES);
 	jobs_progress_phase("checking");
 	check_rows(&p);
 	finish(&p);
@@ -130,7 +127,6 @@ check_rows(Preview *p)
 			tell(p, &rows[i]);
 			p->stopped_early = rows[i].severity == SEVERITY_ERROR && hopeless(p);
 		}
-		MemoryContextReset(p->row_context);
 		if (total > 0)
 			jobs_progress_part((double) jobs_reader_bytes_read(p->reader) / total, p->rows,
 							   jobs_reader_bytes_read(p->reader));

@@ -34,6 +34,7 @@
 PG_FUNCTION_INFO_V1(jobs_rejects);
 
 #define CHUNK_BYTES		(128 * 1024)
+#define CONVERTED_BYTES	(64 * 1024) /* of a line at a time: room for the worst case is four times as much */
 
 typedef struct Rejects
 {
@@ -299,14 +300,17 @@ convert_line(Rejects *r)
 
 	while (from < end)
 	{
-		int			size = (end - from + 2) * MAX_CONVERSION_GROWTH;
+		int			len = Max(pg_mbcliplen(from, end - from, CONVERTED_BYTES), 1);
+		int			size = (len + 2) * MAX_CONVERSION_GROWTH;
+		int			done;
 
 		enlargeStringInfo(&r->buf, size);
-		from += pg_do_encoding_conversion_buf(r->conversion, GetDatabaseEncoding(), r->dialect->encoding,
-											  (unsigned char *) from, end - from,
-											  (unsigned char *) r->buf.data + r->buf.len, size, true);
+		done = pg_do_encoding_conversion_buf(r->conversion, GetDatabaseEncoding(), r->dialect->encoding,
+											 (unsigned char *) from, len,
+											 (unsigned char *) r->buf.data + r->buf.len, size, true);
 		r->buf.len += strlen(r->buf.data + r->buf.len);
-		if (from < end)
+		from += done;
+		if (done < len)
 		{
 			appendStringInfoChar(&r->buf, '?');
 			from += pg_mblen(from);

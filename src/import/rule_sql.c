@@ -63,6 +63,7 @@ jobs_rule_compile(Relation target, AttrNumber attnum, const char *expression, ES
 	expr = transformExpr(pstate, expr, EXPR_KIND_CHECK_CONSTRAINT);
 	expr = coerce_to_boolean(pstate, expr, "a rule");
 	assign_expr_collations(pstate, expr);
+	expr = jobs_expand_generated(expr, target);
 	*uses_row = reads_more(expr, attnum);
 	expr = (Node *) expression_planner((Expr *) expr);
 	if (contain_volatile_functions(expr))

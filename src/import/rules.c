@@ -48,6 +48,8 @@ static Rule *add_rule(RuleReader *r, RuleKind kind);
 static void add_bound(RuleReader *r, RuleKind kind, const char *text);
 static void add_list(RuleReader *r, List *words);
 static void add_regex(RuleReader *r, const char *pattern);
+static void add_sql(RuleReader *r, const char *expression);
+static void compile(RuleReader *r, Rule *rule, const char *expression);
 static Datum parse_constant(RuleReader *r, const char *text);
 static bool passes_bound(Rule *rule, const RuleInput *input);
 static bool passes_list(Rule *rule, const RuleInput *input);
@@ -231,12 +233,7 @@ read_check(RuleReader *r, const char *check)
 		else if (len == 2 && strncmp(check, "in", len) == 0)
 			add_list(r, split_list(argument));
 		else if (len == 3 && strncmp(check, "sql", len) == 0)
-		{
-			Rule	   *rule = add_rule(r, RULE_SQL);
-
-			rule->shown = argument + strspn(argument, " ");
-			rule->state = jobs_rule_compile(r->target, r->attnum, argument, r->estate, &rule->uses_row);
-		}
+			add_sql(r, argument);
 		else
 			argument = NULL;
 	}
@@ -315,7 +312,49 @@ add_regex(RuleReader *r, const char *pattern)
 	rule->regex = cstring_to_text(pattern);
 	if (!OidIsValid(rule->collation))
 		rule->collation = DEFAULT_COLLATION_OID;
-	(void) RE_compile_and_cache(rule->regex, REG_ADVANCED, rule->collation);
+	compile(r, rule, NULL);
+}
+
+static void
+add_sql(RuleReader *r, const char *expression)
+{
+	Rule	   *rule = add_rule(r, RULE_SQL);
+
+	rule->shown = expression + strspn(expression, " ");
+	compile(r, rule, expression);
+}
+
+/* A regular expression, or SQL. */
+static void
+compile(RuleReader *r, Rule *rule, const char *expression)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		if (expression)
+			rule->state = jobs_rule_compile(r->target, r->attnum, expression, r->estate, &rule->uses_row);
+		else
+			(void) RE_compile_and_cache(rule->regex, REG_ADVANCED, rule->collation);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+		int			category;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+		if (error->sqlerrcode == ERRCODE_INVALID_PARAMETER_VALUE || error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE ||
+			(category != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION && category != ERRCODE_DATA_EXCEPTION))
+			PG_RE_THROW();
+		/* What the parser says is the option's fault, and of this column. */
+		FlushErrorState();
+		error->sqlerrcode = ERRCODE_INVALID_PARAMETER_VALUE;
+		error->message = psprintf("the rule for column \"%s\" cannot be used: %s", r->name, error->message);
+		ReThrowError(error);
+	}
+	PG_END_TRY();
 }
 
 /* JSON's numbers have a decimal point, whatever the file has. */

@@ -7,10 +7,12 @@
  */
 #include "postgres.h"
 
+#include "import/dialect_options.h"
 #include "import/import.h"
 #include "import/input.h"
 #include "lib/stringinfo.h"
 #include "options.h"
+#include "store.h"
 #include "submit.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -107,6 +109,25 @@ JobId
 jobs_import_preview_id(const Job *import)
 {
 	return jobs_result_int(import->options, "preview");
+}
+
+/* An import whose preview has gone is taken for one. */
+bool
+jobs_import_is_sensitive(const Job *job)
+{
+	Jsonb	   *options;
+	bool		own;
+
+	if (job->kind == JOB_IMPORT)
+	{
+		job = jobs_store_find(jobs_import_preview_id(job), &own);
+		if (job == NULL)
+			return true;
+	}
+	if (job->kind != JOB_IMPORT_PREVIEW)
+		return false;
+	options = jobs_result_object(job->options, "options");
+	return options != NULL && jobs_dialect_key(options, "sensitive") != NULL;
 }
 
 bool
@@ -252,6 +273,14 @@ jobs_with_text(Jsonb *object, const char *key, const char *value)
 	JsonbParseState *state = copy_open(object, key);
 
 	jobs_push_text(&state, key, value);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+Jsonb *
+jobs_without(Jsonb *object, const char *key)
+{
+	JsonbParseState *state = copy_open(object, key);
+
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 

@@ -158,8 +158,7 @@ try_rows(RowStatement *statement, Tuplestorestate *rows, int64 nrows)
 	if (statement->result)
 		run.result = tuplestore_begin_heap(false, false, work_mem);
 	error = jobs_guard(run_guarded, &run);
-	/* A policy refuses rows with the code of missing rights. */
-	if (error && !jobs_is_row_error(error) && error->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE)
+	if (error && !jobs_is_row_error(error))
 		ReThrowError(error);
 	if (error == NULL && statement->done)
 		statement->done(statement->arg, run.xid, run.processed, run.result, statement->result);

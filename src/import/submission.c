@@ -13,13 +13,12 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "args.h"
+#include "catalog/pg_type.h"
 #include "control.h"
 #include "filename.h"
 #include "fmgr.h"
-#include "catalog/objectaddress.h"
 #include "funcapi.h"
 #include "import/checker.h"
-#include "import/columns.h"
 #include "import/dialect.h"
 #include "import/import.h"
 #include "import/upload.h"
@@ -27,7 +26,7 @@
 #include "rights.h"
 #include "store.h"
 #include "submit.h"
-#include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
@@ -49,8 +48,10 @@ enum
 static Job *new_preview(FunctionCallInfo fcinfo, const char *source, const char *hint);
 static Datum submit_value(FunctionCallInfo fcinfo, Job *job, const char *bytes, size_t len);
 static JobId submit_preview(FunctionCallInfo fcinfo, Job *job, JobId upload, const char *filename);
-static void check_reading(Relation target, Jsonb *options);
 static Jsonb *options_arg(FunctionCallInfo fcinfo);
+static void check_owner(const Job *preview);
+static ArrayType *settings_for(ArrayType *previews, ArrayType *callers);
+static void add_settings(ArrayBuildState **state, ArrayType *settings, bool custom);
 static void check_importable(const Job *preview);
 static void check_not_imported(const Job *preview);
 
@@ -129,28 +130,9 @@ new_preview(FunctionCallInfo fcinfo, const char *source, const char *hint)
 	jobs_preview_check_options(job->options);
 	jobs_dialect_check_options(job->options);
 	jobs_checker_check(target, job->options);
-	check_reading(target, job->options);
 	job->command = jobs_target_name(RelationGetRelid(target));
 	relation_close(target, NoLock);
 	return job;
-}
-
-/* An update finds its rows by reading them, and a key that the target has not tells of its rows. */
-static void
-check_reading(Relation target, Jsonb *options)
-{
-	char	   *on_conflict = jobs_result_text(options, "on_conflict");
-	bool		update = on_conflict && strcmp(on_conflict, "update") == 0;
-	Oid			relid = RelationGetRelid(target);
-	bool		allowed = true;
-
-	if (update)
-		allowed = pg_class_aclcheck(relid, GetUserId(), ACL_UPDATE) == ACLCHECK_OK ||
-			pg_attribute_aclcheck_all(relid, GetUserId(), ACL_UPDATE, ACLMASK_ANY) == ACLCHECK_OK;
-	if (update || jobs_columns_option(options, "unique") != NULL)
-		allowed &= pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
-	if (!allowed)
-		aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(target->rd_rel->relkind), RelationGetRelationName(target));
 }
 
 static Jsonb *
@@ -206,13 +188,13 @@ jobs_import(PG_FUNCTION_ARGS)
 	id = PG_GETARG_INT64(0);
 	preview = jobs_lock_controlled_final(id, "imported", "Wait until it has ended: jobs.wait does.");
 	check_importable(preview);
+	check_owner(preview);
 	spec = jobs_preview_spec(preview);
 	relation_close(jobs_import_open_target(preview, AccessShareLock), NoLock);
 
 	job = jobs_new_job(fcinfo, IMPORT_COMMON, JOB_IMPORT);
 	job->command = preview->command;
-	/* What "01.02.03" means must not have changed. */
-	job->settings = preview->settings;
+	job->settings = settings_for(preview->settings, job->settings);
 	if (job->title == NULL)
 		job->title = jobs_title_from("Import: ", spec->filename ? spec->filename : preview->command);
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
@@ -235,6 +217,55 @@ jobs_import(PG_FUNCTION_ARGS)
 	preview->result = jobs_with_int(preview->result, "import", import);
 	jobs_store_update_final(preview, preview->state);
 	PG_RETURN_INT64(import);
+}
+
+/* Its rules and policies would be asked as somebody else, and its SQL run with his rights. */
+static void
+check_owner(const Job *preview)
+{
+	char	   *owner = GetUserNameFromId(preview->owner, true);
+
+	if (preview->owner != GetUserId())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("preview %lld was made by role \"%s\"", (long long) preview->id,
+						owner ? owner : preview->owner_name),
+				 errdetail("What it has found, and its rules, hold for that role."),
+				 errhint("SET ROLE to it first, or preview the file again as \"%s\".",
+						 GetUserNameFromId(GetUserId(), false))));
+}
+
+/*
+ * What "01.02.03" means must not have changed since the preview.  Who it is that asks, as
+ * applications say by settings of their own, is for the caller to say.
+ */
+static ArrayType *
+settings_for(ArrayType *previews, ArrayType *callers)
+{
+	ArrayBuildState *state = NULL;
+
+	add_settings(&state, previews, false);
+	add_settings(&state, callers, true);
+	return state ? DatumGetArrayTypeP(makeArrayResult(state, CurrentMemoryContext)) : NULL;
+}
+
+/* Those whose names have a point, or the others, each written name=value. */
+static void
+add_settings(ArrayBuildState **state, ArrayType *settings, bool custom)
+{
+	Datum	   *elements;
+	int			n = 0;
+
+	if (settings)
+		deconstruct_array(settings, TEXTOID, -1, false, TYPALIGN_INT, &elements, NULL, &n);
+	for (int i = 0; i < n; i++)
+	{
+		char	   *setting = TextDatumGetCString(elements[i]);
+		char	   *point = strchr(setting, '.');
+
+		if ((point != NULL && point < strchr(setting, '=')) == custom)
+			*state = accumArrayResult(*state, elements[i], false, TEXTOID, CurrentMemoryContext);
+	}
 }
 
 static void
@@ -281,6 +312,36 @@ check_not_imported(const Job *preview)
 			 errhint("To import the file once more, preview it again: that shows what it does to the rows of today.")));
 }
 
+void
+jobs_import_check_preview(const Job *import, const Job *preview)
+{
+	JobId		id = jobs_import_preview_id(import);
+
+	if (preview == NULL || preview->state != JOB_SUCCEEDED || preview->result == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("preview %lld is not there any more", (long long) id),
+				 errhint("Preview the file again.")));
+	if (jobs_result_int(preview->result, "import") != import->id)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("preview %lld is imported by job %lld", (long long) id,
+						(long long) jobs_result_int(preview->result, "import")),
+				 errhint("To import the file once more, preview it again.")));
+}
+
+void
+jobs_import_forget(const Job *import)
+{
+	Job		   *preview = jobs_store_lock_final(jobs_import_preview_id(import), JOBS_WAIT_BLOCK);
+
+	if (preview && preview->result && jobs_result_int(preview->result, "import") == import->id)
+	{
+		preview->result = jobs_without(preview->result, "import");
+		jobs_store_update_final(preview, preview->state);
+	}
+}
+
 Relation
 jobs_import_open_target(const Job *preview, LOCKMODE mode)
 {
@@ -294,7 +355,6 @@ jobs_import_open_target(const Job *preview, LOCKMODE mode)
 				 errmsg("table %s was altered after preview %lld", preview->command, (long long) preview->id),
 				 errhint("Preview the file again.")));
 	jobs_checker_check(target, spec->options);
-	check_reading(target, spec->options);
 	return target;
 }
 

@@ -143,7 +143,12 @@ open_undo(Undo *u)
 {
 	Oid			target = (Oid) jobs_result_int(u->import->options, "target");
 
-	u->target = jobs_target_open(target, u->import->command, RowExclusiveLock);
+	u->target = try_relation_open(target, RowExclusiveLock);
+	if (u->target == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table %s has been dropped", u->import->command),
+				 errhint("The rows of import %lld have gone with it.", (long long) u->import->id)));
 	u->name = jobs_target_name(RelationGetRelid(u->target));
 	u->snapshot = RegisterSnapshot(GetLatestSnapshot());
 	u->places_desc = CreateTemplateTupleDesc(3);
@@ -414,13 +419,14 @@ restore_rows(Undo *u)
 	return jobs_statement_execute(sql.data, u->old_desc, u->old, u->nold, NULL);
 }
 
-/* The record has served. */
+/* The record has served, and the preview can. */
 static void
 mark_undone(Undo *u)
 {
 	u->import->result = jobs_with_text(u->import->result, "undone_at",
 									   timestamptz_to_str(GetCurrentTimestamp()));
 	jobs_store_update_final(u->import, u->import->state);
+	jobs_import_forget(u->import);
 }
 
 static Datum

@@ -15,6 +15,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "import/guard.h"
 #include "import/import.h"
 #include "import/statement.h"
 #include "import/update.h"
@@ -50,7 +51,7 @@ struct Updater
 {
 	RowStatement statement;
 	Relation	target;
-	const AttrNumber *columns;
+	AttrNumber *columns;
 	int			ncolumns;
 	FmgrInfo   *outputs;
 	UndoRecord *undo;
@@ -64,6 +65,14 @@ struct Updater
 	Datum	   *values;
 	bool	   *nulls;
 };
+
+/* Locking the newest version of a row, in a guard. */
+typedef struct RowLock
+{
+	Leaf	   *leaf;
+	ItemPointerData tid;
+	bool		locked;
+} RowLock;
 
 struct ViewInserter
 {
@@ -84,6 +93,7 @@ static TupleDesc rows_desc(Relation target, const AttrNumber *columns, int ncolu
 static TupleDesc returned_desc(void);
 static Leaf *find_leaf(Updater *up, Oid relid);
 static bool lock_row(Updater *up, Leaf *leaf, const CheckedRow *row);
+static void lock_newest(void *arg);
 static bool same_key(Updater *up, Leaf *leaf, TupleTableSlot *row);
 static bytea *old_values(Updater *up, Leaf *leaf);
 static void allow_bit(Updater *up, int64 n);
@@ -174,8 +184,12 @@ jobs_updater_open(Relation target, const AttrNumber *columns, int ncolumns, Undo
 	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(Leaf), .hcxt = CurrentMemoryContext};
 
 	up->target = target;
-	up->columns = columns;
-	up->ncolumns = ncolumns;
+	up->columns = palloc(ncolumns * sizeof(AttrNumber));
+	for (int i = 0; i < ncolumns; i++)
+	{
+		if (TupleDescAttr(RelationGetDescr(target), columns[i] - 1)->attidentity != ATTRIBUTE_IDENTITY_ALWAYS)
+			up->columns[up->ncolumns++] = columns[i];
+	}
 	up->undo = undo;
 	up->refused = refused;
 	up->arg = arg;
@@ -184,22 +198,29 @@ jobs_updater_open(Relation target, const AttrNumber *columns, int ncolumns, Undo
 	up->values = palloc((ROWS_FIRST + ncolumns) * sizeof(Datum));
 	up->nulls = palloc0((ROWS_FIRST + ncolumns) * sizeof(bool));
 	up->outputs = palloc(ncolumns * sizeof(FmgrInfo));
-	for (int i = 0; i < ncolumns; i++)
+	for (int i = 0; i < up->ncolumns; i++)
 	{
 		Oid			output;
 		bool		isvarlena;
 
-		getTypeOutputInfo(TupleDescAttr(RelationGetDescr(target), columns[i] - 1)->atttypid, &output, &isvarlena);
+		getTypeOutputInfo(TupleDescAttr(RelationGetDescr(target), up->columns[i] - 1)->atttypid, &output, &isvarlena);
 		fmgr_info(output, &up->outputs[i]);
 	}
-	up->statement.sql = update_sql(target, columns, ncolumns);
-	up->statement.desc = rows_desc(target, columns, ncolumns, ROWS_FIRST);
+	up->statement.sql = update_sql(target, up->columns, up->ncolumns);
+	up->statement.desc = rows_desc(target, up->columns, up->ncolumns, ROWS_FIRST);
 	up->statement.result = returned_desc();
 	up->statement.done = updated;
 	up->statement.refused = refused_update;
 	up->statement.arg = up;
 	jobs_statement_begin(&up->statement);
 	return up;
+}
+
+const AttrNumber *
+jobs_updater_columns(const Updater *up, int *n)
+{
+	*n = up->ncolumns;
+	return up->columns;
 }
 
 bool
@@ -252,13 +273,43 @@ find_leaf(Updater *up, Oid relid)
 static bool
 lock_row(Updater *up, Leaf *leaf, const CheckedRow *row)
 {
-	ItemPointerData tid = row->existing;
+	RowLock		lock = {.leaf = leaf,.tid = row->existing};
 	TM_FailureData failure;
 	TM_Result	result;
+	ErrorData  *error;
 
-	result = table_tuple_lock(leaf->rel, &tid, GetActiveSnapshot(), leaf->slot, GetCurrentCommandId(false),
-							  LockTupleNoKeyExclusive, LockWaitBlock, TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
-	return result == TM_Ok && (!failure.traversed || same_key(up, leaf, row->slot));
+	result = table_tuple_lock(leaf->rel, &lock.tid, GetActiveSnapshot(), leaf->slot, GetCurrentCommandId(false),
+							  LockTupleNoKeyExclusive, LockWaitBlock, 0, &failure);
+	if (result == TM_Ok)
+		return true;
+	ExecClearTuple(leaf->slot);
+	if (result != TM_Updated)
+		return false;
+
+	/* That the newest one is in another partition is said by an error. */
+	lock.tid = row->existing;
+	error = jobs_guard(lock_newest, &lock);
+	if (error && error->sqlerrcode != ERRCODE_T_R_SERIALIZATION_FAILURE)
+		ReThrowError(error);
+	if (error)
+		FreeErrorData(error);
+	return error == NULL && lock.locked && same_key(up, leaf, row->slot);
+}
+
+static void
+lock_newest(void *arg)
+{
+	RowLock    *lock = arg;
+	TM_FailureData failure;
+
+	lock->locked = table_tuple_lock(lock->leaf->rel, &lock->tid, GetActiveSnapshot(), lock->leaf->slot,
+									GetCurrentCommandId(false), LockTupleNoKeyExclusive, LockWaitBlock,
+									TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure) == TM_Ok;
+	/* A pin would end with the subtransaction. */
+	if (lock->locked)
+		ExecMaterializeSlot(lock->leaf->slot);
+	else
+		ExecClearTuple(lock->leaf->slot);
 }
 
 /* Whether a row that another transaction has changed has still a key of the file's row. */
@@ -420,7 +471,7 @@ jobs_view_inserter_open(Relation target, const AttrNumber *columns, int ncolumns
 	in->values = palloc((INSERT_FIRST + ncolumns) * sizeof(Datum));
 	in->nulls = palloc0((INSERT_FIRST + ncolumns) * sizeof(bool));
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "INSERT INTO %s (%s) SELECT ", jobs_target_name(RelationGetRelid(target)),
+	appendStringInfo(&sql, "INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT ", jobs_target_name(RelationGetRelid(target)),
 					 jobs_column_list(target, columns, ncolumns, ""));
 	for (int i = 0; i < ncolumns; i++)
 		appendStringInfo(&sql, "%sr.c%d", i > 0 ? ", " : "", i + 1);

@@ -26,6 +26,9 @@ extern Updater *jobs_updater_open(Relation target, const AttrNumber *columns, in
 /* False where the row that was to be updated has gone, or has another key by now. */
 extern bool jobs_updater_add(Updater *updater, RowId id, const CheckedRow *row);
 
+/* The columns that it changes: not those of the file that a table always makes itself. */
+extern const AttrNumber *jobs_updater_columns(const Updater *updater, int *n);
+
 /* Returns how many rows were updated. */
 extern int64 jobs_updater_close(Updater *updater);
 

@@ -246,6 +246,13 @@ parse_boolean(ValueParser *parser, const char *text, int len, Datum *value)
 {
 	bool		b;
 
+	/* As programs write them, ahead of what the input function takes besides. */
+	if ((len == 4 && memcmp(text, "true", 4) == 0) || (len == 5 && memcmp(text, "false", 5) == 0) ||
+		(len == 1 && (*text == 't' || *text == 'f')))
+	{
+		*value = BoolGetDatum(*text == 't');
+		return VALUE_READ;
+	}
 	while (len > 0 && isspace((unsigned char) *text))
 		text++, len--;
 	while (len > 0 && isspace((unsigned char) text[len - 1]))

@@ -232,6 +232,8 @@ put_numeric(ValueParser *parser, bool negative, const char *integer, int nint,
 	{
 		int			limit = TYPMOD_SCALE(parser->typmod);
 
+		while (nfrac > Max(limit, 0) && fraction[nfrac - 1] == '0')
+			nfrac--;
 		/* What has to be rounded, or must begin with zeros, is rare enough for the input function. */
 		if (limit < nfrac || limit > 63 || limit > TYPMOD_PRECISION(parser->typmod))
 			return VALUE_UNSURE;

@@ -25,10 +25,9 @@
 
 /* Numbers of the first chunks of a job's lists. */
 #define VERDICTS_OF_ROWS		INT64CONST(0)	/* a preview's */
-#define VERDICTS_FELL_OUT		INT64CONST(0)	/* an import's: rows that were not inserted */
-#define VERDICTS_NOT_UPDATED	(INT64CONST(1) << 40)	/* ... or not updated */
-#define UNDO_INSERTED			(INT64CONST(2) << 40)	/* see undo.h */
-#define UNDO_UPDATED			(INT64CONST(3) << 40)
+#define VERDICTS_FELL_OUT		INT64CONST(0)	/* an import's: rows that were not inserted or updated */
+#define UNDO_INSERTED			(INT64CONST(1) << 40)	/* see undo.h */
+#define UNDO_UPDATED			(INT64CONST(2) << 40)
 
 typedef struct Verdict
 {

@@ -13,6 +13,7 @@ use parent 'PostgreSQL::Test::Cluster';
 
 # Only these, because whatever is imported here becomes a method.
 use Carp qw(croak);
+use IPC::Run ();
 use PostgreSQL::Test::Utils ();
 use Test::More ();
 use Time::HiRes ();
@@ -273,6 +274,31 @@ sub memory_of
 	my $status = PostgreSQL::Test::Utils::slurp_file("/proc/$pid/status");
 
 	return $status =~ /^RssAnon:\s+(\d+) kB/m ? $1 : croak 'no RssAnon in /proc';
+}
+
+# ----------------------------------------------------------------------------
+# Node
+# ----------------------------------------------------------------------------
+
+# Makes node_modules in a directory with packages of npm: those of the directory
+# that JOBS_NODE_MODULES names, or installed.  Returns what has gone wrong.
+sub node_modules
+{
+	my ($class, $dir, @packages) = @_;
+	my ($out, $ok) = ('', 0);
+
+	if ($ENV{JOBS_NODE_MODULES} && !grep { !-d "$ENV{JOBS_NODE_MODULES}/$_" } @packages)
+	{
+		return symlink($ENV{JOBS_NODE_MODULES}, "$dir/node_modules") ? undef : "node_modules: $!";
+	}
+	local %ENV = (%ENV, HOME => $dir, npm_config_cache => "$dir/.npm", npm_config_fetch_retries => 0,
+		npm_config_update_notifier => 'false');
+	eval {
+		$ok = IPC::Run::run([ 'npm', 'install', '--prefix', $dir, '--no-save', '--no-audit', '--no-fund', @packages ],
+			'<', \undef, '>&', \$out, IPC::Run::timeout(180));
+	};
+	return if $ok;
+	return "npm could not install @packages: " . ((grep { /\S/ } split /\n/, $out || $@)[0] // 'no npm');
 }
 
 # ----------------------------------------------------------------------------

@@ -73,6 +73,27 @@ for my $options ('{"force_quote": "*"}', '{"compression": "gzip"}')
 	cmp_ok($many - $few, '<', 25, 'more rows of 20 MB take no more memory than a few');
 	cmp_ok($many, '<', 150, 'which is a few times a row');
 }
+# Rows of one parallel worker that wait for another's: few in each batch, since blocks between them have none.
+$node->add_gate;
+$node->sql(q{
+	CREATE TABLE sparse (id int, filler text) WITH (fillfactor = 10, parallel_workers = 2);
+	INSERT INTO sparse SELECT g, repeat('x', 900) FROM generate_series(1, 20000) g;
+	ANALYZE sparse;
+	CREATE FUNCTION passes(id int) RETURNS boolean LANGUAGE plpgsql PARALLEL SAFE STABLE AS
+		$$BEGIN IF id = 2 THEN PERFORM wait_to_go(); END IF; RETURN id % 2 = 0; END$$;
+	ALTER FUNCTION wait_to_go() PARALLEL SAFE;
+	ALTER DATABASE postgres SET parallel_setup_cost = 0});
+my $merged = $node->sql(q{SELECT jobs.export('SELECT id FROM sparse WHERE passes(id)')});
+my $leader = $node->wait_running($merged);
+$node->poll(qq{(SELECT count(*) = 2 FROM pg_stat_activity WHERE leader_pid = $leader)}) or diag('no parallel workers');
+# One of them waits at the first row; the other ends when the leader has taken all of its own.
+$node->poll(qq{(SELECT count(*) = 1 FROM pg_stat_activity WHERE leader_pid = $leader)}) or diag('the other one does not end');
+my $seen = $node->memory_of($leader);
+cmp_ok($seen / 1024 - $base, '<', 20, "thousands of small batches take little memory ($seen kB)");
+$node->open_gate;
+is($node->wait_job($merged), 'succeeded', 'and come in order');
+is($node->sql("SELECT md5(convert_from(string_agg(c, ''), 'UTF8')) = (SELECT md5(E'id\\n' || string_agg(g || E'\\n', '' ORDER BY g)) FROM generate_series(2, 20000, 2) g) FROM jobs.download($merged) c"), 't', 'all of them');
+
 # Reading a file.
 my $big = $node->sql('SELECT job FROM jobs.artifact ORDER BY bytes DESC LIMIT 1');
 my $status = $node->sql(<<SQL);

@@ -19,21 +19,10 @@ my $dir = PostgreSQL::Test::Utils::tempdir();
 
 plan skip_all => 'needs node and curl' if system('command -v node curl >/dev/null 2>&1') != 0;
 copy("$example/$_", "$dir/$_") or die "$_: $!" foreach qw(server.js package.json);
-if ($ENV{JOBS_NODE_MODULES})
 {
-	symlink $ENV{JOBS_NODE_MODULES}, "$dir/node_modules" or die "node_modules: $!";
-}
-else
-{
-	local %ENV = (%ENV, HOME => $dir, npm_config_cache => "$dir/cache", npm_config_fetch_retries => 0,
-		npm_config_update_notifier => 'false');
-	my ($out, $ok) = ('', 0);
+	my $failure = JobsTest->node_modules($dir, 'pg', 'pg-query-stream');
 
-	eval {
-		$ok = IPC::Run::run([ 'npm', 'install', '--prefix', $dir, '--no-audit', '--no-fund' ],
-			'<', \undef, '>&', \$out, IPC::Run::timeout(120));
-	};
-	plan skip_all => 'npm could not install pg and pg-query-stream: ' . ((split /\n/, $out || $@)[0] // 'no npm') unless $ok;
+	plan skip_all => $failure if $failure;
 }
 
 my $node = JobsTest->create('main');

@@ -157,18 +157,46 @@ like($node->sql(q{SELECT jobs.content_disposition('a"; x=<script>.csv')}), qr/^a
 refused('P48', 'a file\'s name with a header', q{SELECT jobs.export('SELECT 1', filename => E'a\r\nSet-Cookie: x')}, '22023');
 
 # ----------------------------------------------------------------------------
-# P46, P47: there is no courier yet, so nobody is written to
+# P46, P47: messages, before an administrator has allowed any and after; what a courier
+# does with addresses inside is 096_courier_attacks's
 # ----------------------------------------------------------------------------
 
-for my $url ('http://127.0.0.1/', 'http://169.254.169.254/latest/meta-data', 'http://[::ffff:127.0.0.1]/', 'http://2130706433/',
-	'file:///etc/passwd', 'gopher://x/', 'https://user:pass@example.com/', 'https://example.com/')
-{
-	refused('P46', "webhook to $url", qq{SELECT jobs.run('SELECT 1', notify => '{"webhook": "$url"}')}, '42501');
-}
-refused('P47', 'mail', q{SELECT jobs.run('SELECT 1', notify => '{"email": "bob@example.com"}')}, '42501');
-refused('P47', 'mail with a line end in the address', q{SELECT jobs.run('SELECT 1', notify => '{"email": "bob@example.com\r\nBcc: all@example.com"}')}, '42501');
-refused('P47', 'a title with a line end', q{SELECT jobs.run('SELECT 1', title => E'x\r\nBcc: all@example.com')}, '22023');
+my @urls = ('http://127.0.0.1/', 'https://127.0.0.1/', 'http://169.254.169.254/latest/meta-data', 'https://169.254.169.254/', 'https://[::ffff:127.0.0.1]/',
+	'https://2130706433/', 'https://0x7f.0.0.1/', 'file:///etc/passwd', 'gopher://x/', 'https://user:pass@example.com/', 'https://localhost/');
+
+refused('P46', "webhook to $_", qq{SELECT jobs.run('SELECT 1', notify => '{"webhook": "$_"}')}, '(22023|42501)') for @urls;
+refused('P46', 'webhook', q{SELECT jobs.run('SELECT 1', notify => '{"webhook": "https://example.com/"}')}, '42501');
 refused('P46', 'webhook of a superuser, too', q{SELECT jobs.run('SELECT 1', notify => '{"webhook": "https://example.com/"}')}, '42501', $node->sql('SELECT current_user'));
+refused('P47', 'mail', q{SELECT jobs.run('SELECT 1', notify => '{"email": "bob@example.com"}')}, '42501');
+refused('P47', 'a title with a line end', q{SELECT jobs.run('SELECT 1', title => E'x\r\nBcc: all@example.com')}, '22023');
+refused('P47', "$_ by a role to whom it was not granted", "SELECT jobs.$_", '42501')
+  for q{claim_deliveries('email')}, 'finish_delivery(1, 1)', q{fail_delivery(1, 1, 'x')}, q{next_delivery('email')};
+refused('P47', 'a domain allowed by anybody', q{SET jobs.mail_domains = '*'}, '55P02');
+refused('P47', 'a limit raised by anybody', q{SET jobs.max_deliveries_per_role = 0}, '42501');
+
+$node->append_conf('postgresql.conf', "jobs.mail_domains = 'example.com'\njobs.webhook_hosts = '*'\njobs.max_deliveries_per_role = 50");
+$node->reload;
+ok($node->poll(q{current_setting('jobs.webhook_hosts') = '*'}), 'messages are allowed');
+refused('P46', "webhook to $_, where any host is allowed", qq{SELECT jobs.run('SELECT 1', notify => '{"webhook": "$_"}')}, '(22023|42501)') for @urls;
+refused('P47', "mail to $_->[0]", qq{SELECT jobs.run('SELECT 1', notify => jsonb_build_object('email', $_->[1]))}, $_->[2])
+  for ['an address with a line end', q{E'bob@example.com\r\nBcc: all@example.com'}, '22023'],
+  ['two addresses', q{'bob@example.com,all@example.com'}, '22023'],
+  ['a million characters', q{repeat('x', 1000000) || '@example.com'}, '22023'],
+  ['another domain', q{'bob@evil.com'}, '42501'];
+as('mallory', <<'SQL');
+DO $$
+BEGIN
+	FOR i IN 1 .. 10000 LOOP
+		BEGIN
+			PERFORM jobs.cancel(jobs.run('SELECT 1', run_at => 'tomorrow', notify => '{"email": "bob@example.com"}'));
+		EXCEPTION WHEN configuration_limit_exceeded THEN
+			EXIT;
+		END;
+	END LOOP;
+END $$
+SQL
+expected('P47', 'mails of 10,000 that were asked for', $node->sql('SELECT count(*) FROM jobs.delivery'), '50');
+refused('P47', 'one more', q{SELECT jobs.run('SELECT 1', notify => '{"email": "bob@example.com"}')}, '53400', 'mallory');
 
 # ----------------------------------------------------------------------------
 # P49: large objects

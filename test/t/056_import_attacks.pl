@@ -224,6 +224,9 @@ for my $target ('pg_catalog.pg_class', 'pg_authid', 'jobs.live', 'jobs.job', 'se
 		like($end, qr/^(42|22|55|0A|failed (42|22|55|0A))/, "P43 into $target as " . ($role eq 'mallory' ? $role : 'a superuser') . ": refused ($end)");
 	}
 }
+# A row of a job, by who may write into every table.
+refused('P43', 'a superuser\'s rows for jobs of his own making', q{SELECT jobs.import_preview('jobs.live', content => E'id,kind,command\\n1,run,DROP\\n')}, '42501',
+	$node->sql('SELECT current_user'));
 # The same rights as an INSERT by hand.
 as('bob', q{CREATE TABLE partly (a int, b int, c int DEFAULT 7); GRANT INSERT (a), SELECT (a) ON partly TO mallory});
 ($found, $id) = preview('mallory', 'partly', "a,b\n1,2\n");
@@ -236,6 +239,8 @@ expected('P43', 'which is there, and the default with it', $node->sql('SELECT * 
 as('bob', 'REVOKE ALL (a) ON partly FROM mallory');
 like(import_of('mallory', $id), qr/42501/, 'P43 a right that was revoked after the preview: refused, 42501');
 refused('P43', 'the import of another role\'s preview', "SELECT jobs.import($id)", '42704', 'bob');
+# Whose SQL its rules are.
+refused('P43', 'and a superuser\'s, who would run its rules', "SELECT jobs.import($id)", '42501', $node->sql('SELECT current_user'));
 # Whose code an import meets: a table of bob's with a trigger, a default, a check and a policy that strike.
 as('bob', q{CREATE TABLE struck (who name, what text); GRANT INSERT ON struck TO PUBLIC;
 	CREATE FUNCTION strike(what text) RETURNS int LANGUAGE plpgsql AS $$

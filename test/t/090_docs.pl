@@ -3,21 +3,22 @@
 # In README.md and docs/*.md, blocks of SQL (```sql) run in the order in which
 # they stand, in a database of their own for each file, and none may fail.
 # What a block needs and the reader does not is in a comment: <!-- sql ... -->.
-# Blocks in other languages that follow <!-- run: download --> must leave
-# transactions.csv, the file of job 1; those that follow <!-- run: upload --> must
-# upload contacts.csv.  They run where their language is there (for JavaScript,
-# JOBS_NODE_MODULES names a directory with the modules).
+# Blocks that follow <!-- run: download --> must leave transactions.csv, the file of
+# job 1; those that follow <!-- run: upload --> must upload contacts.csv; the queries in
+# YAML that follow <!-- run: queries --> must have the columns that it names.  They run
+# where their language is there, see test/lib/DocsTest.pm.  Blocks that follow another
+# <!-- run: ... --> are for 093_recipes.
 # Output, errors and what needs another server stand in ```text.
 #
-# Then: the reference names all that there is, links lead somewhere, and the
-# guide to the sources names every one of them.
+# Then: the generated pages are as the generator makes them, the reference names all that
+# there is, links lead somewhere, and the guide to the sources names every one of them.
 
 use strict;
 use warnings;
 
 use Digest::SHA;
+use DocsTest;
 use File::Basename;
-use File::Temp;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -30,71 +31,26 @@ $node->init;
 $node->append_conf('postgresql.conf', <<'CONF');
 shared_preload_libraries = 'jobs'
 max_worker_processes = 16
+listen_addresses = '127.0.0.1'
 CONF
 $node->start;
-
-# How to run a block, after a command that tells whether it can be run.
-my %languages = (
-	sh => [ [ 'sh', '-c', 'command -v base64' ], 'bash' ],
-	python => [ [ 'python3', '-c', 'import psycopg' ], 'python3' ],
-	'python of either psycopg' => [ [ 'python3', '-c', "try: import psycopg\nexcept ImportError: import psycopg2" ], 'python3' ],
-	js => [ [ 'sh', '-c', 'test -d node_modules/pg-query-stream && command -v node' ], 'node' ],
-);
+$node->safe_psql('postgres', 'CREATE ROLE docs_monitor LOGIN IN ROLE pg_monitor');
 
 # ----------------------------------------------------------------------------
 # Blocks
 # ----------------------------------------------------------------------------
 
-# A list of [language, how, line, text]; language is hidden for a comment.
-sub blocks
-{
-	my ($file) = @_;
-	my (@blocks, $block, $run);
-
-	for my $line (split /\n/, slurp_file($file))
-	{
-		if ($block)
-		{
-			if ($line eq $block->{end})
-			{
-				push @blocks, $block;
-				undef $block;
-			}
-			else
-			{
-				$block->{text} .= "$line\n";
-			}
-		}
-		elsif ($line =~ /^```(\w*)$/)
-		{
-			$block = { language => $1, run => $run, end => '```', text => '' };
-			undef $run;
-		}
-		elsif ($line eq '<!-- sql')
-		{
-			$block = { language => 'sql', end => '-->', text => '' };
-		}
-		elsif ($line =~ /^<!-- run: (\w+) -->$/)
-		{
-			$run = $1;
-		}
-	}
-	ok(!$block, basename($file) . ': every block ends');
-	return @blocks;
-}
-
 sub run_sql
 {
 	my ($name, $dbname, @blocks) = @_;
 	my $script = '';
-	my $n = 0;
 
-	$script .= sprintf("\\echo === block %d\n%s", ++$n, $_->{text}) for @blocks;
+	$script .= sprintf("\\echo === line %d\n%s", $_->{line}, $_->{text}) for @blocks;
 	my ($status, $stdout, $stderr) = $node->psql($dbname, $script, on_error_stop => 1, on_error_die => 0);
 
 	# Old versions of psql tell the block only by what came before.
-	is($status, 0, "$name: $n blocks of SQL")
-	  or diag "after " . ($stdout =~ /.*(=== block \d+)/s)[0] . ": $stderr";
+	is($status, 0, "$name: " . @blocks . ' blocks of SQL')
+	  or diag "after " . ($stdout =~ /.*(=== line \d+)/s)[0] . ": $stderr";
 	return;
 }
 
@@ -102,37 +58,48 @@ sub run_sql
 sub run_program
 {
 	my ($name, $dbname, $block) = @_;
-	my $language = $block->{language} . ($block->{text} =~ /psycopg2/ ? ' of either psycopg' : '');
-	my ($probe, $program) = @{ $languages{$language} };
 	my $dir = File::Temp->newdir;
-	my $what = "$name: $block->{run} in $block->{language}";
+	my $what = "$name: $block->{run} in $block->{language}, line $block->{line}";
 	my $contacts = join '', map { "$_,contact $_\n" } 1 .. 200_000;
 
-	local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => $dbname);
-	symlink $ENV{JOBS_NODE_MODULES}, "$dir/node_modules" if $ENV{JOBS_NODE_MODULES};
-	open my $script, '>', "$dir/script.mjs" or die "could not write: $!";
-	print $script $block->{text};
-	close $script;
 	append_to_file("$dir/contacts.csv", $contacts) if $block->{run} eq 'upload';
-
   SKIP:
 	{
-		my $in_dir = sub { return [ 'env', '-C', "$dir", @_ ] };
-		my ($out, $err) = ('', '');
+		skip "$what: cannot be run here", 1 unless can_run($block, "$dir");
+		my (undef, $out) = run_block($block, "$dir");
 
-		skip "$what: cannot be run here", 1 unless IPC::Run::run($in_dir->(@$probe), '>', \$out, '2>', \$err);
-		IPC::Run::run($in_dir->($program, 'script.mjs'), '>', \$out, '2>', \$err);
 		if ($block->{run} eq 'upload')
 		{
 			is($node->safe_psql($dbname, 'SELECT bytes FROM jobs.upload ORDER BY id DESC LIMIT 1'), length $contacts, $what)
-			  or diag $err;
+			  or diag $out;
 		}
 		else
 		{
-			is(-e "$dir/transactions.csv" ? Digest::SHA->new(256)->addfile("$dir/transactions.csv")->hexdigest : $err,
+			is(-e "$dir/transactions.csv" ? Digest::SHA->new(256)->addfile("$dir/transactions.csv")->hexdigest : $out,
 				$node->safe_psql($dbname, 'SELECT sha256 FROM jobs.artifact WHERE job = 1'), $what);
 		}
 	}
+	return;
+}
+
+# The queries of an exporter, as plain SQL by a monitoring role.
+sub run_queries
+{
+	my ($name, $dbname, $yaml) = @_;
+	my $n = 0;
+
+	# The page may have ended with its removal.
+	$node->safe_psql($dbname, 'CREATE EXTENSION IF NOT EXISTS jobs');
+	while ($yaml =~ /^(\w+):\n(?:  master: true\n)?  query: \|\n((?:    .*\n)+)  metrics:\n((?:    .*\n)+)/mg)
+	{
+		my ($metric, $query, $columns) = ($1, $2, $3);
+		my @named = $columns =~ /^    - (\w+):/mg;
+		my (undef, $out, $err) = $node->psql($dbname, $query, extra_params => [ '-U', 'docs_monitor', '-P', 'tuples_only=off', '-P', 'footer=off' ]);
+
+		is((split /\n/, $out)[0] // $err, join('|', @named), "$name: query $metric");
+		$n++;
+	}
+	is($n, scalar(() = $yaml =~ /^\w+:/mg), "$name: all queries are read");
 	return;
 }
 
@@ -141,20 +108,43 @@ for my $file (@documents)
 	my $name = basename($file);
 	my $dbname = lc $name =~ s/\..*//r;
 	my @blocks = blocks($file);
-	my @sql = grep { $_->{language} eq 'sql' } @blocks;
 
+	local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => $dbname, PGUSER => scalar getpwuid $<);
 	$node->safe_psql('postgres', "CREATE DATABASE $dbname");
-	run_sql($name, $dbname, @sql);
-	run_program($name, $dbname, $_) for grep { $_->{run} } @blocks;
+	run_sql($name, $dbname, grep { $_->{language} eq 'sql' && !$_->{run} } @blocks);
+	run_program($name, $dbname, $_) for grep { ($_->{run} // '') =~ /^(?:download|upload)$/ } @blocks;
+	run_queries($name, $dbname, $_->{text}) for grep { ($_->{run} // '') eq 'queries' } @blocks;
+
+	# What is code is run: only these stand for themselves.
+	my @idle = grep { !$_->{run} && $_->{language} !~ /^(?:sql|text|json)$/ } @blocks;
+	is(join(', ', map { "line $_->{line}" } @idle), '', "$name: every block of code is run");
 }
 
 # ----------------------------------------------------------------------------
-# The reference is complete
+# The generated pages
 # ----------------------------------------------------------------------------
 
 my $reference = slurp_file("$top/docs/reference.md");
+my $generated = PostgreSQL::Test::Utils::tempdir();
+my $pg_config = $ENV{PG_CONFIG} || 'pg_config';
 
+chomp(my $sharedir = `$pg_config --sharedir`);
 $node->safe_psql('postgres', 'CREATE EXTENSION jobs');
+{
+	local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres');
+	command_ok([ $^X, "$top/test/docs/reference.pl", $top, $generated, "$sharedir/errcodes.txt" ], 'the generator of pages runs');
+}
+for my $page ('reference.md', 'errors.md')
+{
+	my @committed = split /\n/, slurp_file("$top/docs/$page");
+	my @fresh = split /\n/, slurp_file("$generated/$page");
+	my %committed = map { $_ => 1 } @committed;
+	my ($new) = grep { !$committed{$_} } @fresh;
+
+	ok("@committed" eq "@fresh", "docs/$page is as `make reference` writes it")
+	  or diag 'the first line that is new: ' . ($new // '(none; some have gone)');
+}
+
 for my $query (
 	"SELECT DISTINCT 'jobs.' || proname FROM pg_proc WHERE pronamespace = 'jobs'::regnamespace",
 	"SELECT 'jobs.' || relname FROM pg_class WHERE relnamespace = 'jobs'::regnamespace AND relkind IN ('r', 'v', 'S')",
@@ -167,17 +157,6 @@ for my $query (
 	my @missing = grep { $reference !~ /(?<![\w.])\Q$_\E(?!\w)/ } split /\n/, $node->safe_psql('postgres', $query);
 
 	is("@missing", '', 'reference.md names: ' . ($query =~ /SELECT (.*) FROM/)[0]);
-}
-
-# Defaults in the table, in the words of SHOW, but for these.
-my %words = ('1d' => '24h', '1min' => '60s', '' => 'empty');
-for my $line (split /\n/, $node->safe_psql('postgres', "SELECT name, current_setting(name) FROM pg_settings WHERE name ~ '^jobs[.]'"))
-{
-	my ($name, $value) = split /\|/, $line;
-	my ($default) = $reference =~ /^\| `\Q$name\E` \| \w+, `?([^`|]*?)`? \|/m;
-
-	$value = $words{ $value // '' } // $value;
-	is($default // 'nothing', $value, "reference.md has the default of $name");
 }
 
 # ----------------------------------------------------------------------------

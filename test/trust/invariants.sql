@@ -123,7 +123,7 @@ SELECT 'lock', l.locktype, l.relation::regclass, l.mode, a.backend_type FROM pg_
  WHERE a.backend_type LIKE 'jobs %' AND l.locktype IN ('advisory', 'tuple', 'object')
     OR a.backend_type = 'jobs worker' AND l.locktype = 'relation' AND a.state = 'idle';
 SELECT 'prepared transaction', gid FROM pg_prepared_xacts;
-SELECT 'replication slot', slot_name FROM pg_replication_slots;
+SELECT 'replication slot', slot_name FROM pg_replication_slots WHERE NOT active;
 
 -- I16: tables and indexes are sound
 SELECT c.oid::regclass, v.* FROM pg_class c, LATERAL verify_heapam(c.oid) v

@@ -12,19 +12,75 @@ import psycopg2
 PR_SET_CHILD_SUBREAPER = 36
 
 
-class Server:
+class Asker:
+    """Asks the server that the parameters of libpq in "where" lead to."""
+
+    def __init__(self, **where):
+        self.where = where
+        self.admin = None
+
+    def connect(self, role='postgres', dbname='postgres', autocommit=True):
+        connection = psycopg2.connect(user=role, dbname=dbname, application_name='trust', **self.where)
+        connection.autocommit = autocommit
+        return connection
+
+    def wait_ready(self, seconds=60):
+        """Until the server takes connections, after a crash for instance."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                self.sql('SELECT 1')
+                return
+            except psycopg2.Error:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
+    def sql(self, query, *arguments):
+        """Rows, by a connection that is kept for the driver itself; a lost one is made anew once."""
+        for again in (True, False):
+            try:
+                if self.admin is None or self.admin.closed:
+                    self.admin = self.connect()
+                with self.admin.cursor() as cursor:
+                    cursor.execute(query, arguments or None)
+                    return cursor.fetchall() if cursor.description else []
+            except (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.DatabaseError):
+                if self.admin is None or not self.admin.closed or not again:
+                    raise
+                self.admin = None
+
+    def value(self, query, *arguments):
+        rows = self.sql(query, *arguments)
+        return rows[0][0] if rows else None
+
+    def in_database(self, dbname, *commands, role='postgres'):
+        connection = self.connect(role, dbname)
+        try:
+            with connection.cursor() as cursor:
+                for command in commands:
+                    cursor.execute(command)
+                return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()
+
+    def pids(self, kind):
+        return [row[0] for row in self.sql('SELECT pid FROM pg_stat_activity WHERE backend_type = %s', 'jobs ' + kind)]
+
+
+class Server(Asker):
     @staticmethod
     def bindir():
         return subprocess.check_output(['pg_config', '--bindir'], text=True).strip()
 
     def __init__(self, directory, conf='', preload=None):
+        super().__init__(host=directory, port=5432, connect_timeout=30)
         self.programs = self.bindir()
         self.data = os.path.join(directory, 'data')
         self.socket = directory
         self.log = os.path.join(directory, 'server.log')
         self.preload = preload
         self.limit = None       # bytes of address space of each process
-        self.admin = None
         # Orphans of a killed server are ours to bury, so that their data can be used again.
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self.run('initdb', '-D', self.data, '-A', 'trust', '-U', 'postgres', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync')
@@ -86,7 +142,7 @@ jobs.worker_idle_timeout = '3s'
 
     def kill_postmaster(self):
         """kill -9; returns how long the orphans stayed."""
-        orphans = self.children(self.pid)
+        orphans = children(self.pid)
         os.kill(self.pid, signal.SIGKILL)
         started = time.monotonic()
         while any(alive(pid) for pid in [self.pid] + orphans):
@@ -105,71 +161,6 @@ jobs.worker_idle_timeout = '3s'
         except ChildProcessError:
             pass
 
-    def wait_ready(self, seconds=60):
-        """Until the server takes connections, after a crash for instance."""
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                self.sql('SELECT 1')
-                return
-            except psycopg2.Error:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
-
-    # ------------------------------------------------------------------
-    # Questions
-    # ------------------------------------------------------------------
-
-    def connect(self, role='postgres', dbname='postgres', autocommit=True):
-        connection = psycopg2.connect(host=self.socket, port=5432, user=role, dbname=dbname, connect_timeout=30,
-                                      application_name='trust')
-        connection.autocommit = autocommit
-        return connection
-
-    def sql(self, query, *arguments):
-        """Rows, by a connection that is kept for the driver itself; a lost one is made anew once."""
-        for again in (True, False):
-            try:
-                if self.admin is None or self.admin.closed:
-                    self.admin = self.connect()
-                with self.admin.cursor() as cursor:
-                    cursor.execute(query, arguments or None)
-                    return cursor.fetchall() if cursor.description else []
-            except (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.DatabaseError):
-                if self.admin is None or not self.admin.closed or not again:
-                    raise
-                self.admin = None
-
-    def value(self, query, *arguments):
-        rows = self.sql(query, *arguments)
-        return rows[0][0] if rows else None
-
-    def in_database(self, dbname, *commands, role='postgres'):
-        connection = self.connect(role, dbname)
-        try:
-            with connection.cursor() as cursor:
-                for command in commands:
-                    cursor.execute(command)
-                return cursor.fetchall() if cursor.description else []
-        finally:
-            connection.close()
-
-    def pids(self, kind):
-        return [row[0] for row in self.sql('SELECT pid FROM pg_stat_activity WHERE backend_type = %s', 'jobs ' + kind)]
-
-    def children(self, pid):
-        found = []
-        for entry in os.listdir('/proc'):
-            if entry.isdigit():
-                try:
-                    with open(f'/proc/{entry}/stat') as f:
-                        if int(f.read().rsplit(')', 1)[1].split()[1]) == pid:
-                            found.append(int(entry))
-                except (OSError, IndexError):
-                    pass
-        return found
-
     def memory(self, pid):
         """kB that no other process shares."""
         with open(f'/proc/{pid}/status') as f:
@@ -187,6 +178,19 @@ jobs.worker_idle_timeout = '3s'
         """When it said last that it was ready, as a literal."""
         found = re.findall(r'^(\S+ \S+ \S+) .*database system is ready to accept connections', self.log_since(0), re.M)
         return found[-1] if found else None
+
+
+def children(pid):
+    found = []
+    for entry in os.listdir('/proc'):
+        if entry.isdigit():
+            try:
+                with open(f'/proc/{entry}/stat') as f:
+                    if int(f.read().rsplit(')', 1)[1].split()[1]) == pid:
+                        found.append(int(entry))
+            except (OSError, IndexError):
+                pass
+    return found
 
 
 def alive(pid):

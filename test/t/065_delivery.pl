@@ -1,0 +1,247 @@
+# Messages about the ends of jobs, seen by couriers: told of by NOTIFY, raced for,
+# killed with one in the hand; jobs that end by a crash; the server killed and
+# restarted, copied, and promoted.
+
+use strict;
+use warnings;
+
+use JobsTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time usleep);
+
+my $node = JobsTest->create('main', init => { allows_streaming => 1 }, conf => <<CONF);
+jobs.mail_domains = 'example.com'
+jobs.webhook_hosts = 'hooks.example.com'
+jobs.link_template = 'https://app.example.com/files/{token}'
+jobs.max_deliveries_per_role = 0
+jobs.worker_idle_timeout = '1s'
+CONF
+
+my $mail = q{'{"email": "ada@example.com"}'};
+my $both = q{'{"email": "ada@example.com", "webhook": "https://hooks.example.com/"}'};
+
+$node->sql(<<'SQL');
+CREATE ROLE courier LOGIN;
+GRANT EXECUTE ON FUNCTION jobs.claim_deliveries, jobs.finish_delivery, jobs.fail_delivery, jobs.next_delivery TO courier;
+SQL
+$node->add_gate;
+
+sub courier
+{
+	my $session = $node->background_psql('postgres', extra_params => [ '-U', 'courier' ]);
+
+	$session->query_safe('LISTEN jobs_delivery');
+	return $session;
+}
+
+# What each session has been told and the test has not asked for yet.
+my %told;
+
+# The answer to a query, without the messages that have come with it.
+sub ask
+{
+	my ($session, $query) = @_;
+	my $answer = $session->query_safe($query);
+
+	$told{$session} .= "$1\n" while $answer =~ s/\n?(Asynchronous notification .*)//;
+	return $answer;
+}
+
+# Waits until a session has been told of something.
+sub hear
+{
+	my ($session, $pattern, $what) = @_;
+	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	while (time < $deadline)
+	{
+		ask($session, 'SELECT');
+		if (($told{$session} // '') =~ $pattern)
+		{
+			$told{$session} = '';
+			return pass($what);
+		}
+		usleep(5_000);
+	}
+	fail($what);
+	diag "not heard: $pattern\n$told{$session}";
+	return;
+}
+
+# ----------------------------------------------------------------------------
+# What couriers hear
+# ----------------------------------------------------------------------------
+
+my $courier = courier();
+my $id = $node->sql("SELECT jobs.run('SELECT 1', title => 'told', notify => $mail)");
+hear($courier, qr/"jobs_delivery" with payload "email"/, 'a courier is told of a message');
+is(ask($courier, q{SELECT subject FROM jobs.claim_deliveries('email')}), 'told has finished: 1 row processed', 'and has it');
+is(ask($courier, 'SELECT count(*) FROM jobs.job'), '0', 'it does not see the job');
+is(ask($courier, 'SELECT count(*) FROM jobs.delivery'), '0', 'nor the delivery');
+$id = $node->sql("SELECT jobs.cancel(jobs.run('SELECT 1', run_at => 'tomorrow', notify => '{\"webhook\": \"https://hooks.example.com/\"}'))");
+hear($courier, qr/"jobs_delivery" with payload "webhook"/, 'of one about a job that was cancelled as it was submitted');
+$id = $node->sql("SELECT jobs.submit('fleet', max_attempts => 1, notify => $mail)");
+$node->sql("SELECT jobs.fail(job, 'no') FROM jobs.claim('fleet')");
+hear($courier, qr/"jobs_delivery" with payload "email"/, 'of one about a job of a client');
+$id = $node->sql("SELECT jobs.submit('fleet', max_attempts => 1, notify => $mail)");
+$node->sql("SELECT FROM jobs.claim('fleet', lease => '1 ms')");
+hear($courier, qr/"jobs_delivery" with payload "email"/, 'of one about a lease that ran out');
+
+# ----------------------------------------------------------------------------
+# Couriers that race
+# ----------------------------------------------------------------------------
+
+$node->sql(q{SELECT count(jobs.finish_delivery(delivery, attempt)) FROM jobs.claim_deliveries('email', 1000)});
+$node->sql("SELECT count(jobs.run('SELECT 1', title => 'race', notify => $mail)) FROM generate_series(1, 300)");
+$node->wait_all;
+my @couriers = map { courier() } 1 .. 6;
+my $race = q{SELECT jobs.finish_delivery(delivery, attempt) FROM jobs.claim_deliveries('email', 3)};
+
+# All of them at once: each asks before any has answered.
+for (1 .. 1000)
+{
+	$_->{stdin} .= "$race;\n\\echo done\n" for @couriers;
+	$_->{run}->pump_nb for @couriers;
+	last if $node->sql(q{SELECT count(*) FROM jobs.delivery WHERE state IN ('pending', 'claimed') AND channel = 'email'}) eq '0';
+}
+$_->quit for @couriers;
+is($node->sql(q{SELECT state, attempts, count(*) FROM jobs.delivery WHERE subject ~ '^race' GROUP BY 1, 2}),
+	'delivered|1|300', 'each message is delivered by one courier, once');
+is($node->sql(q{SELECT count(*), count(DISTINCT delivery) FROM jobs.delivery_attempt a JOIN jobs.delivery d ON d.id = a.delivery WHERE subject ~ '^race'}),
+	'300|300', 'and recorded once');
+
+# ----------------------------------------------------------------------------
+# A courier that dies
+# ----------------------------------------------------------------------------
+
+$id = $node->sql("SELECT jobs.export('SELECT 1', notify => $mail)");
+$node->wait_job($id);
+my $victim = courier();
+my ($delivery, $attempt, $message) =
+  split /\|/, ask($victim, q{SELECT delivery, attempt, message_id FROM jobs.claim_deliveries('email', lease => '2 s')});
+ok(defined $message, 'a courier claims a message');
+is(ask($courier, q{SELECT count(*) FROM jobs.claim_deliveries('email')}), '0', 'nobody else gets it');
+is(ask($courier, q{SELECT jobs.next_delivery('email') - clock_timestamp() <= '2 s'}), 't', 'but hears when it can be had');
+$victim->{run}->kill_kill;
+ok($node->poll("EXISTS (SELECT FROM jobs.claim_deliveries('email') c WHERE c.delivery = $delivery AND c.message_id = '$message' AND c.attempt = 2)"),
+	'it dies, and another has the message when the lease is over');
+is(ask($courier, "SELECT jobs.finish_delivery($delivery, $attempt)"), 'f', 'an answer of the first comes too late');
+is($node->sql("SELECT jobs.finish_delivery($delivery, 2, 'ok')"), 't', 'that of the second counts');
+is($node->sql("SELECT string_agg(attempt || ' ' || outcome, ', ' ORDER BY attempt) FROM jobs.delivery_attempt WHERE delivery = $delivery"),
+	'1 lapsed, 2 delivered', 'both are on record');
+
+# In the middle of a transaction what it had claimed is free at once.
+$id = $node->sql("SELECT jobs.run('SELECT 1', notify => $mail)");
+$node->wait_job($id);
+$victim = courier();
+ask($victim, 'BEGIN');
+is(ask($victim, q{SELECT count(*) FROM jobs.claim_deliveries('email', lease => '1 hour')}), '1', 'claimed in a transaction');
+$victim->{run}->kill_kill;
+ok($node->poll(q{EXISTS (SELECT FROM jobs.claim_deliveries('email') c WHERE c.attempt = 1 AND jobs.finish_delivery(c.delivery, c.attempt))}),
+	'it dies, and the message is there as if nothing had been');
+
+# ----------------------------------------------------------------------------
+# Jobs that end by the death of a worker, or of the server
+# ----------------------------------------------------------------------------
+
+$id = $node->sql("SELECT jobs.run('SELECT wait_to_go()', title => 'killed', notify => $both)");
+my $pid = $node->wait_running($id);
+$node->sql("SELECT pg_terminate_backend($pid)");
+is($node->wait_job($id), 'failed', 'a worker is terminated');
+is($node->sql("SELECT string_agg(channel || ' ' || subject, ', ' ORDER BY channel) FROM jobs.delivery WHERE job = $id"),
+	'email killed has failed: terminated by administrator, webhook killed has failed: terminated by administrator', 'and its messages written');
+
+$courier->quit;
+$id = $node->sql("SELECT jobs.run('SELECT wait_to_go()', title => 'crashed', notify => $both)");
+$pid = $node->wait_running($id);
+my $launcher = $node->wait_process('launcher');
+kill 'KILL', $pid;
+$node->wait_restarted($launcher);
+is($node->wait_job($id), 'failed', 'a worker is killed');
+is($node->sql("SELECT count(*), min(subject) FROM jobs.delivery WHERE job = $id"),
+	'2|crashed has failed: the server was restarted while the job was running', 'and its messages written');
+
+# The end of a job and its message are one: whenever the server is killed, there is
+# one message for each job that has ended, and none for the others.
+$node->sql("SELECT count(jobs.run('SELECT 1', title => 'swarm', notify => $both)) FROM generate_series(1, 2000)");
+ok($node->poll(q{(SELECT count(*) FROM jobs.job WHERE title = 'swarm' AND state = 'succeeded') > 100}), 'jobs end');
+$node->kill_postmaster;
+$node->start;
+my $unlike = q{SELECT count(*) FROM jobs.job j WHERE title = 'swarm'
+	AND (SELECT count(*) FROM jobs.delivery d WHERE d.job = j.id) <> CASE WHEN finished_at IS NULL THEN 0 ELSE 2 END};
+is($node->sql($unlike), '0', 'the server is killed: messages and ends of jobs agree');
+ok($node->poll(q{NOT EXISTS (SELECT FROM jobs.job WHERE title = 'swarm' AND state <> 'succeeded')}), 'all end');
+is($node->sql($unlike), '0', 'and agree then');
+
+# Deliveries survive, and couriers that come are told though nothing happens.
+$courier = courier();
+$node->restart;
+$courier = courier();
+is($node->sql(q{SELECT jobs.next_delivery('email') <= clock_timestamp() + interval '1 s'}), 't', 'they are due after a restart');
+is(ask($courier, q{SELECT count(*) FROM jobs.claim_deliveries('email', 1000)}), '1000', 'and can be claimed');
+$node->append_conf('postgresql.conf', 'jobs.enabled = off');
+$node->reload;
+ok($node->poll(q{current_setting('jobs.enabled') = 'off'}), 'jobs.enabled is off');
+is(ask($courier, q{SELECT count(*) FROM jobs.claim_deliveries('webhook')}), '0', 'nothing is to be had');
+is(ask($courier, q{SELECT jobs.next_delivery('webhook') IS NULL}), 't', 'and nothing due');
+$node->append_conf('postgresql.conf', 'jobs.enabled = on');
+$node->reload;
+hear($courier, qr/"jobs_delivery" with payload "webhook"/, 'it is on again');
+is(ask($courier, q{SELECT count(jobs.finish_delivery(delivery, attempt)) FROM jobs.claim_deliveries('webhook', 1000)}), '1000', 'and all there');
+
+# ----------------------------------------------------------------------------
+# A prepared transaction
+# ----------------------------------------------------------------------------
+
+$node->append_conf('postgresql.conf', 'max_prepared_transactions = 5');
+$courier->quit;
+$node->restart;
+$courier = courier();
+$node->sql('SELECT count(jobs.finish_delivery(delivery, attempt)) FROM unnest(ARRAY[\'email\', \'webhook\']) c, jobs.claim_deliveries(c, 1000)') for 1 .. 5;
+$id = $node->sql("SELECT jobs.run('SELECT 1', run_at => 'tomorrow', title => 'prepared', notify => $mail)");
+$node->sql("BEGIN; SELECT jobs.cancel($id); PREPARE TRANSACTION 'p'");
+is(ask($courier, q{SELECT count(*) FROM jobs.claim_deliveries('email')}), '0', 'not before it is committed');
+$node->sql("COMMIT PREPARED 'p'");
+hear($courier, qr/"jobs_delivery" with payload "email"/, 'a courier is told then');
+is(ask($courier, q{SELECT subject FROM jobs.claim_deliveries('email')}), 'prepared was cancelled', 'and has it');
+
+# ----------------------------------------------------------------------------
+# Retention
+# ----------------------------------------------------------------------------
+
+$id = $node->sql("SELECT jobs.run('SELECT 1', title => 'kept', notify => $mail)");
+my $other = $node->sql("SELECT jobs.run('SELECT 1', title => 'not kept')");
+$node->wait_job($_) for $id, $other;
+$node->append_conf('postgresql.conf', q{jobs.history_retention = '1s'});
+$node->reload;
+ok($node->poll("NOT EXISTS (SELECT FROM jobs.job WHERE id = $other)"), 'a job goes when its time is over');
+is($node->job($id, 'state'), 'succeeded', 'one that has something to be delivered stays');
+is($node->sql(q{SELECT count(jobs.finish_delivery(delivery, attempt)) FROM jobs.claim_deliveries('email') WHERE subject ~ '^kept'}), '1', 'until then');
+ok($node->poll("NOT EXISTS (SELECT FROM jobs.job WHERE id = $id) OR jobs.run('SELECT 1') IS NULL"), 'and goes after it');
+is($node->sql("SELECT count(*) FROM jobs.outbox WHERE job = $id"), '0', 'with its message');
+$node->append_conf('postgresql.conf', q{jobs.history_retention = '7d'});
+$node->reload;
+ok($node->poll(q{current_setting('jobs.history_retention') = '7d'}), 'jobs.history_retention is long again');
+
+# ----------------------------------------------------------------------------
+# Copies of the server
+# ----------------------------------------------------------------------------
+
+$id = $node->sql("SELECT jobs.run('SELECT 1', title => 'copied', notify => $mail)");
+$node->wait_job($id);
+$node->backup('copy');
+my $standby = JobsTest->new('standby');
+$standby->init_from_backup($node, 'copy', has_streaming => 1);
+$standby->start;
+$node->wait_for_catchup($standby, 'replay');
+like($standby->error(q{SELECT jobs.claim_deliveries('email')}), qr/25006/, 'a standby delivers nothing');
+is($standby->sql("SELECT state FROM jobs.delivery WHERE job = $id"), 'pending', 'and shows what is to be delivered');
+$node->stop;
+$standby->promote;
+ok($standby->poll('NOT pg_is_in_recovery()'), 'it is promoted');
+is($standby->sql(q{SELECT subject FROM jobs.claim_deliveries('email') WHERE subject ~ '^copied'}), 'copied has finished: 1 row processed', 'then it delivers');
+$node->log_ok;
+$standby->log_ok('nor in that of the standby');
+done_testing();
