@@ -23,6 +23,7 @@
 #include "import/dialect_options.h"
 #include "import/import.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "shmem.h"
 #include "utils/array.h"
@@ -331,6 +332,9 @@ progress(const uint8_t *data, size_t size)
 	{
 		uint8_t		what = *data++;
 		Job			job = {0};
+		double		part;
+		int64		whole;
+		char	   *text;
 
 		switch (what % 7)
 		{
@@ -345,7 +349,9 @@ progress(const uint8_t *data, size_t size)
 				jobs_progress_done(number(&data, end), number(&data, end));
 				break;
 			case 3:
-				jobs_progress_part((double) number(&data, end) / Max(number(&data, end), 1), number(&data, end), 0);
+				part = number(&data, end);
+				whole = number(&data, end);
+				jobs_progress_part(part / Max(whole, 1), number(&data, end), 0);
 				break;
 			case 4:
 				/* The clock may have been set since, by a thousand years. */
@@ -362,7 +368,9 @@ progress(const uint8_t *data, size_t size)
 					jobs_progress_items(&job);
 				break;
 			case 6:
-				jobs_progress_message(pnstrdup((const char *) data, end - data));
+				text = pnstrdup((const char *) data, end - data);
+				if (pg_verifymbstr(text, strlen(text), true))
+					jobs_progress_message(text);
 				break;
 		}
 		check_progress(slot, &percent, what % 7 == 0);
@@ -375,10 +383,13 @@ static int64
 number(const uint8_t **data, const uint8_t *end)
 {
 	uint8_t		byte = *data < end ? *(*data)++ : 0;
+	uint64		value;
 
 	if (byte < 128)
 		return byte - 1;
-	return Max((int64) (((uint64) 1 << (byte & 63)) - 1 + (*data < end ? *(*data)++ : 0)), -1);
+	/* Past the largest comes -1, which is "not known". */
+	value = ((uint64) 1 << (byte & 63)) - 1 + (*data < end ? *(*data)++ : 0);
+	return value > PG_INT64_MAX ? -1 : (int64) value;
 }
 
 static void

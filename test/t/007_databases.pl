@@ -127,6 +127,15 @@ is($node->sql(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('jo
 	'0', 'FORCE ends the job');
 run_something('postgres');
 
+# Nobody is left to settle a worker whose database is gone; it must not keep its slot.
+for my $i (1 .. $node->sql('SHOW jobs.max_workers') + 1)
+{
+	create_database('d');
+	$node->wait_running($node->sql(q{SELECT jobs.run('SELECT pg_sleep(600)')}, 'd'), 'd');
+	quick('DROP DATABASE d WITH (FORCE)');
+}
+run_something('postgres');
+
 # Cancelled in the middle, by the session's end too: everything goes on.
 create_database('d');
 $job = $node->sql(q{SELECT jobs.run('SELECT pg_sleep(600)')}, 'd');
