@@ -19,7 +19,8 @@ my $top = dirname(dirname(dirname(__FILE__)));
 my $dir = PostgreSQL::Test::Utils::tempdir();
 
 # Debian's have names of their own; JOBS_BROWSER is another.
-my ($browser) = grep { -x } map { chomp; $_ } $ENV{JOBS_BROWSER} // (), `command -v chromium-headless-shell chromium google-chrome 2>/dev/null`;
+my ($browser) = grep { -x } $ENV{JOBS_BROWSER} // (),
+  map { my $path = `command -v $_ 2>/dev/null`; chomp $path; $path } qw(chromium-headless-shell chromium google-chrome);
 plan skip_all => 'needs node' if system('command -v node >/dev/null 2>&1') != 0;
 plan skip_all => 'needs Chromium' unless $browser;
 my $failure = JobsTest->node_modules($dir, 'pg', 'pg-query-stream', 'playwright-core', 'axe-core');
