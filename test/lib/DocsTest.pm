@@ -29,6 +29,7 @@ my $modules;
 my %languages = (
 	sh => [ [ 'sh', '-c', 'command -v base64 bash' ], 'bash' ],
 	python => [ [ 'python3', '-c', 'import psycopg' ], 'python3' ],
+	'python alone' => [ [ 'python3', '-c', 'import hmac' ], 'python3' ],
 	'python with psycopg2' => [ [ 'python3', '-c', 'import psycopg2' ], 'python3' ],
 	'python with either psycopg' => [ [ 'python3', '-c', "try: import psycopg\nexcept ImportError: import psycopg2" ], 'python3' ],
 	'python with django' => [ [ 'python3', '-c', 'import django, psycopg2' ], 'python3' ],
@@ -101,7 +102,7 @@ sub flavour
 	my $text = ($around{before} // '') . $block->{text};
 
 	return $block->{language} . ($text =~ /\bdjango\b/ ? ' with django' : $text =~ /^ +import psycopg2/m ? ' with either psycopg'
-		: $text =~ /^import psycopg2/m ? ' with psycopg2' : '') if $block->{language} eq 'python';
+		: $text =~ /^import psycopg2/m ? ' with psycopg2' : $text =~ /psycopg/ ? '' : ' alone') if $block->{language} eq 'python';
 	return 'ruby with rails' if $block->{language} eq 'ruby' && $text =~ /ActionController/;
 	return $block->{language};
 }

@@ -1,16 +1,17 @@
-# docs/recipes.md: each recipe runs as it stands there, in its framework, where that can
+# docs/recipes.md, and the receiver of docs/notifications.md: each recipe runs as it stands there, in its framework, where that can
 # be had (see test/lib/DocsTest.pm), as a role of an application whose users are tenants.
 
 use strict;
 use warnings;
 
-use Digest::SHA qw(sha256_hex);
+use Digest::SHA qw(hmac_sha256 sha256_hex);
 use DocsTest;
 use File::Basename;
 use File::Temp;
 use HTTP::Tiny;
 use IPC::Run;
 use JobsTest;
+use MIME::Base64;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -135,6 +136,28 @@ puts JSON.parse(text(call(:show, 'ada', id: job)[2]))['state']
 puts call(:show, 'bob', id: job)[0] == 404 ? 'nobody else' : 'bob too'
 File.binwrite('file.csv', text(call(:download, 'ada', id: job)[2]))
 AFTER
+
+# A receiver of webhooks knows what is signed with its secret from what is not.
+($recipes{webhook}) = grep { ($_->{run} // '') eq 'webhook' } blocks("$top/docs/notifications.md");
+recipe('webhook', 1, sub {
+	my ($block, $dir) = @_;
+	my ($now, $key) = (time, 'k' x 32);
+	my $signature = 'v1,' . encode_base64(hmac_sha256("msg_1.$now.{}", $key), '');
+	my (undef, $out) = run_block($block, $dir, after => <<"AFTER");
+
+headers = {"webhook-id": "msg_1", "webhook-timestamp": "$now", "webhook-signature": "v1,other $signature"}
+secret = "whsec_${\ encode_base64($key, '')}"
+verify(secret, headers, b"{}")
+for made in (dict(headers, **{"webhook-id": "msg_2"}), dict(headers, **{"webhook-timestamp": "1"})):
+    try:
+        verify(secret, made, b"{}")
+        print("taken")
+    except ValueError as error:
+        print(error)
+AFTER
+
+	is($out, "not ours\nnot ours\n", 'webhook: what is signed is taken, and nothing else');
+});
 
 recipe('java', 1, sub {
 	my ($ok, $out) = run_block(@_);
