@@ -63,7 +63,7 @@ is($node->sql('SELECT k, b FROM parted ORDER BY k'), '1|1', 'and the table is as
 
 my $export = $node->sql(q{SELECT jobs.export('SELECT * FROM made ORDER BY a')});
 is($node->wait_job($export), 'succeeded', 'an export of virtual columns');
-is($node->sql("SELECT string_agg(convert_from(d, 'UTF8'), '') FROM jobs.download($export) d"), "a,b,c\n1,2,-16\n2,4,-20\n3,6,-25", 'has their values');
+is($node->sql("SELECT string_agg(convert_from(d, 'UTF8'), '') FROM jobs.download($export) d"), "a,b,c\n1,2,-16\n2,4,-20\n3,6,-25\n", 'has their values');
 
 # ----------------------------------------------------------------------------
 # Constraints that are not enforced, or not valid
