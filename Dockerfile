@@ -10,7 +10,7 @@ FROM postgres:${PG_MAJOR}-bookworm AS build
 ARG PG_MAJOR
 RUN apt-get update \
 	&& apt-get install -y --no-install-recommends gcc libc6-dev make pkg-config "postgresql-server-dev-${PG_MAJOR}" \
-		libcsv-dev libisal-dev libpango1.0-dev libpq-dev libxlsxwriter-dev zlib1g-dev \
+		libcsv-dev libcurl4-openssl-dev libisal-dev libpango1.0-dev libpq-dev libssl-dev libxlsxwriter-dev zlib1g-dev \
 	&& rm -rf /var/lib/apt/lists/*
 WORKDIR /jobs
 COPY Makefile META.json jobs.control jobs.psql ./
@@ -20,7 +20,7 @@ RUN make -j "$(nproc)" && make install DESTDIR=/installed
 
 FROM postgres:${PG_MAJOR}-bookworm
 RUN apt-get update \
-	&& apt-get install -y --no-install-recommends libcsv3 libisal2 libpangocairo-1.0-0 libxlsxwriter4 \
+	&& apt-get install -y --no-install-recommends libcsv3 libcurl4 libisal2 libpangocairo-1.0-0 libssl3 libxlsxwriter4 \
 		fonts-dejavu-core fonts-noto-core \
 	&& rm -rf /var/lib/apt/lists/* \
 	&& echo "shared_preload_libraries = 'jobs'" >>/usr/share/postgresql/postgresql.conf.sample

@@ -19,7 +19,7 @@ PG_CONFIG ?= pg_config
 # be installed yet and because it has a check goal that only says no.
 # ---------------------------------------------------------------------------
 
-OWN_GOALS = asan bench check check-versions controls coverage deb demo dist ha indent panel reference soak trust typedefs valgrind
+OWN_GOALS = asan bench check check-versions controls coverage deb demo dist fuzz ha indent lint panel reference soak trust typedefs valgrind
 
 # Of the distribution; the extension's is that of jobs.control.
 VERSION = $(shell sed -n '/"version"/{ s/.*: *"\([^"]*\)".*/\1/p; q; }' META.json)
@@ -48,10 +48,19 @@ panel:
 	@PG_CONFIG='$(PG_CONFIG)' CSV='$(CSV)' PORT='$(PORT)' bash test/panel.sh
 
 bench:
-	@PG_CONFIG='$(PG_CONFIG)' bash test/bench/run.sh
+	@PG_CONFIG='$(PG_CONFIG)' BENCH_OUT="$${BENCH_OUT:-docs/benchmarks.md}" bash test/bench/run.sh
 
 check-versions:
 	@bash test/versions.sh
+
+# Static analysis of the sources.
+lint:
+	@PG_CONFIG='$(PG_CONFIG)' bash test/lint.sh
+
+# libFuzzer for SECONDS, each target.
+fuzz: SECONDS = 60
+fuzz:
+	@PG_CONFIG='$(PG_CONFIG)' bash test/fuzz/run.sh $(SECONDS)
 
 # Faults of every kind under load, hours long; the same at random for SECONDS; and
 # builds that are broken on purpose, which the former must find.

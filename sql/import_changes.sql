@@ -109,6 +109,20 @@ SELECT * FROM guarded;
 DROP TABLE guarded, audit;
 DROP FUNCTION refuse;
 
+-- What an index of block ranges keeps from one row to the next is let go of, also where a row is refused.
+CREATE TABLE ranged (id int PRIMARY KEY, b int, filler text DEFAULT repeat('x', 200));
+CREATE INDEX ON ranged USING brin (b) WITH (pages_per_range = 1);
+SELECT E'id,b\n' || string_agg(format(E'%s,%s\n', i, i % 7), '') AS content FROM generate_series(1, 3000) i \gset
+CALL try_preview('ranged', :'content') \gset
+INSERT INTO ranged VALUES (100, 1), (1500, 1), (1501, 1), (2999, 1);
+CALL try_import(:id) \gset
+SELECT outcome(:id);
+SET enable_seqscan = off;
+SELECT count(*) FROM ranged WHERE b = 3;
+RESET enable_seqscan;
+SELECT deleted, kept FROM jobs.undo_import(:id);
+DROP TABLE ranged;
+
 -- Partitions by what only the import knows, and by what a trigger would fill in too late.
 CREATE SEQUENCE number;
 CREATE TABLE measured (n int DEFAULT nextval('number'), a int) PARTITION BY RANGE (n);

@@ -142,7 +142,7 @@ UNION ALL SELECT 'owner', o.owner, o.name
  WHERE o.owner <> current_user::regrole;
 SELECT DISTINCT i.type
   FROM pg_depend d, LATERAL pg_identify_object(d.classid, d.objid, 0) i
- WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+ WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND i.type <> 'type'   -- of tables, since 17
    AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'jobs') ORDER BY 1;
 
 -- Settings.

@@ -893,24 +893,37 @@ CREATE FUNCTION jobs.claim_deliveries(channel text, n integer DEFAULT 10, lease 
     OUT body text, OUT html text, OUT payload text, OUT created_at timestamptz, OUT claimed_until timestamptz)
     RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'jobs_claim_deliveries' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
-COMMENT ON FUNCTION jobs.claim_deliveries(text, integer, interval)
-    IS 'takes messages about jobs for a courier to deliver before the lease ends';
+COMMENT ON FUNCTION jobs.claim_deliveries(text, integer, interval) IS
+'takes messages about jobs for a courier to deliver before the lease ends
+
+Up to n messages, 1,000 at most, of the channel email or webhook that are due, the first to come due first; a lease is
+an hour at most. For email there are subject, one line, body and html; for webhook payload, to be sent byte for byte.
+message_id is the same in each attempt. It does not wait: where there is none, the result is empty. Commit before
+sending. The session counts as a courier of the channel until it ends. Only roles to which EXECUTE has been granted can
+call this, and the three functions below.';
 
 CREATE FUNCTION jobs.finish_delivery(delivery bigint, attempt integer, response text DEFAULT NULL) RETURNS boolean
 AS 'MODULE_PATHNAME', 'jobs_finish_delivery' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.finish_delivery(bigint, integer, text)
-    IS 'a courier has delivered a message; false where that came too late to count';
+COMMENT ON FUNCTION jobs.finish_delivery(bigint, integer, text) IS
+'a courier has delivered a message; false where that came too late to count
+
+It counts while the attempt is the last one, also after its lease. False is no error: another courier has the message by
+now, or the job was deleted. Of response 1,000 bytes are kept. The texts of the message are removed.';
 
 CREATE FUNCTION jobs.fail_delivery(delivery bigint, attempt integer, reason text, permanent boolean DEFAULT false)
     RETURNS boolean
 AS 'MODULE_PATHNAME', 'jobs_fail_delivery' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.fail_delivery(bigint, integer, text, boolean)
-    IS 'a courier could not deliver a message, now or for good; false where that came too late to count';
+COMMENT ON FUNCTION jobs.fail_delivery(bigint, integer, text, boolean) IS
+'a courier could not deliver a message, now or for good; false where that came too late to count
+
+It is tried again after a minute, then two, four and so on up to two hours, for a day; where it is permanent, not again.';
 
 CREATE FUNCTION jobs.next_delivery(channel text) RETURNS timestamptz
 AS 'MODULE_PATHNAME', 'jobs_next_delivery' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.next_delivery(text)
-    IS 'when the next message of a channel is to be delivered, or the lease of one ends; null where there is none';
+COMMENT ON FUNCTION jobs.next_delivery(text) IS
+'when the next message of a channel is to be delivered, or the lease of one ends; null where there is none
+
+Never less than 50 ms from now. For how long a courier can sleep that listens to jobs_delivery.';
 
 -------------------------------------------------------------------------------
 -- Files of exports
@@ -1326,6 +1339,28 @@ COMMENT ON COLUMN jobs.lease.lease_until IS 'its end; a lease of items whose tim
 COMMENT ON COLUMN jobs.claim_grant.queue IS 'of the jobs that may be claimed';
 COMMENT ON COLUMN jobs.claim_grant.owner IS 'whose jobs; null is everybody''s';
 COMMENT ON COLUMN jobs.claim_grant.client IS 'the role that may claim them';
+COMMENT ON COLUMN jobs.delivery.id IS 'identifies the delivery';
+COMMENT ON COLUMN jobs.delivery.job IS 'whose end it is about';
+COMMENT ON COLUMN jobs.delivery.channel IS 'email or webhook';
+COMMENT ON COLUMN jobs.delivery.address IS 'where it goes';
+COMMENT ON COLUMN jobs.delivery.state IS 'pending, claimed by a courier, delivered or failed';
+COMMENT ON COLUMN jobs.delivery.attempts IS 'how many have begun';
+COMMENT ON COLUMN jobs.delivery.next_attempt_at IS 'of a claimed one, the end of its lease; null once it is delivered or has failed';
+COMMENT ON COLUMN jobs.delivery.last_error IS 'why the last attempt failed, or why there was none';
+COMMENT ON COLUMN jobs.delivery.response IS 'what the other side has answered, once it is delivered';
+COMMENT ON COLUMN jobs.delivery.created_at IS 'the end of the job';
+COMMENT ON COLUMN jobs.delivery.claimed_at IS 'when the last attempt began';
+COMMENT ON COLUMN jobs.delivery.delivered_at IS 'when a courier said so';
+COMMENT ON COLUMN jobs.delivery.message_id IS 'a UUID, the same in all attempts';
+COMMENT ON COLUMN jobs.delivery.subject IS 'of the mail; also in the body of a webhook';
+COMMENT ON COLUMN jobs.delivery_attempt.delivery IS 'of jobs.delivery';
+COMMENT ON COLUMN jobs.delivery_attempt.job IS 'whose end it is about';
+COMMENT ON COLUMN jobs.delivery_attempt.attempt IS 'counted from 1';
+COMMENT ON COLUMN jobs.delivery_attempt.courier IS 'the role that made it';
+COMMENT ON COLUMN jobs.delivery_attempt.claimed_at IS 'when it began';
+COMMENT ON COLUMN jobs.delivery_attempt.ended_at IS 'when it was answered, or its lease was found to be over';
+COMMENT ON COLUMN jobs.delivery_attempt.outcome IS 'delivered, failed, or lapsed: no answer before the lease ended';
+COMMENT ON COLUMN jobs.delivery_attempt.answer IS 'of the other side, or why it failed';
 
 -------------------------------------------------------------------------------
 -- Rights

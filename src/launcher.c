@@ -71,7 +71,7 @@ static TimestampTz watch_all(TimestampTz now);
 static void reap(int i, TimestampTz now);
 static bool database_exists(Oid dboid, bool *open);
 static bool is_open(Form_pg_database form);
-static void forget_database(int i);
+static bool forget_database(int i);
 static TimestampTz wanted_at(int i, TimestampTz now);
 static bool start_scheduler(int i, TimestampTz now);
 
@@ -316,11 +316,20 @@ is_open(Form_pg_database form)
 	return form->datallowconn && form->datconnlimit != DATCONNLIMIT_INVALID_DB;
 }
 
-static void
+/*
+ * No scheduler will settle the workers that DROP DATABASE has ended by force, or
+ * that never came: their slots are free for others.  False where one is left.
+ */
+static bool
 forget_database(int i)
 {
 	JobsDatabase *db = &jobs_shared->databases[i];
+	int			slotno;
 
+	while ((slotno = jobs_next_exited(watches[i].dboid)) >= 0)
+		jobs_free_slot(slotno);
+	if (jobs_has_slots(watches[i].dboid))
+		return false;
 	LWLockAcquire(jobs_shared->lock, LW_EXCLUSIVE);
 	if (db->dboid == watches[i].dboid && db->scheduler_pid == 0)
 	{
@@ -331,6 +340,7 @@ forget_database(int i)
 	jobs_tally_prune(watches[i].dboid, NULL);
 	watches[i].failures = 0;
 	watches[i].not_before = 0;
+	return true;
 }
 
 /* When the entry's database wants a scheduler that it has not; DT_NOEND for never. */
@@ -368,8 +378,10 @@ start_scheduler(int i, TimestampTz now)
 	}
 	if (!database_exists(watch->dboid, &open))
 	{
-		forget_database(i);
-		return true;
+		if (forget_database(i))
+			return true;
+		watch->not_before = now + FIRST_DELAY_US;
+		return false;
 	}
 	if (!open)
 	{

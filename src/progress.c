@@ -146,7 +146,10 @@ jobs_progress_part(double part, int64 processed, int64 bytes)
 	progress->bytes = bytes;
 	if (part > 0 && processed > 0)
 	{
-		progress->total = Max((int64) (processed / Min(part, 1)), processed);
+		double		total = processed / Min(part, 1);
+
+		/* A tiny part of very many may be more than there are numbers. */
+		progress->total = FLOAT8_FITS_IN_INT64(total) ? Max((int64) total, processed) : processed;
 		progress->estimate = true;
 		show_percent(progress, 100 * part);
 	}

@@ -6,7 +6,8 @@
 #	    check.sh [--asan | --coverage | --valgrind] [name ...]
 #
 # Three kinds of test: sql/*.sql by pg_regress, test/specs/*.spec by
-# pg_isolation_regress, test/t/*.pl by prove.  Names choose among them; the
+# pg_isolation_regress, test/t/*.pl by prove; and fuzz, half a minute of libFuzzer
+# for each target of test/fuzz where clang is there.  Names choose among them; the
 # regression test install always runs, as the others need its extension.
 # Last comes a look into the logs of all the servers that were started.
 #
@@ -15,7 +16,8 @@
 #	    --coverage		tells how many lines of each source file were executed
 #
 # KEEP=1 leaves the build, outputs and logs behind; JOBS_TEST_LIMIT is the
-# number of seconds that one program of tests may take.
+# number of seconds that one program of tests may take, JOBS_FUZZ_SECONDS what
+# each target of test/fuzz takes.
 #
 # The last line of output is "N passed, N failed".  The exit status is 0 only
 # if nothing failed and there was something to run.
@@ -64,6 +66,7 @@ main()
 	run_regress
 	[ "$MODE" = valgrind ] || run_isolation
 	[ "$MODE" = valgrind ] || run_tap
+	[ -n "$MODE" ] || run_fuzz
 	if [ $((PASSED + FAILED)) = 0 ]; then
 		say "There are no tests${NAMES:+ of these names}."
 		return
@@ -333,6 +336,24 @@ show_tap()
 	[ ! -f "$log" ] || { say "--- end of the test's log"; tail -n 15 "$log"; }
 }
 
+# libFuzzer, for so long that `make check` may take; it brings its own build.
+run_fuzz()
+{
+	local out=$WORK/fuzz.out
+
+	[ -z "$NAMES" ] || [[ " $NAMES " == *" fuzz "* ]] || return 0
+	jobs_fuzzer || { say "  fuzz: skipped, needs clang with libFuzzer"; return 0; }
+	set -m
+	PG_CONFIG=$PG_CONFIG timeout --foreground -k 10 "$LIMIT" bash "$TOP/test/fuzz/run.sh" "${JOBS_FUZZ_SECONDS:-30}" >"$out" 2>&1 </dev/null &
+	CHILD=$!
+	set +m
+	wait "$CHILD" || true
+	CHILD=
+	report fuzz "$(grep -c '^ok - ' "$out")" "$(sed -n 's/^not ok - \([a-z]*\).*/\1/p' "$out" | xargs)"
+	grep -q '^ok - ' "$out" || grep -q '^not ok - ' "$out" || report fuzz 0 run.sh
+	! grep -vqE '^ok - |^Building ' "$out" || grep -vE '^ok - ' "$out" | tail -n 60
+}
+
 # What must never be in a server's log, whatever the tests did to the server:
 # failed assertions, crashes, internal errors, resources not given back.
 check_logs()
@@ -340,7 +361,7 @@ check_logs()
 	local logs found
 
 	logs=$(find "$WORK/regression" "$WORK/isolation" "$WORK/tap" -name '*.log' ! -name 'initdb*.log' 2>/dev/null)
-	[ -n "$logs" ] || { report "server logs clean" 0 missing; return; }
+	[ -n "$logs" ] || { [ "$NAMES" = " fuzz" ] || report "server logs clean" 0 missing; return; }
 	# A sanitizer's report goes on for some lines.
 	# shellcheck disable=SC2046
 	found=$(grep -aHE $([ "$MODE" != asan ] || echo "-A 10") \

@@ -19,7 +19,6 @@ CALLER_DIR=$PWD
 BAR=32				# characters of the progress bar
 NOTICES=()			# notifications that the watcher has received
 ON_THE_WAY=			# what the views said in the middle of the export
-HELPERS=()			# processes that the script's end ends
 
 main()
 {
@@ -56,7 +55,7 @@ end()
 {
 	local status=$?
 
-	stop_mail
+	stop_spawned
 	(exit $status)
 	jobs_cleanup
 }
@@ -323,41 +322,11 @@ show_mail()
 	wait_until "[ \"\$(value \"SELECT state FROM jobs.delivery WHERE job = $MAILED\")\" = delivered ]" ||
 		die "The courier has not reported the mail."
 	show "SELECT job, channel, address, state, attempts, response FROM jobs.delivery WHERE job = $MAILED"
-	stop_mail
+	stop_spawned
 	sed -n 's/^.*jobs-courier: \(email.*\)/    \1/p' "$WORK/courier.log" >"$WORK/courier.said"
 	say "The courier's log:"
 	say
 	cat "$WORK/courier.said"
-}
-
-start_mail()
-{
-	local program=$1
-
-	PGUSER=postgres sql -c "CREATE ROLE courier LOGIN" -c "GRANT EXECUTE ON FUNCTION jobs.claim_deliveries,
-		jobs.finish_delivery, jobs.fail_delivery, jobs.next_delivery TO courier" || die "Could not set mail up."
-	jobs_as mkdir "$WORK/mail"
-	jobs_as /usr/bin/python3 "$WORK/src/test/courier/smtp_server.py" "$WORK/mail" >"$WORK/smtp.log" 2>&1 &
-	HELPERS+=($!)
-	wait_until "[ -e '$WORK/mail/smtp.port' ]" || { cat "$WORK/smtp.log" >&2; die "The mail server did not start."; }
-	jobs_as tee "$WORK/courier.conf" >/dev/null <<-CONF
-		dsn = host=$WORK dbname=demo user=courier
-		smtp_url = smtp://127.0.0.1:$(cat "$WORK/mail/smtp.port")
-		smtp_tls = none
-		mail_from = jobs@app.example.com
-		mail_from_name = Example App
-	CONF
-	jobs_as "$program" --config "$WORK/courier.conf" 2>"$WORK/courier.log" &
-	HELPERS+=($!)
-	wait_until "grep -q 'connected to database' '$WORK/courier.log'" ||
-		{ cat "$WORK/courier.log" >&2; die "The courier did not start."; }
-}
-
-stop_mail()
-{
-	[ "${#HELPERS[@]}" = 0 ] || kill "${HELPERS[@]}" 2>/dev/null
-	wait "${HELPERS[@]}" 2>/dev/null
-	HELPERS=()
 }
 
 read_mail()
@@ -374,16 +343,6 @@ read_mail()
 }
 
 # Evaluates a condition again and again, for ten seconds at most.
-wait_until()
-{
-	local tries=0
-
-	until eval "$1"; do
-		[ $((tries += 1)) -le 200 ] || return 1
-		sleep 0.05
-	done
-}
-
 until_running()
 {
 	local tries=0

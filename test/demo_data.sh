@@ -1,11 +1,16 @@
 # demo_data.sh
-#	  The table that make demo and make panel show things with: sales, of a file
-#	  or made up.  Sourced after setup.sh, on a server that runs:
+#	  What make demo and make panel share: a table of sales, of a file or made
+#	  up, and mail.  Sourced after setup.sh, on a server that runs:
 #
 #	    sql args			psql as the role of PGUSER
 #	    value command		one value
 #	    number n			with commas
 #	    load_sales [file]	makes the table; sets KEY and ROWS
+#	    spawn name command	runs a command in the background
+#	    start_mail program	a mail server and a courier; mails go to $WORK/mail/mail
+#	    stop_spawned		ends all of these
+
+SPAWNED=()
 
 sql()
 {
@@ -154,4 +159,63 @@ guess_types()
 		SELECT pg_temp.guess(:'key') \gexec
 		DROP TABLE raw;
 	SQL
+}
+
+# ---------------------------------------------------------------------------
+# Programs in the background, and mail
+# ---------------------------------------------------------------------------
+
+# The job of the shell is not the program itself, which tells its own number.
+spawn()
+{
+	local name=$1
+	shift
+
+	jobs_as sh -c 'echo $$ >"$0"; exec "$@"' "$WORK/$name.pid" "$@" &
+	SPAWNED+=($!)
+}
+
+stop_spawned()
+{
+	local file
+
+	[ "${#SPAWNED[@]}" != 0 ] || return 0
+	for file in "$WORK"/*.pid; do
+		[ ! -s "$file" ] || kill "$(cat "$file")" 2>/dev/null
+	done
+	wait "${SPAWNED[@]}" 2>/dev/null
+	rm -f "$WORK"/*.pid
+	SPAWNED=()
+}
+
+wait_until()
+{
+	local tries=0
+
+	until eval "$1"; do
+		[ $((tries += 1)) -le 200 ] || return 1
+		sleep 0.05
+	done
+}
+
+# A mail server of Python's and a courier, on this machine only.
+start_mail()
+{
+	local program=$1
+
+	PGUSER=postgres sql -c "CREATE ROLE courier LOGIN" -c "GRANT EXECUTE ON FUNCTION jobs.claim_deliveries,
+		jobs.finish_delivery, jobs.fail_delivery, jobs.next_delivery TO courier" || die "Could not set mail up."
+	jobs_as mkdir "$WORK/mail"
+	spawn smtp /usr/bin/python3 "$WORK/src/test/courier/smtp_server.py" "$WORK/mail" >"$WORK/smtp.log" 2>&1
+	wait_until "[ -e '$WORK/mail/smtp.port' ]" || { cat "$WORK/smtp.log" >&2; die "The mail server did not start."; }
+	jobs_as tee "$WORK/courier.conf" >/dev/null <<-CONF
+		dsn = host=$WORK dbname=demo user=courier
+		smtp_url = smtp://127.0.0.1:$(cat "$WORK/mail/smtp.port")
+		smtp_tls = none
+		mail_from = jobs@app.example.com
+		mail_from_name = Example App
+	CONF
+	spawn courier "$program" --config "$WORK/courier.conf" 2>"$WORK/courier.log"
+	wait_until "grep -q 'connected to database' '$WORK/courier.log'" ||
+		{ cat "$WORK/courier.log" >&2; die "The courier did not start."; }
 }

@@ -15,7 +15,7 @@
 
 CALLER_DIR=$PWD
 EXAMPLE=$TOP/examples/panel
-PANEL=
+MAIL=0
 
 main()
 {
@@ -29,12 +29,13 @@ main()
 	trap end EXIT
 	say "Building the extension with $("$PG_CONFIG" --version)."
 	jobs_build || die "The build failed."
-	jobs_start "jobs.progress_interval = '250ms'" || die "The server did not start."
+	jobs_start "jobs.progress_interval = '250ms'" "jobs.mail_domains = 'example.com'" \
+		"jobs.link_template = 'http://localhost:${PORT:-8080}/#job-{job}'" || die "The server did not start."
 	make_database "$file"
 	make_users
+	[ ! -x "$PGBIN/jobs-courier" ] || { start_mail "$PGBIN/jobs-courier"; MAIL=1; }
 	start_panel
-	wait "$PANEL"
-	PANEL=
+	wait "${SPAWNED[-1]}"
 	die "The panel has ended by itself."
 }
 
@@ -70,18 +71,18 @@ start_panel()
 {
 	local log=$WORK/panel/log
 
-	jobs_as env -C "$WORK/panel" PGUSER=panel PORT="${PORT:-8080}" node server.js >"$log" &
-	PANEL=$!
+	spawn panel env -C "$WORK/panel" PGUSER=panel PORT="${PORT:-8080}" PANEL_MAIL=$MAIL node server.js >"$log"
 	until [ -s "$log" ]; do
-		kill -0 "$PANEL" 2>/dev/null || die "The panel did not start. Where the port is taken, PORT=8081 make panel takes another."
+		kill -0 "${SPAWNED[-1]}" 2>/dev/null || die "The panel did not start. Where the port is taken, PORT=8081 make panel takes another."
 		sleep 0.05
 	done
 	say
-	say "    $(head -n 1 "$log")"
+	say "    $(sed "s/ and listens.*/./; q" "$log")"
 	say
 	say "    Users     ada and grace, who do not see each other's jobs"
 	say "    Password  $PASSWORD"
 	say "    A file    $WORK/contacts.csv, to drop on it"
+	[ $MAIL = 0 ] || say "    Mail      arrives in $WORK/mail/mail"
 	say
 	say "Ctrl-C ends it, and the server."
 }
@@ -92,13 +93,10 @@ end()
 	local status=$?
 
 	trap - EXIT
-	if [ -n "$PANEL" ]; then
-		kill -TERM "$PANEL" 2>/dev/null
-		wait "$PANEL" 2>/dev/null
-	fi
+	stop_spawned
 	[ $status != 130 ] || { status=0; say; say "Ended."; }
-	trap jobs_cleanup EXIT
-	exit $status
+	(exit $status)
+	jobs_cleanup
 }
 
 main

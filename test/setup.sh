@@ -149,6 +149,26 @@ jobs_missing()
 	command -v node >/dev/null || echo nodejs node-pg
 }
 
+# Sets CLANG and FUZZER, the archive with libFuzzer.  Debian's headers of the
+# server need clang, and its runtime is another package of the same version.
+jobs_fuzzer()
+{
+	local arch log
+
+	arch=$(uname -m)
+	for CLANG in clang $(compgen -c clang- | grep -xE 'clang-[0-9]+' | sort -t - -k 2 -nr); do
+		for FUZZER in "libclang_rt.fuzzer_no_main-$arch.a" libclang_rt.fuzzer_no_main.a; do
+			FUZZER=$("$CLANG" -print-file-name="$FUZZER" 2>/dev/null) && [ -f "$FUZZER" ] && return 0
+		done
+		[ "${1:-}" = installed ] || ! command -v "$CLANG" >/dev/null || ! command -v apt-get >/dev/null || {
+			log=$(mktemp)
+			jobs_apt "$log" "libclang-rt-$("$CLANG" -dumpversion | cut -d . -f 1)-dev" && jobs_fuzzer installed && { rm -f "$log"; return 0; }
+			rm -f "$log"
+		}
+	done
+	return 1
+}
+
 # Installs Debian packages.  No cluster is made for a server that comes along, and
 # no service is started.
 jobs_apt()

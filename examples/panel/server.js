@@ -13,7 +13,7 @@ import QueryStream from 'pg-query-stream'
 import { bulks, exportsOf, imports, shown } from './catalogue.js'
 import { close, listen, read, stream, unavailable, value, write } from './database.js'
 import { Sessions } from './sessions.js'
-import { told, watch } from './watch.js'
+import { done, told, watch } from './watch.js'
 
 const PUBLIC = new URL('public/', import.meta.url)
 const PAGES = new Set(readdirSync(PUBLIC))
@@ -102,10 +102,13 @@ function json (response, status, body, headers = {}) {
   response.writeHead(status, { 'Content-Type': 'application/json', ...headers }).end(JSON.stringify(body))
 }
 
+// To leave a loop over it early must not end the connection: an answer is still to come.
+const contentOf = request => request.iterator({ destroyOnReturn: false })
+
 async function bodyOf (request) {
   if (!/^application\/json\b/.test(request.headers['content-type'])) throw new Refused(415, 'This is not JSON.')
   let text = ''
-  for await (const piece of request.setEncoding('utf8')) {
+  for await (const piece of contentOf(request.setEncoding('utf8'))) {
     text += piece
     if (text.length > MAX_BODY) throw new Refused(413, 'This is too much.')
   }
@@ -250,7 +253,9 @@ const actions = {
 
 async function act (request, response, user, id, name) {
   if (!Object.hasOwn(actions, name)) throw new Refused(404, 'There is no such action.')
-  json(response, 200, { result: await actions[name](user, id, await bodyOf(request)) })
+  const result = await actions[name](user, id, await bodyOf(request))
+  done(user.role) // nobody is told that a job was deleted
+  json(response, 200, { result })
 }
 
 const notice = ({ email }) => process.env.PANEL_MAIL === '1' && email ? JSON.stringify({ email }) : null
@@ -308,7 +313,7 @@ async function * pieces (request) {
   let parts = []
   let held = 0
   let all = 0
-  for await (const part of request) {
+  for await (const part of contentOf(request)) {
     parts.push(part)
     held += part.length
     all += part.length

@@ -120,6 +120,9 @@ export function watch (role, browser) {
   return () => { if (!watchers.get(role)?.remove(browser)) watchers.delete(role) }
 }
 
+// After something was done for a role that no message tells of, or for which one may have been passed over.
+export const done = role => watchers.get(role)?.told(undefined)
+
 export function told (job) {
   for (const watcher of watchers.values()) watcher.told(job)
 }

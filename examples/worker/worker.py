@@ -19,7 +19,8 @@ def perform(call, job, payload, claim):
     done = threading.Event()
     threading.Thread(target=keep, daemon=True).start()
     report = lambda *progress: call("SELECT jobs.report_progress_of(%s, %s, %s, %s, claim => %s)", job, *progress, claim)
-    lost = psycopg2.errors.ObjectNotInPrerequisiteState     # it was cancelled, or the lease ran out: not ours any more
+    # It was cancelled, or even deleted, or the lease ran out: not ours any more.
+    lost = psycopg2.errors.ObjectNotInPrerequisiteState, psycopg2.errors.UndefinedObject
     try:
         try:
             result = work(payload, report)

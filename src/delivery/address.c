@@ -33,6 +33,8 @@ static bool is_plain(const char *text);
 static int	port_of(const char *text, int len);
 static bool split_url(const char *url, const char **host, int *len, int *port);
 static bool split_address(JobsChannel channel, const char *address, const char **host, int *len, int *port);
+pg_noreturn static void refuse_address(JobsChannel channel);
+pg_noreturn static void refuse_channel(JobsChannel channel);
 static bool split_pattern(JobsChannel channel, const char *pattern, int len, int *host_len, int *port);
 static bool pattern_fits(const char *pattern, int pattern_len, const char *host, int len);
 static const char *allowed_list(JobsChannel channel);
@@ -147,31 +149,50 @@ jobs_address_check(JobsChannel channel, const char *address)
 	int			len;
 	int			port;
 
-	/* The value is not repeated: it may have line ends, or a million characters. */
 	if (!split_address(channel, address, &host, &len, &port))
+		refuse_address(channel);
+	if (!jobs_channel_on(channel))
+		refuse_channel(channel);
+	if (jobs_address_allowed(channel, address))
+		return;
+	if (channel == CHANNEL_EMAIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("e-mail to the domain \"%.*s\" is not allowed", len, host),
+				 errhint("An administrator allows it by jobs.mail_domains.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("webhooks to port %d of the host \"%.*s\" are not allowed", port, len, host),
+			 errhint("An administrator allows it by jobs.webhook_hosts.")));
+}
+
+/* The value is not repeated: it may have line ends, or a million characters. */
+static void
+refuse_address(JobsChannel channel)
+{
+	if (channel == CHANNEL_EMAIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 channel == CHANNEL_EMAIL ?
-				 errmsg("\"email\" of notify must be one address, in ASCII characters") :
-				 errmsg("\"webhook\" of notify must be an HTTPS URL with the name of a host"),
-				 channel == CHANNEL_EMAIL ?
-				 errhint("For example {\"email\": \"ada@example.com\"}.") :
-				 errhint("For example {\"webhook\": \"https://hooks.example.com/jobs\"}.")));
-	if (!jobs_channel_on(channel))
+				 errmsg("\"email\" of notify must be one address, in ASCII characters"),
+				 errhint("For example {\"email\": \"ada@example.com\"}.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("\"webhook\" of notify must be an HTTPS URL with the name of a host"),
+			 errhint("For example {\"webhook\": \"https://hooks.example.com/jobs\"}.")));
+}
+
+static void
+refuse_channel(JobsChannel channel)
+{
+	if (channel == CHANNEL_EMAIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 channel == CHANNEL_EMAIL ?
-				 errmsg("this server is not allowed to deliver e-mail") :
-				 errmsg("this server is not allowed to deliver webhooks"),
-				 errhint("An administrator allows it by %s; without that, LISTEN to the channel jobs for the end of the job.",
-						 jobs_channel_setting(channel))));
-	if (!jobs_address_allowed(channel, address))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 channel == CHANNEL_EMAIL ?
-				 errmsg("e-mail to the domain \"%.*s\" is not allowed", len, host) :
-				 errmsg("webhooks to port %d of the host \"%.*s\" are not allowed", port, len, host),
-				 errhint("An administrator allows it by %s.", jobs_channel_setting(channel))));
+				 errmsg("this server is not allowed to deliver e-mail"),
+				 errhint("An administrator allows it by jobs.mail_domains; without that, LISTEN to the channel jobs for the end of the job.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("this server is not allowed to deliver webhooks"),
+			 errhint("An administrator allows it by jobs.webhook_hosts; without that, LISTEN to the channel jobs for the end of the job.")));
 }
 
 /* ------------------------------------------------------------------------

@@ -9,11 +9,12 @@
 # measured value to the aim, or to the other side where both were measured.
 # Nothing is asserted: machines differ, ratios less.
 #
-#	    BENCH_OUT=file		writes the table there too, as Markdown
+#	    BENCH_OUT=file		writes the tables there too, as Markdown; `make bench`
+#						writes docs/benchmarks.md
 #	    BENCH_SCALE=0.1		share of the samples and rows; 1 is the full size
 #	    IDLE_SECONDS=90		how long an idle server is watched; an hour is 3600
-#	    BENCH_PEERS=0		leaves out graphile-worker and pg-boss, which come
-#						from npm into a temporary directory
+#	    BENCH_PEERS=0		leaves out other programs, which come from npm into a
+#						temporary directory, and from Debian
 
 . "$(dirname "${BASH_SOURCE[0]}")/../setup.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/measure.sh"
@@ -21,8 +22,9 @@
 . "$(dirname "${BASH_SOURCE[0]}")/bulk.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/outside.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/imports.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/cron.sh"
 
-NAMES='latency cold throughput cancel terminate crash progress export gzip node xlsx pdf memory small idle history bulk outside import import_memory import_peers peers'
+NAMES='latency cold throughput cancel terminate crash progress export gzip node xlsx pdf memory small idle history bulk outside import import_memory import_peers peers cron'
 SCALE=${BENCH_SCALE:-1}
 IDLE_SECONDS=${IDLE_SECONDS:-90}
 SETTINGS=(
@@ -49,6 +51,7 @@ main()
 	sql -c 'CREATE EXTENSION jobs' && sql -f - <"$TOP/test/bench/setup.sql" || die "Could not prepare the database."
 	describe_machine
 	for name in $names; do
+		section "$name"
 		say "Measuring: $name (load $(cut -d ' ' -f 1 /proc/loadavg))" >&2
 		"measure_$name"
 	done
@@ -78,6 +81,22 @@ quotient()
 number()
 {
 	printf '%.0f' "$1" | sed -E ':a; s/^([0-9]+)([0-9]{3})/\1,\2/; ta'
+}
+
+# Begins a table, where a measurement is of another kind than the one before.
+section()
+{
+	local title
+
+	case $1 in
+		export | gzip | node | xlsx | pdf | memory | small) title='Exports' ;;
+		import | import_memory | import_peers) title='Imports' ;;
+		bulk) title='Bulk jobs' ;;
+		outside) title='Work outside the database' ;;
+		peers | cron) title='Other queues and schedulers' ;;
+		*) title='Jobs' ;;
+	esac
+	[[ " ${ROWS[*]-} " == *"#$title "* ]] || ROWS+=("#$title")
 }
 
 # Adds a line to the table: what, aim, measured, ratio.
@@ -126,11 +145,22 @@ print_table()
 
 print_markdown()
 {
-	say "Measured on $(date +%F): $MACHINE."
+	local row
+
+	say '# Benchmarks'
 	say
-	say '| what | aim | measured | ratio |'
-	say '|---|---|---|---|'
-	printf '%s\n' "${ROWS[@]}" | sed 's/|/ | /g; s/^/| /; s/$/ |/'
+	say '`make bench` has measured this and written this page, on a server of its own. Where two sides stand in a line, they ran in'
+	say 'one go on the same rows, and the other side stands first. A ratio is that of the measured value to the aim, or of their time to'
+	say 'ours (of our rate to theirs). Nothing depends on it: machines differ, ratios less.'
+	say
+	say "Measured on $(date +%F): $MACHINE."
+	for row in "${ROWS[@]}"; do
+		if [[ $row == '#'* ]]; then
+			printf '\n## %s\n\n| what | aim | measured | ratio |\n|---|---|---|---|\n' "${row#\#}"
+		else
+			sed 's/|/ | /g; s/^/| /; s/$/ |/' <<<"$row"
+		fi
+	done
 }
 
 main "$@"

@@ -7,8 +7,10 @@ The workload and the invariants are those of test/trust, whose clients here have
 the clients of examples/worker are beside them.  Prints TAP.  docs/ha.md says what is promised."""
 
 import argparse
+import collections
 import os
 import random
+import signal
 import sys
 import time
 
@@ -18,9 +20,8 @@ sys.path[:0] = [HERE, os.path.join(HERE, '..', 'trust')]
 import faults
 import outside
 import trust
-from cluster import TTL, Cluster, stop, wait_until
+from cluster import Cluster, stop, wait_until
 from server import children
-import signal
 from workload import Workload
 
 PARAMETERS = {
@@ -40,10 +41,21 @@ PARAMETERS = {
 # Ways to fail over
 # ----------------------------------------------------------------------------
 
+def wait_busy(context):
+    """Until exports, imports and bulk jobs run, or some seconds have passed."""
+    time.sleep(context.random.uniform(0.5, 2))
+    asker = context.server.primary().asker
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        kinds = {row[0] for row in asker.sql("SELECT kind FROM jobs.progress WHERE state = 'running' AND pid IS NOT NULL")}
+        if {'export', 'bulk'} <= kinds and kinds & {'import', 'import_preview'}:
+            break
+
+
 def fail_over(context, begin, end=None):
     """begin(primary) makes the other server take over; end(primary) has the old one come back."""
     cluster = context.server
-    time.sleep(context.random.uniform(0.5, 2))
+    wait_busy(context)
     old = cluster.primary()
     new = cluster.other(old)
     with context.away():
@@ -98,8 +110,11 @@ def freeze(context):
 
 
 def forsake(context):
-    """Patroni alone: its server goes on for a while as a second primary."""
-    fail_over(context, lambda old: old.patroni.end(signal.SIGKILL), lambda old: old.patroni.start())
+    """Patroni alone: its server goes on as a second primary, until a watchdog resets the machine."""
+    def end(old):
+        old.kill_server()
+        old.patroni.start()
+    fail_over(context, lambda old: old.patroni.end(signal.SIGKILL), end)
 
 
 def lose_standby(context):
@@ -107,7 +122,7 @@ def lose_standby(context):
     cluster = context.server
     primary = cluster.primary()
     standby = cluster.other(primary)
-    time.sleep(context.random.uniform(0.5, 2))
+    wait_busy(context)
     standby.patroni.end(signal.SIGKILL)
     standby.kill_server()
     took = wait_until(lambda: primary.asker.value("SELECT current_setting('synchronous_standby_names') = ''"), 60, 'the standby is given up')
@@ -120,7 +135,7 @@ def lose_standby(context):
 def hold_standby(context):
     """Commits wait, with timeouts and cancels that come meanwhile."""
     cluster = context.server
-    time.sleep(context.random.uniform(0.5, 2))
+    wait_busy(context)
     standby = cluster.other(cluster.primary())
     receivers = receivers_of(standby)
     for pid in receivers:
@@ -138,7 +153,7 @@ def receivers_of(node):
 def lose_etcd(context):
     """A primary that cannot show that it is one must not be one."""
     cluster = context.server
-    time.sleep(context.random.uniform(0.5, 2))
+    wait_busy(context)
     with context.away():
         primary = cluster.primary()
         cluster.admin = None
@@ -194,7 +209,8 @@ class Driver(trust.Driver):
         self.directory = os.path.join(options.dir, 'invoices')
         self.log_read = {}
         self.lost = self.acknowledged = self.taken_back = 0
-        self.retried = self.interrupted = 0
+        self.retried = collections.Counter()
+        self.interrupted = collections.Counter()
         os.mkdir(self.directory)
 
     def run(self):
@@ -235,14 +251,15 @@ class Driver(trust.Driver):
         cluster = self.cluster
         cluster.sql('TRUNCATE trust.effect, trust.target')
         seed = f'{self.options.seed} {fault.name} {n}'
-        workload = Workload(cluster, seed, slack=self.options.slack)
-        employer = outside.Employer(workload, self.directory)
+        workload = Workload(cluster, seed, scale=3, slack=self.options.slack)
+        more = [outside.Employer(workload, self.directory), outside.Importer(workload)]
         context = faults.Context(self, cluster, workload, random.Random(seed), 1)
         context.fault = fault.title
         started = time.monotonic()
         workload.start()
-        workload.submitters.append(employer)
-        employer.start()
+        workload.submitters += more
+        for actor in more:
+            actor.start()
         try:
             time.sleep(0.5)
             fault.inject(context)
@@ -293,13 +310,13 @@ class Driver(trust.Driver):
 
     def count_outcomes(self, context):
         """Jobs that were at work then: run again, or failed with a reason that says so."""
-        for state, attempt, code, message in self.cluster.sql(
-                "SELECT j.state, j.attempt, j.error_code, j.error_message FROM trust.ledger l JOIN jobs.job j ON j.id = l.job"
+        for kind, state, attempt, code, message in self.cluster.sql(
+                "SELECT l.kind, j.state, j.attempt, j.error_code, j.error_message FROM trust.ledger l JOIN jobs.job j ON j.id = l.job"
                 " WHERE l.fate = 'committed' AND l.kind NOT IN ('outside', 'outside items', 'invoices', 'mail')"):
             if state in ('succeeded', 'partial') and attempt > 1:
-                self.retried += 1
+                self.retried[kind] += 1
             elif code in ('57P01', '57P02'):
-                self.interrupted += 1
+                self.interrupted[kind] += 1
                 if not message:
                     context.complain('reason', f'{code} without a message')
 
@@ -313,9 +330,10 @@ class Driver(trust.Driver):
                     context.complain('I14', f'{node.name}: {line}')
 
     def summarize(self):
-        self.note(f'{self.retried} jobs that had been interrupted ran again and succeeded; {self.interrupted} failed for it')
+        self.note(f'interrupted, ran again and succeeded: {dict(self.retried)}; failed for it: {dict(self.interrupted)}')
         if not self.options.faults:
-            self.ok(self.retried > 0 and self.interrupted > 0, 'jobs were interrupted: some ran again, and some failed and say why')
+            self.ok({'run', 'export', 'bulk'} <= set(self.retried) | set(self.interrupted) and {'preview', 'import'} & (set(self.retried) | set(self.interrupted)),
+                    'jobs of each kind were interrupted: some ran again, and some failed and say why')
         if self.acknowledged:
             self.note(f'asynchronous: {self.lost} of {self.acknowledged} acknowledged submissions were lost, and {self.taken_back} ends')
             self.ok(self.lost > 0, 'asynchronous replication loses what had not arrived')

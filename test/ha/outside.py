@@ -1,4 +1,4 @@
-"""The clients of examples/worker, as they are, and those who give them work."""
+"""The clients of examples/worker, as they are, those who give them work, and one who has large files."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import threading
 
 import psycopg2
 
-from workload import Actor
+from workload import Actor, Submitter
 
 EXAMPLES = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'examples', 'worker')
 CUSTOMERS = 5
@@ -65,6 +65,23 @@ class Employer(Actor):
                 cursor.execute('ROLLBACK')
                 entry['fate'] = 'absent'
             raise
+
+
+class Importer(Submitter):
+    """Previews and imports that take a while."""
+
+    def __init__(self, workload):
+        super().__init__(workload, 'trust_bob', 'importer')
+
+    def preview_rows(self):
+        return 30000
+
+    def step(self, cursor):
+        if self.workload.backlog < 30:
+            self.preview(cursor)
+        self.leaving.wait(0.5)
+        self.take_in(cursor)
+        self.leaving.wait(0.5)
 
 
 def complaints(server, directory):

@@ -27,4 +27,4 @@ cd "$WORK/jobs"
 pg_buildext updatecontrol
 dpkg-buildpackage -b -us -uc "${DEB_FLAGS:--jauto}"
 mv "$WORK"/*.deb "$OUT/"
-ls -l "$OUT"/postgresql-*-jobs_*.deb
+ls -l "$OUT"/postgresql-*-jobs_*.deb "$OUT"/jobs-courier_*.deb

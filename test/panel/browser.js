@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { chromium } from 'playwright-core'
 import { hash } from '../panel/sessions.js'
-import { is, ok, program, proxy, sql } from './steps.js'
+import { LIMIT, is, ok, program, proxy, sql } from './steps.js'
 import { door } from './door.js'
 import { exporting } from './exporting.js'
 import { importing } from './importing.js'
@@ -22,7 +22,7 @@ async function prepare () {
         END LOOP;
         RETURN id;
     END $$;
-    CREATE TABLE sales AS SELECT id, md5(id::text) || md5((-id)::text) AS secret FROM generate_series(1, 300000) AS id;
+    CREATE TABLE sales AS SELECT id, md5(id::text) || md5((-id)::text) AS secret FROM generate_series(1, 600000) AS id;
     ANALYZE sales;
     GRANT SELECT ON sales TO ada, grace`)
   const password = await hash('analytical engine')
@@ -35,7 +35,8 @@ async function prepare () {
 
 // A window of a user's own, whose complaints are kept.
 async function visit (world, user, options = {}) {
-  const context = await world.chromium.newContext({ viewport: { width: 1000, height: 800 }, locale: 'en-GB', acceptDownloads: true, ...options })
+  const context = await world.chromium.newContext({ viewport: { width: 1000, height: 800 }, locale: 'en-GB', deviceScaleFactor: PICTURES ? 2 : 1, ...options })
+  context.setDefaultTimeout(LIMIT)
   const page = await context.newPage()
   page.on('pageerror', error => world.complaints.push(error.message))
   page.on('console', message => { if (message.type() === 'error' && !/Failed to load resource/.test(message.text())) world.complaints.push(message.text()) })
@@ -49,11 +50,19 @@ async function visit (world, user, options = {}) {
   return page
 }
 
-async function picture (page, name) {
-  const dir = process.env.JOBS_SCREENSHOTS
-  if (!dir) return
-  mkdirSync(dir, { recursive: true })
-  await page.screenshot({ path: `${dir}/${name}.png`, animations: 'disabled', fullPage: true })
+const PICTURES = process.env.JOBS_SCREENSHOTS
+
+// Of what the window shows, or of one job.
+async function picture (page, name, job) {
+  if (!PICTURES) return
+  mkdirSync(PICTURES, { recursive: true })
+  await page.mouse.move(0, 0)
+  await page.evaluate(() => document.activeElement.blur())
+  if (job) await job.evaluate(element => element.scrollIntoView({ block: 'center' }))
+  else await page.evaluate(() => scrollTo(0, 0))
+  const box = job && await job.boundingBox()
+  const clip = box && { x: box.x - 16, y: box.y - 16, width: box.width + 32, height: box.height + 32 }
+  await page.screenshot({ path: `${PICTURES}/${name}.png`, animations: 'disabled', clip })
 }
 
 async function main () {

@@ -14,7 +14,7 @@ export async function bulk (world) {
   const reasons = await sql('SELECT count, reason, example FROM jobs.failures($1)', [id])
   is(await card.locator('.reasons li').evaluateAll(items => items.map(item => [item.querySelector('.n').textContent, item.querySelector('p').textContent, item.querySelector('code').textContent])),
     reasons.map(({ count, reason, example }) => [String(count), reason, JSON.stringify(example)]), 'the reasons, most first, with examples')
-  await world.picture(page, 'bulk-partial')
+  await world.picture(page, 'bulk-partial', card)
 
   await card.getByRole('button', { name: 'Retry 3 failed' }).click()
   await until(async () => await card.locator('.detail').textContent() === '49 succeeded · 1 failed · 2nd round', 'tried again: only what had failed')

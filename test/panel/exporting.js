@@ -2,6 +2,9 @@
 import { readFileSync } from 'node:fs'
 import { is, ok, one, sha256, sql, until } from './steps.js'
 
+// In kB.
+const memory = pid => Number(/^RssAnon:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1])
+
 export async function exporting (world) {
   const page = world.page = await world.visit('ada')
   const card = title => page.getByRole('article', { name: title })
@@ -24,7 +27,14 @@ export async function exporting (world) {
   ok((await page.title()).startsWith('66% · Q4 Revenue Report'), 'and see how far it is in the window\'s title', await page.title())
   const widths = await bar.evaluate(element => element.firstChild.offsetWidth / element.offsetWidth)
   ok(Math.abs(widths - 0.67) < 0.1, 'as far as it looks', widths)
-  await world.picture(page, 'export-running')
+  await world.picture(page, 'export-running', report)
+  is(await page.locator('job-card').first().evaluate(element => {
+    const { job } = element
+    element.job = { ...job, detail: 'You can leave this page — we\'ll email you when it\'s ready' }
+    const shown = [element.querySelector('.detail').textContent, element.querySelector('.leave').hidden]
+    element.job = job
+    return shown
+  }), ['You can leave this page — we\'ll email you when it\'s ready', true], 'where the view has a word about mail, it is that')
 
   // -- Somebody else --
   const other = world.other = await world.visit('grace')
@@ -76,17 +86,21 @@ export async function exporting (world) {
   is([response.status, response.headers['content-type'], Number(response.headers['content-length']), response.headers['cache-control']],
     [200, file.media_type, file.bytes, 'no-store'], 'with the headers of the artifact')
   is(response.headers['content-disposition'], await one('SELECT jobs.content_disposition($1)', [file.filename]), 'and its name')
-  await world.picture(page, 'export-complete')
+  await world.picture(page, 'export-complete', report)
 
   // -- A reader who stops --
   const large = await one('SELECT jobs.export($1, options => \'{"header": false}\', title => \'Large\')', ['SELECT * FROM sales'], 'panel', 'ada')
-  await until(async () => await one('SELECT state FROM jobs.job WHERE id = $1', [large]) === 'succeeded', 'a file of 20 MB')
+  await until(async () => await one('SELECT state FROM jobs.job WHERE id = $1', [large]) === 'succeeded', 'a file of 40 MB')
   const bytes = await one('SELECT bytes FROM jobs.artifact WHERE job = $1', [large])
-  let got = 0
-  await world.as('GET', `/api/jobs/${large}/file`, call => call.on('response', response => {
-    response.once('data', () => response.pause()) // the sockets hold some of it, and the server a few chunks
-    setTimeout(() => response.destroy(), 500)
-  }).on('response', response => response.on('data', piece => { got += piece.length })).end()).catch(() => {})
+  const before = memory(world.server.child.pid)
+  const { body } = await world.as('GET', `/api/jobs/${large}/file`, call => call.on('response', response => {
+    response.once('data', () => {
+      response.pause() // the sockets hold some of it, and the server a few chunks
+      setTimeout(() => response.destroy(), 1000)
+    })
+  }).end())
+  const got = body.length
+  ok(memory(world.server.child.pid) - before < 24 * 1024, 'the server does not hold it for one who stops to read', before, memory(world.server.child.pid))
   await until(async () => await one('SELECT count(*) FROM pg_stat_activity WHERE usename = \'panel\' AND state LIKE \'%transaction%\'') === 0, 'one who leaves keeps no transaction open')
   ok(got < bytes, 'a part is no whole', { got, bytes })
   is(await one('SELECT downloads FROM jobs.artifact WHERE job = $1', [large]), 0, 'and is not counted')

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { is, ok, one, sql, until } from './steps.js'
 
-const rowsOf = async table => (await table.locator('tbody tr').evaluateAll(rows => rows.map(row => [...row.cells].map(cell => cell.innerText.trim()))))
+const rowsOf = async table => (await table.locator('tbody tr').evaluateAll(rows => rows.map(row => [...row.cells].map(cell => cell.innerText.trim().replace(/\s+/g, ' ')))))
 
 export async function importing (world) {
   const { page } = world
@@ -25,9 +25,9 @@ export async function importing (world) {
   is(await preview.locator('.headline').textContent(), job.headline, 'the view\'s words')
   is(await preview.locator('dd').allTextContents(), ['842', '839', '2', '1'], 'parsed, ready, warnings, errors')
   const issues = await sql('SELECT row_no, severity, message, action FROM jobs.import_issue WHERE job = $1 ORDER BY row_no', [job.id])
-  is(await rowsOf(preview), issues.map(({ row_no: row, severity, message, action }) => [String(row), `${severity}: ${message}`.replace(/^(\w+): /, '$1: '), action]),
+  is(await rowsOf(preview), issues.map(({ row_no: row, severity, message, action }) => [String(row), `${severity}: ${message}`, action]),
     'row by row: what was found, and what will happen')
-  await world.picture(page, 'import-preview')
+  await world.picture(page, 'import-preview', preview)
   await preview.getByLabel('Errors').check()
   await until(async () => (await rowsOf(preview)).length === 1, 'only the errors')
   await preview.getByLabel('All').check()

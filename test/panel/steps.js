@@ -9,7 +9,7 @@ import pg from 'pg'
 
 pg.types.setTypeParser(20, Number)
 
-const LIMIT = Number(process.env.PG_TEST_TIMEOUT_DEFAULT ?? 180) * 1000
+export const LIMIT = Number(process.env.PG_TEST_TIMEOUT_DEFAULT ?? 180) * 1000
 
 export function ok (condition, name, ...facts) {
   console.log(`${condition ? 'ok' : 'not ok'} - ${name}`)
@@ -102,7 +102,7 @@ export function request (port, method, path, headers = {}, body) {
     const call = http.request({ host: '127.0.0.1', port, method, path, headers }, response => {
       const pieces = []
       response.on('data', piece => pieces.push(piece)).on('error', reject)
-        .on('end', () => resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(pieces) }))
+        .on('close', () => resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(pieces) }))
     })
     call.on('error', reject)
     if (typeof body === 'function') body(call)

@@ -194,14 +194,52 @@ for my $file (@documents, "$top/CONTRIBUTING.md", "$top/CHANGELOG.md", "$top/src
 	is("@broken", '', basename($file) . ': links lead somewhere');
 }
 
-# Tests that a promise is said to be shown by.
+# Tests that a promise is said to be shown by: those are there, each row of a table of
+# promises, attacks and faults has one, and those of attacks say which they try.
+sub test_file
+{
+	my ($name) = @_;
+
+	$name =~ s/^sql\///;
+	return (grep { -e } "$top/test/t/$name.pl", "$top/sql/$name.sql", "$top/test/specs/$name.spec", "$top/test/$name/run.sh")[0];
+}
+
 for my $file ("$top/docs/reliability.md", "$top/docs/security.md")
 {
-	my @missing = grep { !-e "$top/test/t/$_.pl" } slurp_file($file) =~ /`(\d{3}_\w+)`/g;
+	my @missing = grep { !test_file($_) } slurp_file($file) =~ /`(\d{3}_\w+|sql\/\w+)`/g;
 
-	push @missing, grep { !-e "$top/$_.sql" } slurp_file($file) =~ /`(sql\/\w+)`/g;
 	is("@missing", '', basename($file) . ' names tests that are there');
 }
+
+my %rows;
+for my $line (split /\n/, slurp_file("$top/docs/reliability.md") . slurp_file("$top/docs/security.md"))
+{
+	my ($id, @cells) = split /\s*\|\s*/, $line =~ s/^\|\s*//r;
+
+	$rows{$id}{$line} = [ $cells[-1] =~ /`((?:sql\/)?\w+)`/g ] if $line =~ /^\| (?:[FIP]?\d+) \|/;
+}
+
+my (@unshown, @absent, @silent);
+for my $id ((map { sprintf 'P%02d', $_ } 1 .. 52), (map { sprintf 'F%02d', $_ } 1 .. 36), map { "I$_" } 1 .. 16)
+{
+	push @absent, $id unless $rows{$id};
+}
+for my $id (sort keys %rows)
+{
+	while (my ($line, $tests) = each %{ $rows{$id} })
+	{
+		my @files = grep { $_ } map { test_file($_) } @$tests;
+
+		next if $id =~ /^I/ || $line =~ /so no test does/;
+		push @unshown, $id if !@$tests || @files != @$tests;
+		push @silent, $id if $id =~ /^P/ && !grep { slurp_file($_) =~ /\b$id\b/ } @files;
+	}
+}
+is("@absent", '', 'all attacks, faults and invariants have their row');
+is("@unshown", '', 'each of them and each promise has its tests');
+is("@silent", '', 'which say what attack they try');
+my @uncontrolled = grep { !-e sprintf "$top/test/trust/broken/I%02d.patch", $_ } 1 .. 16;
+is("@uncontrolled", '', 'each invariant has a build that breaks it');
 
 my $guide = slurp_file("$top/src/README.md");
 my @unnamed = grep { index($guide, $_) < 0 } map { basename($_) } glob "$top/src/*.c $top/src/import/*.c $top/src/bulk/*.c";

@@ -19,14 +19,14 @@ my $top = dirname(dirname(dirname(__FILE__)));
 my $dir = PostgreSQL::Test::Utils::tempdir();
 
 # Debian's have names of their own; JOBS_BROWSER is another.
-my ($browser) = grep { -x } map { chomp; $_ } $ENV{JOBS_BROWSER} // (), `command -v chromium-headless-shell chromium google-chrome 2>/dev/null`;
+my ($browser) = grep { -x } $ENV{JOBS_BROWSER} // (),
+  map { my $path = `command -v $_ 2>/dev/null`; chomp $path; $path } qw(chromium-headless-shell chromium google-chrome);
 plan skip_all => 'needs node' if system('command -v node >/dev/null 2>&1') != 0;
 plan skip_all => 'needs Chromium' unless $browser;
 my $failure = JobsTest->node_modules($dir, 'pg', 'pg-query-stream', 'playwright-core', 'axe-core');
 plan skip_all => $failure if $failure;
 PostgreSQL::Test::RecursiveCopy::copypath($_->[0], "$dir/$_->[1]", filterfn => sub { $_[0] !~ /node_modules/ })
   foreach [ "$top/examples/panel", 'panel' ], [ "$top/test/panel", 'test' ];
-append_to_file("$dir/package.json", '{"type": "module"}') unless -e "$dir/test/package.json";
 
 my $node = JobsTest->create('main', conf => "jobs.progress_interval = '50ms'\njobs.retry_delay = '10ms'\n");
 $node->psql('postgres', slurp_file("$dir/panel/demo.sql"), on_error_die => 1);
@@ -34,7 +34,7 @@ $node->psql('postgres', slurp_file("$dir/panel/demo.sql"), on_error_die => 1);
 local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres', HOME => $dir);
 my ($in, $out, $err) = ('', '', '');
 my $script = IPC::Run::start([ 'env', '-C', $dir, 'node', 'test/browser.js', $browser ], '<', \$in, '>', \$out, '2>', \$err,
-	my $timer = IPC::Run::timer($PostgreSQL::Test::Utils::timeout_default));
+	my $timer = IPC::Run::timer(2 * $PostgreSQL::Test::Utils::timeout_default));
 
 # Lines that begin with "!" ask for something of the server's, and wait for a word.
 my %orders = (stop => sub { $node->stop('fast') }, start => sub { $node->start });
@@ -63,7 +63,7 @@ while (!$done)
 	else { note $line }
 }
 ok($done, 'the script has come to its end') or diag $err;
-eval { $script->finish } or $script->kill_kill;
+$done ? $script->finish : $script->kill_kill;
 
 $node->log_ok;
 $node->stop;

@@ -24,6 +24,7 @@ CLOCKS = {
     'settled after the end of its worker': 0.1,
     'running again after the end of its worker': 1.0,
     'running again after "ready to accept connections"': 1.0,
+    'DROP, RENAME or copy of a database that is idle': 1.0,
 }
 
 CRASH = re.compile('was terminated by signal 9')
@@ -311,7 +312,9 @@ def change_role(context):
             if server.value("SELECT state FROM jobs.job WHERE id = %s", running) != 'queued':
                 break
             time.sleep(0.01)
-        queued = server.in_database('postgres', acting, call('queued', 'SELECT 1', ", run_at => clock_timestamp() + '300 ms'"), role=role)[0][0]
+        # Its queue stands still until the role has been changed, however long that takes.
+        server.sql(f"SELECT jobs.pause('victim {n}')")
+        queued = server.in_database('postgres', acting, call('queued', 'SELECT 1', f", queue => 'victim {n}'"), role=role)[0][0]
         later = server.in_database('postgres', acting, call('later', 'SELECT 1', f', after => ARRAY[{queued}]'), role=role)[0][0]
         expected = {'drop': '42704', 'rename': None, 'nologin': '42501', 'expire': '42501', 'revoke': '42501', 'membership': '42501'}[way]
         if way == 'drop':
@@ -328,6 +331,7 @@ def change_role(context):
             server.sql(f'REVOKE {role}_team FROM {role}')
         else:
             server.sql(f'REVOKE INSERT ON trust.effect FROM {role}; REVOKE INSERT ON trust.effect FROM PUBLIC')
+        server.sql(f"SELECT jobs.resume('victim {n}')")
         for job in (running, queued, later):
             server.sql("SELECT jobs.wait(%s, '20 s')", job)
         states = dict((i, (s, c)) for i, s, c in server.sql("SELECT id, state, error_code FROM jobs.job WHERE id = ANY (%s)", [running, queued, later]))

@@ -6,6 +6,7 @@
 #	    run.sh --full				what `make trust` does
 #	    run.sh --soak 3600			what `make soak` does
 #	    run.sh --faults F01,F05		some of the faults, a few injections of each
+#	    run.sh --times 50			so many of each
 #
 # JOBS_PATCH is a patch to apply to the copy of the sources before: how controls.sh
 # makes builds that are broken on purpose.

@@ -178,9 +178,12 @@ class Submitter(Actor):
     def fails(self, cursor):
         self.submit(cursor, 'run', self.call_of_run('SELECT 1 / 0', max_attempts=self.random.choice((1, 2))))
 
+    def preview_rows(self):
+        return self.workload.items * 2
+
     def preview(self, cursor):
         """A file of which two rows of a hundred are not in order."""
-        n = self.workload.items * 2
+        n = self.preview_rows()
         content = (f"(SELECT E'key,n,email\\n' || string_agg(format('KEY,%s,p%s@example.org', CASE WHEN i % 50 = 0 THEN 'x' ELSE i::text END, i), E'\\n')"
                    f" FROM generate_series(1, {n}) i)")
         self.submit(cursor, 'preview', f"jobs.import_preview('trust.target', content => {content}, title => 'kKEY', max_attempts => {self.attempts()})", n=n)

@@ -64,6 +64,7 @@ class JobsApp extends HTMLElement {
 
   #open (me) {
     this.#cards.clear()
+    this.arrived = false
     this.state = h('p', { class: 'connection', role: 'status' }, h('span', { class: 'dot' }), this.stateText = h('span', {}, 'Connecting'))
     this.list = h('ol', { class: 'queue', 'aria-label': 'Jobs, newest first' })
     this.summary = h('p', { class: 'summary' })
@@ -99,6 +100,7 @@ class JobsApp extends HTMLElement {
     for (const id of gone) this.#remove(id)
     for (const job of jobs) this.#show(job, all)
     this.empty.hidden = this.#cards.size > 0
+    if (all && !this.arrived) this.#arrive()
     this.#summarize()
     this.dispatchEvent(new Event('told'))
   }
@@ -127,6 +129,12 @@ class JobsApp extends HTMLElement {
     item.remove()
     this.#cards.delete(id)
     if (focused) (neighbour?.querySelector('h3') ?? this.querySelector('#queue-title')).focus()
+  }
+
+  // Whoever comes by a link of a mail is led to its job.
+  #arrive () {
+    this.arrived = true
+    if (/^#job-\d+$/.test(location.hash)) document.getElementById(location.hash.slice(1))?.focus()
   }
 
   #summarize () {

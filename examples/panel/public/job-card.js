@@ -72,7 +72,7 @@ class JobCard extends HTMLElement {
     say(this.headline, localized(job.headline, job))
     say(this.detail, localized(job.detail, job))
     this.#progress(job)
-    this.leave.hidden = !job.can_leave || /you can leave this page/i.test(job.detail ?? '')
+    this.leave.hidden = !job.can_leave || !['queued', 'running'].includes(job.state) || /you can leave this page/i.test(job.detail ?? '')
     this.#renderFile(job)
     this.#renderMore(job)
     this.#renderActions(job)

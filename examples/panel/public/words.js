@@ -26,7 +26,7 @@ export function size (bytes) {
   return new Intl.NumberFormat(locale, { style: 'unit', unit: units[i], unitDisplay: i ? 'short' : 'long', maximumFractionDigits: i && n < 99.95 ? 1 : 0 }).format(n)
 }
 
-// A sentence of the database, with the job's own numbers as the reader writes them.
+// A sentence of the database, with the job's own numbers, and the time at which it begins, as the reader writes them.
 export function localized (text, job) {
   if (!text) return ''
   const numbers = ['processed', 'total', 'rows', 'succeeded', 'failed', 'skipped', 'warnings'].map(key => job[key])
@@ -35,7 +35,7 @@ export function localized (text, job) {
   }
   if (job.bytes >= 1000) text = text.replace(/(^|\s)(\d+\.\d) (kB|MB|GB|TB)(?=\s|$)/, (all, before, n, name) =>
     `${before}${new Intl.NumberFormat(locale, { minimumFractionDigits: 1 }).format(n)} ${name}`)
-  return text
+  return text.replace(/^At (\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d[+-]\d\d)(:\d\d)?$/, (all, day, clock, minutes = ':00') => `At ${time(`${day}T${clock}${minutes}`)}`)
 }
 
 const replaceNumber = (text, english, own) => text.split(' ').map(word => word === english ? own : word).join(' ')
