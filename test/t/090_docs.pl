@@ -7,7 +7,7 @@
 # job 1; those that follow <!-- run: upload --> must upload contacts.csv; the queries in
 # YAML that follow <!-- run: queries --> must have the columns that it names.  They run
 # where their language is there, see test/lib/DocsTest.pm.  Blocks that follow another
-# <!-- run: ... --> are for 093_recipes.
+# <!-- run: ... --> are for 093_recipes, and <!-- run: webhook --> for 096_courier_attacks.
 # Output, errors and what needs another server stand in ```text.
 #
 # Then: the generated pages are as the generator makes them, the reference names all that

@@ -263,6 +263,26 @@ for my $secret ($CourierTest::secret, $CourierTest::other_secret)
 	my @wrong = grep { !/ good$/ } split /\n/, $kit->read_arrived('signatures', "$dir/http/http.log", $secret);
 	is("@wrong", '', 'Python finds all signatures right');
 }
+# The receiver in the documentation: takes what was sent, and nothing else.
+my ($receiver) = slurp_file("$top/docs/notifications.md") =~ /^<!-- run: webhook -->\n```python\n(.*?)^```$/ms;
+append_to_file("$dir/receiver.py", $receiver . <<'PYTHON');
+
+import json, sys
+n = 0
+for line in open(sys.argv[1]):
+    entry = json.loads(line)
+    if entry["event"] == "request":
+        headers = {name.lower(): value for name, value in entry["headers"].items()}
+        verify(sys.argv[2], headers, base64.b64decode(entry["body"]))
+        n += 1
+        try:
+            verify(sys.argv[2], headers, base64.b64decode(entry["body"]) + b" ")
+            print("takes anything")
+        except ValueError:
+            pass
+print("some" if n > 0 else "none")
+PYTHON
+is(`/usr/bin/python3 $dir/receiver.py $dir/http/http.log $CourierTest::secret 2>&1`, "some\n", 'the receiver of the documentation');
 is($kit->stop($courier), 0, 'the courier ends as it should');
 
 # A secret for one host is used there and nowhere else.
