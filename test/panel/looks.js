@@ -69,6 +69,7 @@ export async function looks (world) {
   await page.keyboard.type('analytical engine')
   await page.keyboard.press('Enter')
   await page.getByRole('heading', { name: 'Queue' }).waitFor()
+  await page.getByRole('article').first().waitFor()
   const stops = []
   for (let i = 0; i < 40; i++) {
     await page.keyboard.press('Tab')
