@@ -230,7 +230,7 @@ COMMIT;
 -- A link that is taken back before, or whose file has gone, is not sent.
 CREATE FUNCTION downloads() RETURNS SETOF text LANGUAGE sql AS $$
     SELECT shown(substring(body FROM '(Download: [^\n]*|Its link is no longer valid.)') || coalesce(' ' || substring(html FROM '>Download<|no longer valid'), ''))
-      FROM jobs.claim_deliveries('email') c WHERE jobs.finish_delivery(c.delivery, c.attempt)
+      FROM jobs.claim_deliveries('email') c WHERE jobs.finish_delivery(c.delivery, c.attempt) ORDER BY job
 $$;
 SELECT jobs.export('SELECT 1', notify => '{"email": "ada@example.com"}') AS job \gset
 SELECT jobs.export('SELECT 1', notify => '{"email": "ada@example.com"}') AS job2 \gset
