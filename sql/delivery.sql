@@ -375,8 +375,8 @@ SELECT subject FROM jobs.delivery WHERE job = :job;
 SELECT count(*) > 15 AS mails FROM jobs.claim_deliveries('email', 100);
 CREATE TEMPORARY TABLE hooks AS SELECT * FROM jobs.claim_deliveries('webhook', 100);
 SELECT shown(payload) FROM hooks ORDER BY job;
-SELECT count(*) FROM hooks WHERE payload ~ 'secret|1111|2222|3333|4444';
-SELECT count(*) FROM jobs.outbox WHERE concat(subject, body, html, payload) ~ 'secret|1111|2222|3333|4444';
+SELECT count(*) FROM hooks WHERE shown(payload) ~ 'secret|1111|2222|3333|4444';
+SELECT count(*) FROM jobs.outbox WHERE shown(concat(subject, body, html, payload)) ~ 'secret|1111|2222|3333|4444';
 SELECT shown(body), shown(html) FROM jobs.outbox WHERE subject LIKE '<b>%' AND channel = 'email';
 SELECT count(*) FROM jobs.outbox WHERE html ~ '<b>' OR html !~ '^<!DOCTYPE html>' OR subject ~ '[[:cntrl:]]';
 
