@@ -1,20 +1,10 @@
 -- From a file to a table: previews, imports, what they leave out, and back.
 
--- A preview of a text, waited for.
-CREATE PROCEDURE test_preview(target regclass, content text, options jsonb DEFAULT '{}', INOUT id bigint DEFAULT NULL)
-LANGUAGE plpgsql AS $$
-BEGIN
-    id := jobs.import_preview(target, content, 'file.csv', options);
-    COMMIT;
-    PERFORM jobs.wait(id);
-END $$;
-CREATE PROCEDURE test_import(preview bigint, include_warnings boolean DEFAULT true, INOUT id bigint DEFAULT NULL)
-LANGUAGE plpgsql AS $$
-BEGIN
-    id := jobs.import(preview, include_warnings);
-    COMMIT;
-    PERFORM jobs.wait(id);
-END $$;
+\getenv srcdir PG_ABS_SRCDIR
+\set calls :srcdir '/test/import_calls.psql'
+\set ECHO none
+\i :calls
+\set ECHO all
 -- How a job has ended: its result, without what is of no interest here, or its error.
 CREATE FUNCTION ended(job bigint) RETURNS text LANGUAGE sql AS $$
     SELECT CASE WHEN state = 'succeeded'

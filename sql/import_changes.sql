@@ -1,19 +1,10 @@
 -- What imports do where the world is not as their preview has found it, or not as simple.
 
-CREATE PROCEDURE try_preview(target regclass, content text, options jsonb DEFAULT '{}', INOUT id bigint DEFAULT NULL)
-LANGUAGE plpgsql AS $$
-BEGIN
-    id := jobs.import_preview(target, content, 'file.csv', options);
-    COMMIT;
-    PERFORM jobs.wait(id);
-END $$;
-CREATE PROCEDURE try_import(preview bigint, include_warnings boolean DEFAULT true, INOUT id bigint DEFAULT NULL)
-LANGUAGE plpgsql AS $$
-BEGIN
-    id := jobs.import(preview, include_warnings);
-    COMMIT;
-    PERFORM jobs.wait(id);
-END $$;
+\getenv srcdir PG_ABS_SRCDIR
+\set calls :srcdir '/test/import_calls.psql'
+\set ECHO none
+\i :calls
+\set ECHO all
 -- How it has ended: counts, or the error with its hint.
 CREATE FUNCTION outcome(job bigint) RETURNS text LANGUAGE sql AS $$
     SELECT CASE WHEN state <> 'succeeded'
@@ -36,9 +27,9 @@ GRANT regress_changes_anna TO regress_changes_boss;
 
 -- Rows that refer to one of the file that falls out do so with it, and no others.
 CREATE TABLE node (id int PRIMARY KEY, parent int REFERENCES node, code text UNIQUE);
-CALL try_preview('node', E'id,parent,code\n1,,a\n2,1,b\n3,2,c\n4,,d\n5,4,e\n6,6,f\n') \gset
+CALL test_preview('node', E'id,parent,code\n1,,a\n2,1,b\n3,2,c\n4,,d\n5,4,e\n6,6,f\n') \gset
 INSERT INTO node VALUES (100, NULL, 'a');
-CALL try_import(:id) \gset
+CALL test_import(:id) \gset
 SELECT outcome(:id);
 SELECT * FROM node ORDER BY id;
 SELECT row_no, code, message FROM found WHERE job = :id;
@@ -46,22 +37,22 @@ SELECT row_no, code, message FROM found WHERE job = :id;
 CREATE TABLE branch (id int PRIMARY KEY, parent int REFERENCES branch, code text) PARTITION BY RANGE (id);
 CREATE TABLE branch_1 PARTITION OF branch FOR VALUES FROM (0) TO (100);
 CREATE TABLE branch_2 PARTITION OF branch FOR VALUES FROM (100) TO (200);
-CALL try_preview('branch', E'id,parent,code\n150,,a\n1,150,b\n151,,c\n2,1,d\n152,151,e\n3,152,f\n') \gset
+CALL test_preview('branch', E'id,parent,code\n150,,a\n1,150,b\n151,,c\n2,1,d\n152,151,e\n3,152,f\n') \gset
 INSERT INTO branch VALUES (151, NULL, 'taken');
 ALTER TABLE branch ADD CHECK (code <> 'd');
-CALL try_import(:id) \gset
+CALL test_import(:id) \gset
 SELECT outcome(:id);
 SELECT * FROM branch ORDER BY id;
 SELECT row_no, code FROM found WHERE job = :id;
 -- A key that an update of the same file gives is not there when rows are inserted.
-CALL try_preview('node', E'id,parent,code\n100,,z\n7,100,g\n8,101,h\n', '{"on_conflict": "update"}') \gset
+CALL test_preview('node', E'id,parent,code\n100,,z\n7,100,g\n8,101,h\n', '{"on_conflict": "update"}') \gset
 SELECT outcome(:id);
 CREATE TABLE leaf (id int PRIMARY KEY, code text UNIQUE, parent text REFERENCES leaf (code));
 INSERT INTO leaf VALUES (1, 'old'), (2, 'there');
-CALL try_preview('leaf', E'id,code,parent\n1,new,\n3,c,new\n2,there,new\n4,d,there\n', '{"on_conflict": "update"}') \gset
+CALL test_preview('leaf', E'id,code,parent\n1,new,\n3,c,new\n2,there,new\n4,d,there\n', '{"on_conflict": "update"}') \gset
 SELECT outcome(:id);
 SELECT row_no, column_name, code, message FROM found WHERE job = :id;
-CALL try_import(:id) \gset
+CALL test_import(:id) \gset
 SELECT outcome(:id);
 SELECT * FROM leaf ORDER BY id;
 DROP TABLE node, branch, leaf;
@@ -71,10 +62,10 @@ CREATE TABLE owner (id int PRIMARY KEY);
 CREATE TABLE pet (id serial PRIMARY KEY, name text UNIQUE, owner int REFERENCES owner, note text);
 INSERT INTO owner VALUES (1);
 INSERT INTO pet (name, owner) VALUES ('Rex', 1);
-CALL try_preview('pet', E'name,owner\nTom,2\nTom,1\nRex,2\nRex,1\nAda,1\n', '{"on_conflict": "update"}') \gset
+CALL test_preview('pet', E'name,owner\nTom,2\nTom,1\nRex,2\nRex,1\nAda,1\n', '{"on_conflict": "update"}') \gset
 SELECT outcome(:id);
 INSERT INTO owner VALUES (2);
-CALL try_import(:id) \gset
+CALL test_import(:id) \gset
 SELECT outcome(:id);
 SELECT id, name, owner FROM pet ORDER BY id;
 DROP TABLE pet, owner;
@@ -90,19 +81,19 @@ BEGIN
     RETURN NEW;
 END $$;
 CREATE TRIGGER refuse BEFORE INSERT ON guarded FOR EACH ROW EXECUTE FUNCTION refuse();
-CALL try_preview('guarded', E'a\n1\n2\n3\n4\n6\n') \gset
-CALL try_import(:id) \gset
+CALL test_preview('guarded', E'a\n1\n2\n3\n4\n6\n') \gset
+CALL test_import(:id) \gset
 SELECT outcome(:id);
 SELECT row_no, code, message FROM found WHERE job = :id;
-CALL try_preview('guarded', E'a\n7\n5\n') \gset
-CALL try_import(:id) \gset
+CALL test_preview('guarded', E'a\n7\n5\n') \gset
+CALL test_import(:id) \gset
 SELECT outcome(:id);
 CREATE TABLE audit (a int);
 CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO audit VALUES (NEW.a); RETURN NEW; END$$;
 GRANT INSERT ON guarded TO regress_changes_anna;
 SET SESSION AUTHORIZATION regress_changes_anna;
-CALL try_preview('guarded', E'a\n8\n9\n') \gset
-CALL try_import(:id) \gset
+CALL test_preview('guarded', E'a\n8\n9\n') \gset
+CALL test_import(:id) \gset
 SELECT outcome(:id);
 RESET SESSION AUTHORIZATION;
 SELECT * FROM guarded;
@@ -113,9 +104,9 @@ DROP FUNCTION refuse;
 CREATE TABLE ranged (id int PRIMARY KEY, b int, filler text DEFAULT repeat('x', 200));
 CREATE INDEX ON ranged USING brin (b) WITH (pages_per_range = 1);
 SELECT E'id,b\n' || string_agg(format(E'%s,%s\n', i, i % 7), '') AS content FROM generate_series(1, 3000) i \gset
-CALL try_preview('ranged', :'content') \gset
+CALL test_preview('ranged', :'content') \gset
 INSERT INTO ranged VALUES (100, 1), (1500, 1), (1501, 1), (2999, 1);
-CALL try_import(:id) \gset
+CALL test_import(:id) \gset
 SELECT outcome(:id);
 SET enable_seqscan = off;
 SELECT count(*) FROM ranged WHERE b = 3;
@@ -127,9 +118,9 @@ DROP TABLE ranged;
 CREATE SEQUENCE number;
 CREATE TABLE measured (n int DEFAULT nextval('number'), a int) PARTITION BY RANGE (n);
 CREATE TABLE measured_1 PARTITION OF measured FOR VALUES FROM (0) TO (3);
-CALL try_preview('measured', E'a\n1\n2\n3\n4\n') \gset
+CALL test_preview('measured', E'a\n1\n2\n3\n4\n') \gset
 SELECT outcome(:id);
-CALL try_import(:id) \gset
+CALL test_import(:id) \gset
 SELECT outcome(:id);
 SELECT * FROM measured ORDER BY n;
 SELECT row_no, code, message FROM found WHERE job = :id;
@@ -137,7 +128,7 @@ CREATE TABLE dated (day date, a int) PARTITION BY RANGE (day);
 CREATE TABLE dated_1 PARTITION OF dated FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
 CREATE FUNCTION set_day() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.day := '2026-05-05'; RETURN NEW; END$$;
 CREATE TRIGGER set_day BEFORE INSERT ON dated FOR EACH ROW EXECUTE FUNCTION set_day();
-CALL try_preview('dated', E'a\n1\n') \gset
+CALL test_preview('dated', E'a\n1\n') \gset
 SELECT outcome(:id);
 SELECT row_no, code, message FROM found WHERE job = :id;
 DROP TABLE measured, dated;
@@ -151,15 +142,15 @@ GRANT ALL ON numbered TO regress_changes_anna;
 ALTER TABLE numbered ENABLE ROW LEVEL SECURITY;
 CREATE POLICY p ON numbered USING (grp = 1) WITH CHECK (grp = 1 AND name <> 'no');
 SET SESSION AUTHORIZATION regress_changes_anna;
-CALL try_preview('numbered', E'id,name\n1,uno\n10,ten\n11,no\n2,no\n', '{"on_conflict": "update", "mapping": {"id": "id"}}') \gset
+CALL test_preview('numbered', E'id,name\n1,uno\n10,ten\n11,no\n2,no\n', '{"on_conflict": "update", "mapping": {"id": "id"}}') \gset
 SELECT outcome(:id);
 SELECT row_no, code, message FROM found WHERE job = :id;
-CALL try_import(:id) \gset
+CALL test_import(:id) \gset
 SELECT outcome(:id);
 SELECT id, name FROM numbered ORDER BY id;
 SELECT deleted, restored, kept FROM jobs.undo_import(:id);
 SELECT id, name FROM numbered ORDER BY id;
-CALL try_preview('numbered', E'id\n1\n', '{"on_conflict": "update", "mapping": {"id": "id"}}') \gset
+CALL test_preview('numbered', E'id\n1\n', '{"on_conflict": "update", "mapping": {"id": "id"}}') \gset
 SELECT outcome(:id);
 RESET SESSION AUTHORIZATION;
 -- Where a policy applies, a default is evaluated once, and a row that is in no policy's way is updated or told once.
@@ -169,10 +160,10 @@ GRANT ALL ON counted, counted_id_seq TO regress_changes_anna;
 ALTER TABLE counted ENABLE ROW LEVEL SECURITY;
 CREATE POLICY p ON counted USING (grp = 1);
 SET SESSION AUTHORIZATION regress_changes_anna;
-CALL try_preview('counted', E'name,grp\na,1\nb,1\nmine,2\nyours,2\n', '{"on_conflict": "update"}') \gset
+CALL test_preview('counted', E'name,grp\na,1\nb,1\nmine,2\nyours,2\n', '{"on_conflict": "update"}') \gset
 SELECT outcome(:id);
 SELECT row_no, code, message FROM found WHERE job = :id;
-CALL try_import(:id) \gset
+CALL test_import(:id) \gset
 SELECT outcome(:id);
 RESET SESSION AUTHORIZATION;
 SELECT * FROM counted ORDER BY id;
@@ -183,11 +174,11 @@ CREATE TABLE partly (id int PRIMARY KEY, a int, b int);
 INSERT INTO partly VALUES (1, 1, 1);
 GRANT SELECT, INSERT, UPDATE (id, a) ON partly TO regress_changes_anna;
 SET SESSION AUTHORIZATION regress_changes_anna;
-CALL try_preview('partly', E'id,a,b\n1,2,2\n', '{"on_conflict": "update"}') \gset
+CALL test_preview('partly', E'id,a,b\n1,2,2\n', '{"on_conflict": "update"}') \gset
 SELECT outcome(:id);
-CALL try_preview('partly', E'id,a\n1,2\n', '{"on_conflict": "update"}') \gset
+CALL test_preview('partly', E'id,a\n1,2\n', '{"on_conflict": "update"}') \gset
 SELECT outcome(:id);
-CALL try_import(:id) \gset
+CALL test_import(:id) \gset
 SELECT outcome(:id);
 SELECT jobs.import_preview('partly', E'id,a\n1,2\n'::text, options => '{"unique": ["a"]}', run_at => 'tomorrow') AS later \gset
 RESET SESSION AUTHORIZATION;
@@ -201,13 +192,13 @@ RESET SESSION AUTHORIZATION;
 -- A preview is imported by the role whose rights it was made with: its rules are that role's SQL.
 GRANT ALL ON partly TO regress_changes_anna, regress_changes_boss;
 SET SESSION AUTHORIZATION regress_changes_anna;
-CALL try_preview('partly', E'id,a\n5,5\n', '{"rules": {"a": "sql:value > 0"}}') \gset
+CALL test_preview('partly', E'id,a\n5,5\n', '{"rules": {"a": "sql:value > 0"}}') \gset
 SET SESSION AUTHORIZATION regress_changes_boss;
 SELECT refusal(format('SELECT jobs.import(%s)', :id));
 SELECT actions FROM jobs.panel WHERE id = :id;
 SET ROLE regress_changes_anna;
 SELECT actions FROM jobs.panel WHERE id = :id;
-CALL try_import(:id) \gset
+CALL test_import(:id) \gset
 SELECT outcome(:id);
 RESET SESSION AUTHORIZATION;
 SELECT refusal('SELECT jobs.import_preview(''jobs.live'', E''id,kind\n1,run\n''::text)');
@@ -219,10 +210,10 @@ SET jobs.capture_settings = 'DateStyle, app.person';
 CREATE TABLE visit (day date, who text DEFAULT current_setting('app.person'));
 SET DateStyle = 'ISO, DMY';
 SET app.person = 'previewer';
-CALL try_preview('visit', E'day\n01/02/2026\n') \gset
+CALL test_preview('visit', E'day\n01/02/2026\n') \gset
 SET DateStyle = 'ISO, MDY';
 SET app.person = 'importer';
-CALL try_import(:id) \gset
+CALL test_import(:id) \gset
 SELECT outcome(:id);
 RESET DateStyle;
 SELECT to_char(day, 'DD Mon') AS day, who FROM visit;
@@ -231,21 +222,21 @@ DROP TABLE visit;
 
 -- One that was taken back can be imported again; what has gone or is another's cannot be retried.
 CREATE TABLE plain (a int PRIMARY KEY);
-CALL try_preview('plain', E'a\n1\n2\n') \gset
+CALL test_preview('plain', E'a\n1\n2\n') \gset
 SELECT :id AS preview \gset
-CALL try_import(:preview) \gset
+CALL test_import(:preview) \gset
 SELECT :id AS first \gset
 SELECT refusal(format('SELECT jobs.import(%s)', :preview));
 SELECT actions FROM jobs.panel WHERE id = :preview;
 SELECT deleted, kept FROM jobs.undo_import(:first);
 SELECT actions FROM jobs.panel WHERE id IN (:preview, :first) ORDER BY id;
-CALL try_import(:preview) \gset
+CALL test_import(:preview) \gset
 SELECT outcome(:id);
 SELECT refusal(format('SELECT jobs.import(%s)', :preview));
 SELECT deleted, kept FROM jobs.undo_import(:id);
 SELECT jobs.import(:preview, run_at => 'tomorrow') AS third \gset
 SELECT jobs.cancel(:third);
-CALL try_import(:preview) \gset
+CALL test_import(:preview) \gset
 SELECT outcome(:id);
 SELECT refusal(format('SELECT jobs.retry(%s)', :third));
 DROP TABLE plain;
@@ -256,7 +247,7 @@ SELECT refusal(format('SELECT jobs.retry(%s)', :third));
 -- Names of columns that are longer than the counts of issues keep are cut between characters.
 CREATE TABLE wide (a int);
 SELECT repeat('ä', 100) AS long \gset
-CALL try_preview('wide', :'long' || E'\nx\n', jsonb_build_object('mapping', jsonb_build_object(:'long', 'a'))) \gset
+CALL test_preview('wide', :'long' || E'\nx\n', jsonb_build_object('mapping', jsonb_build_object(:'long', 'a'))) \gset
 SELECT i ->> 'code' AS code, length(i ->> 'column') AS characters, octet_length(i ->> 'column') AS bytes
   FROM jobs.job, jsonb_array_elements(result -> 'issues') i WHERE id = :id;
 DROP TABLE wide;
@@ -265,11 +256,11 @@ DROP TABLE wide;
 SELECT format('ALTER DATABASE %I SET jobs.max_issues = 2', current_database()) \gexec
 CREATE TABLE many (a int PRIMARY KEY, b int);
 INSERT INTO many SELECT i FROM generate_series(1, 5) i;
-CALL try_preview('many', E'a,b\n1,1\n2,1\n3,1\n4,1\n5,1\n6,1\n7,1\n8,1\n', '{"on_conflict": "update"}') \gset
+CALL test_preview('many', E'a,b\n1,1\n2,1\n3,1\n4,1\n5,1\n6,1\n7,1\n8,1\n', '{"on_conflict": "update"}') \gset
 DELETE FROM many;
 ALTER TABLE many ADD CHECK (a < 8);
 INSERT INTO many VALUES (6), (7);
-CALL try_import(:id) \gset
+CALL test_import(:id) \gset
 SELECT outcome(:id);
 SELECT row_no, code, message FROM found WHERE job = :id;
 SELECT convert_from(string_agg(chunk, ''), 'UTF8') FROM jobs.rejects(:id) AS chunk;
@@ -279,5 +270,5 @@ DROP TABLE many;
 SELECT count(jobs.delete(id)) > 0 AS deleted FROM jobs.job WHERE kind IN ('import', 'import_preview');
 DROP VIEW found;
 DROP FUNCTION outcome, refusal;
-DROP PROCEDURE try_preview, try_import;
+DROP PROCEDURE test_preview, test_import;
 DROP ROLE regress_changes_anna, regress_changes_boss;

@@ -1,12 +1,10 @@
 -- What would make a table refuse rows: every code, and each kind of constraint.
 
-CREATE PROCEDURE test_preview(target regclass, content text, options jsonb DEFAULT '{}', INOUT id bigint DEFAULT NULL)
-LANGUAGE plpgsql AS $$
-BEGIN
-    id := jobs.import_preview(target, content, 'file.csv', options);
-    COMMIT;
-    PERFORM jobs.wait(id);
-END $$;
+\getenv srcdir PG_ABS_SRCDIR
+\set calls :srcdir '/test/import_calls.psql'
+\set ECHO none
+\i :calls
+\set ECHO all
 CREATE FUNCTION outcome(job bigint) RETURNS text LANGUAGE sql AS $$
     SELECT CASE WHEN state = 'succeeded' THEN format('%s insert, %s update, %s skip', result -> 'to_insert', result -> 'to_update', result -> 'to_skip')
                 ELSE state || ' ' || error_code || ': ' || error_message || coalesce(E'\nHINT: ' || error_hint, '') END
@@ -232,7 +230,7 @@ CALL test_preview('stamped', E'a,by\n1,\n2,x\n') \gset
 
 DROP VIEW issues;
 DROP FUNCTION outcome;
-DROP PROCEDURE test_preview;
+DROP PROCEDURE test_preview, test_import;
 DROP TABLE articles, people, kinds, visits, notes, country, customer, orders, kind, booking, sales, measures, unknown, stamped;
 DROP FUNCTION stamp;
 DROP ROLE clerk;

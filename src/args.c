@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 void
 jobs_check_can_change(const char *function)
@@ -84,4 +85,37 @@ char *
 jobs_text_arg(FunctionCallInfo fcinfo, int n)
 {
 	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+int
+jobs_claim_arg(FunctionCallInfo fcinfo, int n, int preset, int most)
+{
+	int32		count = PG_ARGISNULL(n) ? preset : PG_GETARG_INT32(n);
+
+	if (count < 1 || count > most)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("n must be from 1 to %d", most),
+				 errhint("Claim again for more.")));
+	return count;
+}
+
+int64
+jobs_lease_arg(FunctionCallInfo fcinfo, int n, int hours, const char *hint)
+{
+	Interval   *lease;
+	double		usecs;
+
+	if (PG_ARGISNULL(n))
+		return USECS_PER_MINUTE;
+	lease = PG_GETARG_INTERVAL_P(n);
+	/* Intervals can be longer than 64 bits count in microseconds. */
+	usecs = (lease->month * (double) DAYS_PER_MONTH + lease->day) * USECS_PER_DAY + lease->time;
+	if (usecs <= 0 || usecs > hours * (double) USECS_PER_HOUR)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("lease must be more than zero and at most %s",
+						hours == 1 ? "one hour" : psprintf("%d hours", hours)),
+				 errhint("%s", hint)));
+	return (int64) usecs;
 }

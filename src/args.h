@@ -32,6 +32,12 @@ extern char *jobs_queue_arg(FunctionCallInfo fcinfo, int n);
 /* A count, which must not be negative; -1 where it is null. */
 extern int64 jobs_count_arg(FunctionCallInfo fcinfo, int n, const char *name);
 
+/* How many things to claim: from 1 to most, and preset where it is null. */
+extern int	jobs_claim_arg(FunctionCallInfo fcinfo, int n, int preset, int most);
+
+/* A lease in microseconds: a minute where it is null, at most so many hours.  hint says what else to do. */
+extern int64 jobs_lease_arg(FunctionCallInfo fcinfo, int n, int hours, const char *hint);
+
 /* A text in the current memory context; NULL where it is null. */
 extern char *jobs_text_arg(FunctionCallInfo fcinfo, int n);
 

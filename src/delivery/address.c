@@ -19,8 +19,6 @@
 #include "lib/stringinfo.h"
 
 #define MAX_URL			2000
-#define MAX_HOST		253
-#define MAX_LABEL		63
 #define HTTPS			"https://"
 #define HTTPS_PORT		443
 #define MAX_TEMPLATE	1000
@@ -46,32 +44,22 @@ static bool check_list(JobsChannel channel, const char *list);
  */
 
 /*
- * Labels of letters, digits and inner hyphens, with dots between them.  A last one
- * that is a number would make an address of a machine of the whole, in one of its
- * many forms.
+ * In ASCII, and of those that are registered.  A last label that is a number would make
+ * an address of a machine of the whole, in one of its many forms.
  */
 static bool
 is_host(const char *host, int len)
 {
-	int			label = 0;
 	const char *last = host;
 
-	if (len == 0 || len > MAX_HOST)
+	if (!jobs_is_host(host, len))
 		return false;
-	for (int i = 0; i <= len; i++)
+	for (int i = 0; i < len; i++)
 	{
-		if (i == len || host[i] == '.')
-		{
-			if (label == 0 || label > MAX_LABEL || host[i - 1] == '-')
-				return false;
-			label = 0;
-			if (i < len)
-				last = host + i + 1;
-		}
-		else if (!IS_HIGHBIT_SET(host[i]) && (isalnum((unsigned char) host[i]) || (host[i] == '-' && label > 0)))
-			label++;
-		else
+		if (IS_HIGHBIT_SET(host[i]) || host[i] == '_')
 			return false;
+		if (host[i] == '.')
+			last = host + i + 1;
 	}
 	return !isdigit((unsigned char) *last);
 }

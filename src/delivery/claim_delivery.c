@@ -35,7 +35,6 @@ PG_FUNCTION_INFO_V1(jobs_next_delivery);
 #define CLAIM_COLUMNS	11
 #define MAX_CLAIM		1000	/* deliveries at once */
 #define DEFAULT_CLAIM	10
-#define MAX_LEASE_US	USECS_PER_HOUR
 
 #define FIRST_DELAY_US	USECS_PER_MINUTE	/* doubled with each attempt ... */
 #define MAX_DELAY_US	(2 * USECS_PER_HOUR)	/* ... up to this ... */
@@ -66,8 +65,6 @@ typedef struct GiveUp
 } GiveUp;
 
 static JobsChannel channel_arg(FunctionCallInfo fcinfo);
-static int	count_arg(FunctionCallInfo fcinfo, int n);
-static int64 lease_arg(FunctionCallInfo fcinfo, int n);
 static bool claim_due(int64 id, TimestampTz due_at, const char *tenant, void *arg);
 static const char *why_not(const JobsDelivery *d);
 static void return_claimed(Claim *claim, const JobsDelivery *d);
@@ -96,8 +93,9 @@ jobs_claim_deliveries(PG_FUNCTION_ARGS)
 	jobs_require_preload();
 	jobs_check_can_change("jobs.claim_deliveries()");
 	channel = channel_arg(fcinfo);
-	claim.wanted = count_arg(fcinfo, 1);
-	claim.lease_us = lease_arg(fcinfo, 2);
+	claim.wanted = jobs_claim_arg(fcinfo, 1, DEFAULT_CLAIM, MAX_CLAIM);
+	claim.lease_us = jobs_lease_arg(fcinfo, 2, 1,
+									 "Others take a delivery when its lease is over, so choose what sending it takes at most.");
 	InitMaterializedSRF(fcinfo, 0);
 	claim.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	jobs_courier_register(channel);
@@ -127,38 +125,6 @@ channel_arg(FunctionCallInfo fcinfo)
 			 errmsg("unrecognized channel: \"%s\"", name),
 			 errhint("%s", hint)));
 	return CHANNEL_EMAIL;		/* not reached */
-}
-
-static int
-count_arg(FunctionCallInfo fcinfo, int n)
-{
-	int32		count = PG_ARGISNULL(n) ? DEFAULT_CLAIM : PG_GETARG_INT32(n);
-
-	if (count < 1 || count > MAX_CLAIM)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("n must be from 1 to %d", MAX_CLAIM),
-				 errhint("Claim again for more.")));
-	return count;
-}
-
-static int64
-lease_arg(FunctionCallInfo fcinfo, int n)
-{
-	Interval   *lease;
-	double		usecs;
-
-	if (PG_ARGISNULL(n))
-		return USECS_PER_MINUTE;
-	lease = PG_GETARG_INTERVAL_P(n);
-	/* Intervals can be longer than 64 bits count in microseconds. */
-	usecs = (lease->month * (double) DAYS_PER_MONTH + lease->day) * USECS_PER_DAY + lease->time;
-	if (usecs <= 0 || usecs > MAX_LEASE_US)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("lease must be more than zero and at most one hour"),
-				 errhint("Others take a delivery when its lease is over, so choose what sending it takes at most.")));
-	return (int64) usecs;
 }
 
 /* Whether another one is wanted. */

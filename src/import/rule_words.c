@@ -17,7 +17,6 @@
 #define MAX_HOST		253
 #define MAX_LABEL		63
 
-static bool is_host(const char *host, int len);
 static bool is_number(const char *text, int len);
 
 /* Letters of other scripts are taken, in both parts. */
@@ -46,7 +45,7 @@ jobs_is_email(const char *text, int len)
 			: !is_letter(text[i]) && strchr("!#$%&'*+/=?^_`{|}~-", text[i]) == NULL)
 			return false;
 	}
-	if (!is_host(at + 1, len - local - 1))
+	if (!jobs_is_host(at + 1, len - local - 1))
 		return false;
 	for (dot = text + len - 1; dot > at && *dot != '.';)
 		dot--;
@@ -96,12 +95,12 @@ jobs_is_url(const char *text, int len)
 			stop = colon;
 		}
 	}
-	return is_host(host, stop - host);
+	return jobs_is_host(host, stop - host);
 }
 
 /* Labels of letters, digits and inner hyphens, with dots between them. */
-static bool
-is_host(const char *host, int len)
+bool
+jobs_is_host(const char *host, int len)
 {
 	int			label = 0;
 

@@ -83,6 +83,9 @@ extern const char *jobs_rule_message(const Rule *rule);
 
 /* Whether a text looks like an address that mail can be sent to, or a web address: rule_words.c */
 extern bool jobs_is_email(const char *text, int len);
+
+/* Whether it may be the name of a host, other scripts and underscores included. */
+extern bool jobs_is_host(const char *host, int len);
 extern bool jobs_is_url(const char *text, int len);
 
 /*

@@ -25,8 +25,6 @@
 PG_FUNCTION_INFO_V1(jobs_grant_claim);
 PG_FUNCTION_INFO_V1(jobs_revoke_claim);
 
-#define MAX_LEASE_US	USECS_PER_DAY
-
 /* A client's JSON holds integers of this many bits exactly. */
 #define CLAIM_BITS		53
 
@@ -190,14 +188,7 @@ jobs_is_my_session(int64 session, Oid client)
 int
 jobs_claim_count(FunctionCallInfo fcinfo, int n)
 {
-	int32		count = PG_ARGISNULL(n) ? 1 : PG_GETARG_INT32(n);
-
-	if (count < 1 || count > JOBS_MAX_CLAIM)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("n must be from 1 to %d", JOBS_MAX_CLAIM),
-				 errhint("Claim again for more.")));
-	return count;
+	return jobs_claim_arg(fcinfo, n, 1, JOBS_MAX_CLAIM);
 }
 
 void
@@ -213,20 +204,7 @@ jobs_check_payload(const char *what, Jsonb *value)
 int64
 jobs_lease_usecs(FunctionCallInfo fcinfo, int n)
 {
-	Interval   *lease;
-	double		usecs;
-
-	if (PG_ARGISNULL(n))
-		return USECS_PER_MINUTE;
-	lease = PG_GETARG_INTERVAL_P(n);
-	/* Intervals can be longer than 64 bits count in microseconds. */
-	usecs = (lease->month * (double) DAYS_PER_MONTH + lease->day) * USECS_PER_DAY + lease->time;
-	if (usecs <= 0 || usecs > MAX_LEASE_US)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("lease must be more than zero and at most 24 hours"),
-				 errhint("What takes longer is kept by jobs.extend_lease.")));
-	return (int64) usecs;
+	return jobs_lease_arg(fcinfo, n, 24, "What takes longer is kept by jobs.extend_lease.");
 }
 
 TimestampTz
