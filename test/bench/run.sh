@@ -24,7 +24,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/imports.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/cron.sh"
 
-NAMES='latency cold throughput cancel terminate crash progress export gzip node xlsx pdf memory small idle history bulk outside import import_memory import_peers peers cron'
+NAMES='latency cold throughput cancel terminate crash progress idle history export gzip node xlsx pdf memory small import import_memory import_peers bulk outside peers cron'
 SCALE=${BENCH_SCALE:-1}
 IDLE_SECONDS=${IDLE_SECONDS:-90}
 SETTINGS=(
@@ -139,7 +139,7 @@ print_table()
 	say
 	{
 		echo 'what|aim|measured|ratio'
-		printf '%s\n' "${ROWS[@]}"
+		printf '%s\n' "${ROWS[@]#\#}"
 	} | column -t -s '|'
 }
 
