@@ -98,6 +98,7 @@ measure_import()
 
 	need_import_files
 	copy=$(time_import_sql "COPY bench.target FROM '$WORK/data/bench_clean.csv' (FORMAT csv, HEADER)")
+	IMPORT_COPY=$copy
 	ours=($(time_import clean))
 	both=${ours[2]:-0}
 	staging=$(staging_sql | { sql -c 'TRUNCATE bench.target, bench.heap' -c CHECKPOINT; time_command sql -f - | awk '{ print $1 + 0 }'; })
@@ -158,9 +159,16 @@ measure_import_peers()
 	sql -c 'TRUNCATE bench.target'
 	theirs=$(NODE_PATH=$WORK/npm/node_modules time_command node "$TOP/test/bench/import.js" "$WORK/data/bench_clean.csv" bench.target 2>>"$WORK/peers.log" | awk '{ print $1 + 0 }')
 	import_row "Node: csv-parse, checks, INSERT of many rows : preview and import" "10 times" "${theirs:-0}" "$both"
-	theirs=$(NODE_PATH=$WORK/npm/node_modules time_command node "$TOP/test/bench/duckdb.js" "$WORK/data/bench_clean.csv" 2>>"$WORK/peers.log" | awk '{ print $1 + 0 }')
-	ours=$(time_preview clean bench.heap)
-	import_row "DuckDB: read_csv with store_rejects, reading only : preview, no keys" "0.5 times" "${theirs:-0}" "$ours"
+	[ -z "${IMPORT_COPY:-}" ] ||
+		remark "COPY into the same table, which checks nothing, is $(quotient "${theirs:-0}" "$IMPORT_COPY") times as fast as Node here."
+	rm -f "$WORK"/times.*
+	for _ in 1 2 3; do
+		NODE_PATH=$WORK/npm/node_modules time_command node "$TOP/test/bench/duckdb.js" "$WORK/data/bench_clean.csv" 2>>"$WORK/peers.log" |
+			awk '{ print $1 + 0 }' >>"$WORK/times.duckdb"
+		time_preview clean bench.heap >>"$WORK/times.ours"
+	done
+	import_row "DuckDB: read_csv with store_rejects, reading only : preview, no keys, medians of 3" "0.5 times" \
+		"$(median <"$WORK/times.duckdb")" "$(median <"$WORK/times.ours")"
 	command -v pgloader >/dev/null || jobs_as_root apt-get install -y -qq pgloader >/dev/null 2>&1
 	if command -v pgloader >/dev/null; then
 		sql -c 'TRUNCATE bench.target'

@@ -54,9 +54,9 @@ main()
 		section "$name"
 		say "Measuring: $name (load $(cut -d ' ' -f 1 /proc/loadavg))" >&2
 		"measure_$name"
+		[ -z "${BENCH_OUT:-}" ] || print_markdown >"$BENCH_OUT"
 	done
 	print_table
-	[ -z "${BENCH_OUT:-}" ] || print_markdown >"$BENCH_OUT"
 }
 
 # Runs psql; what it prints is unaligned, without headings.
@@ -106,6 +106,13 @@ row()
 	say "  $1: $3 (aim: $2, ratio $4)" >&2
 }
 
+# Adds a sentence below the rows so far.
+remark()
+{
+	ROWS+=(">$1")
+	say "  $1" >&2
+}
+
 describe_machine()
 {
 	MACHINE="$(nproc) cores ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)), PostgreSQL $("$PG_CONFIG" --version | cut -d ' ' -f 2), \
@@ -139,13 +146,13 @@ print_table()
 	say
 	{
 		echo 'what|aim|measured|ratio'
-		printf '%s\n' "${ROWS[@]#\#}"
+		printf '%s\n' "${ROWS[@]#[#>]}"
 	} | column -t -s '|'
 }
 
 print_markdown()
 {
-	local row
+	local row table=
 
 	say '# Benchmarks'
 	say
@@ -156,8 +163,14 @@ print_markdown()
 	say "Measured on $(date +%F): $MACHINE."
 	for row in "${ROWS[@]}"; do
 		if [[ $row == '#'* ]]; then
-			printf '\n## %s\n\n| what | aim | measured | ratio |\n|---|---|---|---|\n' "${row#\#}"
+			printf '\n## %s\n\n' "${row#\#}"
+			table=
+		elif [[ $row == '>'* ]]; then
+			printf '\n%s\n\n' "${row#>}"
+			table=
 		else
+			[ -n "$table" ] || printf '| what | aim | measured | ratio |\n|---|---|---|---|\n'
+			table=1
 			sed 's/|/ | /g; s/^/| /; s/$/ |/' <<<"$row"
 		fi
 	done

@@ -18,10 +18,10 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, '..', 'trust')]
 
-import faults
 import outside
 import trust
 from cluster import Cluster, stop, wait_until
+from context import CLOCKS, Context, Fault
 from server import children
 from workload import Workload
 
@@ -188,17 +188,17 @@ def crash_behind(context):
 
 
 SYNCHRONOUS = [
-    faults.Fault('switchover', 'patronictl switchover', 0, 0, switch_over),
-    faults.Fault('crash', 'kill -9 of the primary and its Patroni', 0, 0, crash),
-    faults.Fault('server', 'kill -9 of the primary alone', 0, 0, crash_server),
-    faults.Fault('freeze', 'SIGSTOP of the primary and its Patroni', 0, 0, freeze),
-    faults.Fault('patroni', "kill -9 of the primary's Patroni alone", 0, 0, forsake),
-    faults.Fault('standby', 'kill -9 of the standby and its Patroni', 0, 0, lose_standby),
-    faults.Fault('hang', 'SIGSTOP of what receives for the standby', 0, 0, hold_standby),
-    faults.Fault('etcd', 'SIGSTOP of etcd', 0, 0, lose_etcd),
+    Fault('switchover', 'patronictl switchover', 0, 0, switch_over),
+    Fault('crash', 'kill -9 of the primary and its Patroni', 0, 0, crash),
+    Fault('server', 'kill -9 of the primary alone', 0, 0, crash_server),
+    Fault('freeze', 'SIGSTOP of the primary and its Patroni', 0, 0, freeze),
+    Fault('patroni', "kill -9 of the primary's Patroni alone", 0, 0, forsake),
+    Fault('standby', 'kill -9 of the standby and its Patroni', 0, 0, lose_standby),
+    Fault('hang', 'SIGSTOP of what receives for the standby', 0, 0, hold_standby),
+    Fault('etcd', 'SIGSTOP of etcd', 0, 0, lose_etcd),
 ]
 ASYNCHRONOUS = [
-    faults.Fault('behind', 'kill -9 of a primary whose standby is behind', 0, 0, crash_behind),
+    Fault('behind', 'kill -9 of a primary whose standby is behind', 0, 0, crash_behind),
 ]
 
 
@@ -257,7 +257,7 @@ class Driver(trust.Driver):
         seed = f'{self.options.seed} {fault.name} {n}'
         workload = Workload(cluster, seed, scale=3, slack=self.options.slack)
         more = [outside.Employer(workload, self.directory), outside.Importer(workload)]
-        context = faults.Context(self, cluster, workload, random.Random(seed), 1)
+        context = Context(self, cluster, workload, random.Random(seed), 1)
         context.fault = fault.title
         started = time.monotonic()
         workload.start()
@@ -344,7 +344,7 @@ class Driver(trust.Driver):
         for name, values in sorted(self.clocks.items()):
             values.sort()
             self.note(f'{name}: {len(values)} times, median {values[len(values) // 2]:.2f} s, most {values[-1]:.2f} s')
-        for name, limit in faults.CLOCKS.items():
+        for name, limit in CLOCKS.items():
             if name in self.clocks:
                 self.ok(self.clocks[name][-1] < limit * self.options.slack, f'{name}: at most {self.clocks[name][-1]:.2f} s')
 

@@ -21,6 +21,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import faults
 import psycopg2
+from context import CLOCKS, Context
 from server import Server
 from workload import Workload
 
@@ -109,7 +110,7 @@ class Driver:
         seed = f'{self.options.seed} {fault.name}'
         rng = random.Random(seed)
         workload = Workload(server, seed, scale=5 if self.options.full else 1, slack=self.options.slack)
-        context = faults.Context(self, server, workload, rng, n)
+        context = Context(self, server, workload, rng, n)
         started = time.monotonic()
         if fault.before:
             fault.before(context)
@@ -220,7 +221,7 @@ class Driver:
             values.sort()
             self.note(f'{name}: {len(values)} times, median {1000 * values[len(values) // 2]:.0f} ms, '
                       f'p99 {1000 * values[min(len(values) - 1, int(len(values) * 0.99))]:.0f} ms, most {1000 * values[-1]:.0f} ms')
-        for name, limit in faults.CLOCKS.items():
+        for name, limit in CLOCKS.items():
             values = self.clocks.get(name)
             if values:
                 p99 = values[min(len(values) - 1, int(len(values) * 0.99))]
@@ -234,7 +235,7 @@ class Driver:
 
     def run_program(self, fault):
         """A fault with servers of its own."""
-        context = faults.Context(self, None, None, random.Random(f'{self.options.seed} {fault.name}'), self.times(fault))
+        context = Context(self, None, None, random.Random(f'{self.options.seed} {fault.name}'), self.times(fault))
         started = time.monotonic()
         try:
             fault.program(context)
