@@ -73,12 +73,12 @@ next_id(void)
 static int
 index_of(const char *const *names, int n, const char *name)
 {
-	for (int i = 0; i < n; i++)
+	for (int i = 0; name && i < n; i++)
 	{
 		if (strcmp(names[i], name) == 0)
 			return i;
 	}
-	elog(ERROR, "unrecognized word in jobs.outbox: \"%s\"", name);
+	elog(ERROR, "unrecognized word in jobs.outbox: \"%s\"", name ? name : "null");
 	return 0;					/* not reached */
 }
 
