@@ -107,6 +107,8 @@ CALL check_file('person', E'name,x\n1,2\n', '{"mapping": {"y": "age"}}');
 TABLE check_result;
 CALL check_file('person', E'name,x\n1,2\n', '{"mapping": {"x": "name"}}');
 TABLE check_result;
+CALL check_file('person', E'name,x\n1,2\n', '{"mapping": {"x": null, "2": "age"}}');
+TABLE check_result;
 
 -- Rules.
 CALL check_file('person', E'name,e_mail,age,born,state,price,ssn\n' ||
@@ -201,6 +203,8 @@ CALL check_file('person', '', '{"mapping": {"x": 1}}');
 CALL check_file('person', '', '{"mapping": ["x"]}');
 CALL check_file('person', '', '{"unique": ["nope"]}');
 CALL check_file('person', '', '{"sensitive": [1]}');
+CALL check_file('person', '', '{"sensitive": {"name": true}}');
+CALL check_file('person', '', '{"encoding": "MULE_INTERNAL"}');
 CALL check_file('person', '', '{"on_conflict": "merge"}');
 
 -- Targets.
@@ -218,6 +222,12 @@ CALL check_file('person_temp', 'name');
 CALL check_file('person_seq', 'name');
 CALL check_file('person_pkey', 'name');
 CALL check_file('pg_class', 'relname');
+CREATE EXTENSION file_fdw;
+CREATE SERVER check_server FOREIGN DATA WRAPPER file_fdw;
+CREATE FOREIGN TABLE person_file (name text) SERVER check_server OPTIONS (filename '/dev/null');
+CALL check_file('person_file', 'name');
+DROP EXTENSION file_fdw CASCADE;
+CALL check_file(999999999, 'name');
 CREATE FUNCTION person_count_insert() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN new; END $$;
 CREATE TRIGGER t INSTEAD OF INSERT ON person_count FOR EACH ROW EXECUTE FUNCTION person_count_insert();
 CALL check_file('person_count', E'name,n\nA,x\nB,1\n');
@@ -237,3 +247,20 @@ CALL check_file('person', E'name,age\nA,1\n');
 CALL check_file('person', E'name,age,state\nA,1,x\n');
 TABLE check_result;
 RESET ROLE;
+
+-- Keys of one's own: as many columns as an index can have, of types that have an order, and of no more bytes than fit.
+CREATE TABLE keyed (p point, t text);
+CALL check_file('keyed', E't,p\nx,\n', '{"unique": ["t", "p"]}');
+TABLE check_result;
+CALL check_file('keyed', E't\n' || repeat('x', 16 * 1024 * 1024) || E'\n', '{"unique": ["t"]}');
+TABLE check_result;
+SELECT format('CREATE TABLE broad (%s)', string_agg(format('c%s int', i), ', ')) FROM generate_series(1, 33) i \gexec
+CALL check_file('broad', E'c1\n1\n', (SELECT jsonb_build_object('unique', jsonb_agg('c' || i)) FROM generate_series(1, 33) i));
+TABLE check_result;
+
+-- Keys that can be kept in memory only.
+CREATE TABLE booked (span int4range, EXCLUDE USING gist (span WITH &&));
+SELECT format('ALTER DATABASE %I SET maintenance_work_mem = ''1MB''', current_database()) \gexec
+CALL check_file('booked', (SELECT E'span\n' || string_agg(format('"[%s,%s)"', i, i + 1), E'\n') FROM generate_series(1, 20000) i));
+TABLE check_result;
+SELECT format('ALTER DATABASE %I RESET maintenance_work_mem', current_database()) \gexec
