@@ -133,6 +133,25 @@ CALL check_file('person', E'name,state\nA,2024-02-29\nB,2023-02-29\nC,today\nD,3
     '{"date_order": "DMY", "rules": {"state": {"check": "date", "on_fail": "reject"}}}');
 TABLE check_result;
 TABLE check_issue;
+-- Each check in its other form; lists of what is no text, and of more than is shown.
+CREATE TABLE ruled (a int, b text, c boolean, d numeric, p point, l text);
+SELECT jsonb_build_object('rules', jsonb_build_object('l', jsonb_build_object('in', jsonb_agg('word ' || i)))) AS long FROM generate_series(1, 99) i \gset
+CALL check_file('ruled', E'a,b,c,d,p,l\n5,Al,t,7,"(1,2)",word 99\n6,Bo,f,101,"(1,3)",word 100\n8,,,,,\n10,Cy ,t,0.5,"1,2",word 1\n', jsonb_set(:'long',
+    '{rules}', :'long'::jsonb -> 'rules' || '{"a": [{"in": [5, 6, 7, 8]}, "sql:value < 8"], "b": [{"required": true, "on_fail": "skip"}, "in: Al, Cy ,", {"regex": "^[A-C]", "required": false}],
+      "c": {"in": [true], "on_fail": null}, "d": "max:100", "p": {"in": ["(1,2)"]}}'));
+TABLE check_result;
+TABLE check_issue;
+-- In SQL, the row is "row" where it is no part of a string or a comment.
+CALL check_file('ruled', E'a,b\n5,x\n9,y\n', '{"rules": {"a": ["sql:row.a < 9 -- row", "sql:$q$row$q$ = ''row'' AND Row.a > 0 /* row */", "sql:/* row */ E''\\''row'' <> \"row\".b",
+    "sql:value::text NOT LIKE''%\\'' ESCAPE ''!'' AND row.a > 0", "sql:row(1) = row(1) AND ''row'' || row.b <> ''''"]}}');
+TABLE check_result;
+TABLE check_issue;
+CALL check_file('ruled', '', '{"rules": {"a": "sql:$1 > 0"}}');
+CREATE TABLE divided (a int, part int GENERATED ALWAYS AS (100 / a) STORED);
+CALL check_file('divided', E'a\n5\n0\n');
+TABLE check_issue;
+CALL check_file('divided', E'a\n5\n0\n', '{"sensitive": ["a"]}');
+TABLE check_issue;
 -- A column cannot do without a value that must be there.
 CALL check_file('person', E'name,age\nA,x\nBo,1\n', '{"rules": {"name": {"min": 2, "on_fail": "null"}, "age": {"on_fail": "default"}}}');
 TABLE check_issue;
@@ -182,7 +201,11 @@ SELECT last_value, is_called FROM person_id_seq;
 CALL check_file('person', '', '{"rules": {"nope": "email"}}');
 CALL check_file('person', '', '{"rules": ["email"]}');
 CALL check_file('person', '', '{"rules": {"age": 5}}');
+CALL check_file('person', '', '{"rules": {"age": [["required"]]}}');
 CALL check_file('person', '', '{"rules": {"age": "emial"}}');
+CALL check_file('person', '', '{"rules": {"age": "between:1"}}');
+CALL check_file('person', '', '{"rules": {"age": {"check": "required", "message": 5}}}');
+CALL check_file('ruled', '', '{"rules": {"p": {"min": "(1,1)"}}}');
 CALL check_file('person', '', '{"rules": {"age": {"min": "x"}}}');
 CALL check_file('person', '', '{"rules": {"name": {"min": "x"}}}');
 CALL check_file('person', '', '{"rules": {"doc": {"in": [[1]]}}}');
@@ -249,18 +272,21 @@ TABLE check_result;
 RESET ROLE;
 
 -- Keys of one's own: as many columns as an index can have, of types that have an order, and of no more bytes than fit.
-CREATE TABLE keyed (p point, t text);
+CREATE TABLE keyed (p point, t text, a int[]);
 CALL check_file('keyed', E't,p\nx,\n', '{"unique": ["t", "p"]}');
 TABLE check_result;
-CALL check_file('keyed', E't\n' || repeat('x', 16 * 1024 * 1024) || E'\n', '{"unique": ["t"]}');
+CALL check_file('keyed', format(E'a\n"{%s1}"\n', repeat('1,', 4 * 1024 * 1024)), '{"unique": ["a"]}');
+SELECT code, left(words, 80) AS words FROM check_issue;
 TABLE check_result;
 SELECT format('CREATE TABLE broad (%s)', string_agg(format('c%s int', i), ', ')) FROM generate_series(1, 33) i \gexec
-CALL check_file('broad', E'c1\n1\n', (SELECT jsonb_build_object('unique', jsonb_agg('c' || i)) FROM generate_series(1, 33) i));
+SELECT jsonb_build_object('unique', jsonb_agg('c' || i)) AS unique FROM generate_series(1, 33) i \gset
+CALL check_file('broad', E'c1\n1\n', :'unique');
 TABLE check_result;
 
 -- Keys that can be kept in memory only.
 CREATE TABLE booked (span int4range, EXCLUDE USING gist (span WITH &&));
 SELECT format('ALTER DATABASE %I SET maintenance_work_mem = ''1MB''', current_database()) \gexec
-CALL check_file('booked', (SELECT E'span\n' || string_agg(format('"[%s,%s)"', i, i + 1), E'\n') FROM generate_series(1, 20000) i));
+SELECT E'span\n' || string_agg(format('"[%s,%s)"', i, i + 1), E'\n') AS content FROM generate_series(1, 20000) i \gset
+CALL check_file('booked', :'content');
 TABLE check_result;
 SELECT format('ALTER DATABASE %I RESET maintenance_work_mem', current_database()) \gexec

@@ -10,6 +10,7 @@
 
 #include "jobs.h"
 
+#include "access/tupdesc.h"
 #include "fmgr.h"
 
 /*
