@@ -25,6 +25,7 @@ SELECT damage(:'download', :id, 'DELETE FROM jobs.chunk WHERE job = %s AND seq =
 SELECT damage(:'download', :id, 'DELETE FROM jobs.chunk WHERE job = %s AND seq = 0 AND piece = 1');
 SELECT damage(:'download', :id, 'DELETE FROM jobs.chunk WHERE job = %s AND (seq, piece) = (SELECT seq, piece FROM jobs.chunk WHERE job = %1$s ORDER BY 1 DESC, 2 DESC LIMIT 1)');
 SELECT damage('SELECT jobs.download_lo(%s)', :id, 'DELETE FROM jobs.chunk WHERE job = %s AND seq = 1');
+SELECT damage(:'download', :id, 'DELETE FROM jobs.file WHERE job = %s');
 SELECT damage('SELECT jobs.retry(%s)', :id, 'UPDATE jobs.history SET state = ''done'' WHERE id = %s');
 SELECT damage('SELECT jobs.retry(%s)', :id, 'UPDATE jobs.history SET kind = ''letter'' WHERE id = %s');
 
@@ -54,6 +55,8 @@ SELECT damage('SELECT jobs.undo_import(%s)', :id, :'spoil_inserted');
 SELECT damage('SELECT jobs.undo_import(%s)', :id, :'spoil_updated');
 SELECT damage('SELECT jobs.undo_import(%s)', :id, $$UPDATE jobs.chunk SET compressed = false, data = (
     SELECT substr(data, 1, length(data) - 2) || '\x7f' FROM jobs.chunk WHERE job = %s AND seq = 2::bigint << 40) WHERE job = %1$s AND seq = 2::bigint << 40$$);
+SELECT format(:'spoil', '\xffffffffffffff7f', 1::bigint << 40) AS spoil_age \gset
+SELECT damage('SELECT jobs.undo_import(%s)', :id, :'spoil_age');
 SELECT deleted, restored, kept FROM jobs.undo_import(:id);
 TABLE damage_target;
 
