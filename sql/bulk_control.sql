@@ -263,6 +263,11 @@ SELECT test_error(format('SELECT jobs.retry_failed(%s)', :job));
 SELECT test_error(format('SELECT jobs.skip_failed(%s)', :job));
 RESET ROLE;
 
+-- a result that is too large fails its item
+SELECT jobs.bulk('SELECT CASE WHEN $1 = ''1'' THEN repeat(''x'', 16 * 1024 * 1024) ELSE $1::text END', '[1, 2]') AS job \gset
+SELECT jobs.wait(:job, '1 min');
+SELECT item_no, state, error_code, error_message, error_hint, result FROM jobs.item WHERE job = :job ORDER BY item_no;
+
 -- with the same unique key there are no second items
 SELECT jobs.pause('regress_bulk');
 SELECT jobs.bulk('SELECT $1', '[1, 2]', queue => 'regress_bulk', unique_key => 'k') AS job \gset

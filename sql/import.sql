@@ -338,6 +338,16 @@ SELECT ended(:id), replace(rejects_text(:id), E'\r', '<CR>');
 SELECT jobs.import_preview('base', convert_to(U&'id\0009t\000Ax\0009\00FC\00E4\000A12\0009\00FC\000A', 'LATIN1'), options => '{"encoding": "LATIN1"}') AS id \gset
 SELECT jobs.wait(:id);
 SELECT ended(:id), encode(string_agg(r, ''), 'escape') FROM jobs.rejects(:id) r;
+CALL test_preview('base', E'a file\nid|t\n|\n13|a"b\nx|c,d\n|e\n', '{"skip_lines": 1, "header_rows": 2, "quote": "", "delimiter": "|"}') \gset
+SELECT ended(:id), rejects_text(:id);
+SELECT rejects_text(:id) AS mended \gset
+CALL test_preview('base', :'mended', '{"skip_lines": 1, "header_rows": 2, "quote": "", "delimiter": "|"}') \gset
+SELECT ended(:id), rejects_text(:id);
+CALL test_preview('plain', E'a\n,x\n5\n', '{"delimiter": ","}') \gset
+SELECT ended(:id), rejects_text(:id);
+SELECT jobs.import_preview('base', '\xfffe' || decode(regexp_replace(encode(convert_to(E'id,t\nx,\n14,y\n', 'UTF8'), 'hex'), '(..)', '\100', 'g'), 'hex'), options => '{"header": true}') AS id \gset
+SELECT jobs.wait(:id);
+SELECT ended(:id), encode(string_agg(r, ''), 'escape') FROM jobs.rejects(:id) r;
 
 -- Generated columns that follow from a sequence, a default that fails where the file fills its column, a CHECK of the
 -- table's identity, one that writes, a trigger that fills in what is missing, and a scale beyond the precision.

@@ -78,10 +78,17 @@ BEGIN
     IF NEW.a = 3 THEN RAISE 'threes are not for you' USING ERRCODE = 'insufficient_privilege'; END IF;
     IF NEW.a = 4 THEN RAISE 'not in a routine' USING ERRCODE = 'external_routine_exception'; END IF;
     IF NEW.a = 5 THEN RAISE 'busy' USING ERRCODE = 'lock_not_available'; END IF;
+    IF NEW.a = 10 THEN RAISE 'none' USING ERRCODE = 'not_null_violation'; END IF;
+    IF NEW.a = 11 THEN RAISE 'much' USING ERRCODE = 'string_data_right_truncation'; END IF;
+    IF NEW.a = 12 THEN RAISE 'many' USING ERRCODE = 'numeric_value_out_of_range'; END IF;
     RETURN NEW;
 END $$;
 CREATE TRIGGER refuse BEFORE INSERT ON guarded FOR EACH ROW EXECUTE FUNCTION refuse();
-CALL test_preview('guarded', E'a\n1\n2\n3\n4\n6\n') \gset
+CALL test_preview('guarded', E'a\n1\n2\n3\n4\n6\n10\n11\n12\n') \gset
+CALL test_import(:id) \gset
+SELECT outcome(:id);
+SELECT row_no, code, message FROM found WHERE job = :id;
+CALL test_preview('guarded', E'a\n2\n3\n', '{"sensitive": ["a"]}') \gset
 CALL test_import(:id) \gset
 SELECT outcome(:id);
 SELECT row_no, code, message FROM found WHERE job = :id;

@@ -107,6 +107,8 @@ CALL check_file('person', E'name,x\n1,2\n', '{"mapping": {"y": "age"}}');
 TABLE check_result;
 CALL check_file('person', E'name,x\n1,2\n', '{"mapping": {"x": "name"}}');
 TABLE check_result;
+CALL check_file('person', E'name,x\n1,2\n', '{"mapping": {"x": null, "2": "age"}}');
+TABLE check_result;
 
 -- Rules.
 CALL check_file('person', E'name,e_mail,age,born,state,price,ssn\n' ||
@@ -130,6 +132,25 @@ TABLE check_issue;
 CALL check_file('person', E'name,state\nA,2024-02-29\nB,2023-02-29\nC,today\nD,31.12.2024\n',
     '{"date_order": "DMY", "rules": {"state": {"check": "date", "on_fail": "reject"}}}');
 TABLE check_result;
+TABLE check_issue;
+-- Each check in its other form; lists of what is no text, and of more than is shown.
+CREATE TABLE ruled (a int, b text, c boolean, d numeric, p point, l text);
+SELECT jsonb_build_object('rules', jsonb_build_object('l', jsonb_build_object('in', jsonb_agg('word ' || i)))) AS long FROM generate_series(1, 99) i \gset
+CALL check_file('ruled', E'a,b,c,d,p,l\n5,Al,t,7,"(1,2)",word 99\n6,Bo,f,101,"(1,3)",word 100\n8,,,,,\n10,Cy ,t,0.5,"1,2",word 1\n', jsonb_set(:'long',
+    '{rules}', :'long'::jsonb -> 'rules' || '{"a": [{"in": [5, 6, 7, 8]}, "sql:value < 8"], "b": [{"required": true, "on_fail": "skip"}, "in: Al, Cy ,", {"regex": "^[A-C]", "required": false}],
+      "c": {"in": [true], "on_fail": null}, "d": "max:100", "p": {"in": ["(1,2)"]}}'));
+TABLE check_result;
+TABLE check_issue;
+-- In SQL, the row is "row" where it is no part of a string or a comment.
+CALL check_file('ruled', E'a,b\n5,x\n9,y\n', '{"rules": {"a": ["sql:row.a < 9 -- row", "sql:$q$row$q$ = ''row'' AND Row.a > 0 /* row */", "sql:/* row */ E''\\''row'' <> \"row\".b",
+    "sql:value::text NOT LIKE''%\\'' ESCAPE ''!'' AND row.a > 0", "sql:row(1) = row(1) AND ''row'' || row.b <> ''''"]}}');
+TABLE check_result;
+TABLE check_issue;
+CALL check_file('ruled', '', '{"rules": {"a": "sql:$1 > 0"}}');
+CREATE TABLE divided (a int, part int GENERATED ALWAYS AS (100 / a) STORED);
+CALL check_file('divided', E'a\n5\n0\n');
+TABLE check_issue;
+CALL check_file('divided', E'a\n5\n0\n', '{"sensitive": ["a"]}');
 TABLE check_issue;
 -- A column cannot do without a value that must be there.
 CALL check_file('person', E'name,age\nA,x\nBo,1\n', '{"rules": {"name": {"min": 2, "on_fail": "null"}, "age": {"on_fail": "default"}}}');
@@ -180,7 +201,11 @@ SELECT last_value, is_called FROM person_id_seq;
 CALL check_file('person', '', '{"rules": {"nope": "email"}}');
 CALL check_file('person', '', '{"rules": ["email"]}');
 CALL check_file('person', '', '{"rules": {"age": 5}}');
+CALL check_file('person', '', '{"rules": {"age": [["required"]]}}');
 CALL check_file('person', '', '{"rules": {"age": "emial"}}');
+CALL check_file('person', '', '{"rules": {"age": "between:1"}}');
+CALL check_file('person', '', '{"rules": {"age": {"check": "required", "message": 5}}}');
+CALL check_file('ruled', '', '{"rules": {"p": {"min": "(1,1)"}}}');
 CALL check_file('person', '', '{"rules": {"age": {"min": "x"}}}');
 CALL check_file('person', '', '{"rules": {"name": {"min": "x"}}}');
 CALL check_file('person', '', '{"rules": {"doc": {"in": [[1]]}}}');
@@ -201,6 +226,8 @@ CALL check_file('person', '', '{"mapping": {"x": 1}}');
 CALL check_file('person', '', '{"mapping": ["x"]}');
 CALL check_file('person', '', '{"unique": ["nope"]}');
 CALL check_file('person', '', '{"sensitive": [1]}');
+CALL check_file('person', '', '{"sensitive": {"name": true}}');
+CALL check_file('person', '', '{"encoding": "MULE_INTERNAL"}');
 CALL check_file('person', '', '{"on_conflict": "merge"}');
 
 -- Targets.
@@ -218,6 +245,12 @@ CALL check_file('person_temp', 'name');
 CALL check_file('person_seq', 'name');
 CALL check_file('person_pkey', 'name');
 CALL check_file('pg_class', 'relname');
+CREATE EXTENSION file_fdw;
+CREATE SERVER check_server FOREIGN DATA WRAPPER file_fdw;
+CREATE FOREIGN TABLE person_file (name text) SERVER check_server OPTIONS (filename '/dev/null');
+CALL check_file('person_file', 'name');
+DROP EXTENSION file_fdw CASCADE;
+CALL check_file(999999999, 'name');
 CREATE FUNCTION person_count_insert() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN new; END $$;
 CREATE TRIGGER t INSTEAD OF INSERT ON person_count FOR EACH ROW EXECUTE FUNCTION person_count_insert();
 CALL check_file('person_count', E'name,n\nA,x\nB,1\n');
@@ -237,3 +270,23 @@ CALL check_file('person', E'name,age\nA,1\n');
 CALL check_file('person', E'name,age,state\nA,1,x\n');
 TABLE check_result;
 RESET ROLE;
+
+-- Keys of one's own: as many columns as an index can have, of types that have an order, and of no more bytes than fit.
+CREATE TABLE keyed (p point, t text, a int[]);
+CALL check_file('keyed', E't,p\nx,\n', '{"unique": ["t", "p"]}');
+TABLE check_result;
+CALL check_file('keyed', format(E'a\n"{%s1}"\n', repeat('1,', 4 * 1024 * 1024)), '{"unique": ["a"]}');
+SELECT code, left(words, 80) AS words FROM check_issue;
+TABLE check_result;
+SELECT format('CREATE TABLE broad (%s)', string_agg(format('c%s int', i), ', ')) FROM generate_series(1, 33) i \gexec
+SELECT jsonb_build_object('unique', jsonb_agg('c' || i)) AS unique FROM generate_series(1, 33) i \gset
+CALL check_file('broad', E'c1\n1\n', :'unique');
+TABLE check_result;
+
+-- Keys that can be kept in memory only.
+CREATE TABLE booked (span int4range, EXCLUDE USING gist (span WITH &&));
+SELECT format('ALTER DATABASE %I SET maintenance_work_mem = ''1MB''', current_database()) \gexec
+SELECT E'span\n' || string_agg(format('"[%s,%s)"', i, i + 1), E'\n') AS content FROM generate_series(1, 20000) i \gset
+CALL check_file('booked', :'content');
+TABLE check_result;
+SELECT format('ALTER DATABASE %I RESET maintenance_work_mem', current_database()) \gexec

@@ -98,6 +98,7 @@ SELECT filename, bytes > 0 AS some FROM jobs.upload WHERE id = :id;
 SELECT test_error('SELECT jobs.upload_file(''no/such/file'')');
 SELECT test_error('SELECT jobs.upload_file(''base'')');
 SELECT test_error('SELECT jobs.upload_file(NULL)');
+SELECT test_error('SELECT jobs.upload_file(''/proc/self/mem'')');
 \c - :admin
 REVOKE pg_read_server_files FROM regress_jobs_bob;
 

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "args.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
@@ -118,4 +119,16 @@ jobs_lease_arg(FunctionCallInfo fcinfo, int n, int hours, const char *hint)
 						hours == 1 ? "one hour" : psprintf("%d hours", hours)),
 				 errhint("%s", hint)));
 	return (int64) usecs;
+}
+
+TupleDesc
+jobs_result_desc(FunctionCallInfo fcinfo, int natts)
+{
+	TupleDesc	desc;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != natts)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("function must be called as it is declared")));
+	return BlessTupleDesc(desc);
 }

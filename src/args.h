@@ -10,6 +10,7 @@
 
 #include "jobs.h"
 
+#include "access/tupdesc.h"
 #include "fmgr.h"
 
 /*
@@ -40,5 +41,8 @@ extern int64 jobs_lease_arg(FunctionCallInfo fcinfo, int n, int hours, const cha
 
 /* A text in the current memory context; NULL where it is null. */
 extern char *jobs_text_arg(FunctionCallInfo fcinfo, int n);
+
+/* The row type that the function returns, of so many columns; in the current memory context. */
+extern TupleDesc jobs_result_desc(FunctionCallInfo fcinfo, int natts);
 
 #endif							/* JOBS_ARGS_H */

@@ -376,17 +376,14 @@ jobs_shared_artifact(PG_FUNCTION_ARGS)
 	Datum		values[6];
 	bool		nulls[6] = {false};
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != lengthof(values))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("function must be called as it is declared")));
+	desc = jobs_result_desc(fcinfo, lengthof(values));
 	values[0] = CStringGetTextDatum(file->filename);
 	values[1] = CStringGetTextDatum(file->media_type);
 	values[2] = CStringGetTextDatum(jobs_disposition(file->filename));
 	values[3] = Int64GetDatum(file->bytes);
 	values[4] = CStringGetTextDatum(file->sha256);
 	values[5] = TimestampTzGetDatum(file->expires_at);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }
 
 /* A token never outlives its file.  Days have 24 hours and months 30 days. */

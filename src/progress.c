@@ -52,11 +52,8 @@ static char *item_message(int64 processed, int64 total, const char *message);
 void
 jobs_progress_job(JobId job, JobKind kind)
 {
-	JobsProgress *progress;
+	JobsProgress *progress = &jobs_my_slot->progress;
 
-	if (jobs_my_slot == NULL)
-		return;
-	progress = &jobs_my_slot->progress;
 	BEGIN_CHANGE(progress);
 	progress->job = job;
 	progress->kind = kind;
@@ -66,11 +63,8 @@ jobs_progress_job(JobId job, JobKind kind)
 void
 jobs_progress_begin(const char *phase, int64 total)
 {
-	JobsProgress *progress;
+	JobsProgress *progress = &jobs_my_slot->progress;
 
-	if (jobs_my_slot == NULL)
-		return;
-	progress = &jobs_my_slot->progress;
 	BEGIN_CHANGE(progress);
 	strlcpy(progress->phase, phase, JOBS_PHASE_LEN);
 	progress->message[0] = '\0';
@@ -93,11 +87,8 @@ jobs_progress_begin(const char *phase, int64 total)
 void
 jobs_progress_phase(const char *phase)
 {
-	JobsProgress *progress;
+	JobsProgress *progress = &jobs_my_slot->progress;
 
-	if (jobs_my_slot == NULL)
-		return;
-	progress = &jobs_my_slot->progress;
 	BEGIN_CHANGE(progress);
 	strlcpy(progress->phase, phase, JOBS_PHASE_LEN);
 	END_CHANGE(progress);
@@ -106,11 +97,8 @@ jobs_progress_phase(const char *phase)
 void
 jobs_progress_total(int64 total, bool estimate)
 {
-	JobsProgress *progress;
+	JobsProgress *progress = &jobs_my_slot->progress;
 
-	if (jobs_my_slot == NULL)
-		return;
-	progress = &jobs_my_slot->progress;
 	BEGIN_CHANGE(progress);
 	progress->total = total;
 	progress->estimate = estimate;
@@ -121,11 +109,8 @@ jobs_progress_total(int64 total, bool estimate)
 void
 jobs_progress_done(int64 processed, int64 bytes)
 {
-	JobsProgress *progress;
+	JobsProgress *progress = &jobs_my_slot->progress;
 
-	if (jobs_my_slot == NULL)
-		return;
-	progress = &jobs_my_slot->progress;
 	BEGIN_CHANGE(progress);
 	progress->processed = processed;
 	progress->bytes = bytes;
@@ -136,11 +121,8 @@ jobs_progress_done(int64 processed, int64 bytes)
 void
 jobs_progress_part(double part, int64 processed, int64 bytes)
 {
-	JobsProgress *progress;
+	JobsProgress *progress = &jobs_my_slot->progress;
 
-	if (jobs_my_slot == NULL)
-		return;
-	progress = &jobs_my_slot->progress;
 	BEGIN_CHANGE(progress);
 	progress->processed = processed;
 	progress->bytes = bytes;
@@ -159,11 +141,8 @@ jobs_progress_part(double part, int64 processed, int64 bytes)
 void
 jobs_progress_items(const Job *job)
 {
-	JobsProgress *progress;
+	JobsProgress *progress = &jobs_my_slot->progress;
 
-	if (jobs_my_slot == NULL)
-		return;
-	progress = &jobs_my_slot->progress;
 	pg_atomic_write_u64(&jobs_my_slot->items[ITEM_SUCCEEDED], job->succeeded);
 	pg_atomic_write_u64(&jobs_my_slot->items[ITEM_FAILED], job->failed);
 	pg_atomic_write_u64(&jobs_my_slot->items[ITEM_SKIPPED], job->skipped);
@@ -179,16 +158,13 @@ jobs_progress_items(const Job *job)
 void
 jobs_progress_message(const char *message)
 {
-	JobsProgress *progress;
+	JobsProgress *progress = &jobs_my_slot->progress;
 	TimestampTz now = GetCurrentTimestamp();
 	int			len;
 
-	if (jobs_my_slot == NULL)
-		return;
 	if (message == NULL)
 		message = "";
 	len = pg_mbcliplen(message, strlen(message), JOBS_MESSAGE_LEN - 1);
-	progress = &jobs_my_slot->progress;
 	BEGIN_CHANGE(progress);
 	memcpy(progress->message, message, len);
 	progress->message[len] = '\0';

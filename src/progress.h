@@ -5,7 +5,7 @@
  *
  * Writers are the worker's own process only; a tick costs some 100 ns, takes
  * no lock and writes no row.  Readers are everybody, through jobs._slots().
- * Outside of a worker all of these do nothing.
+ * All of these are for workers only.
  *
  *-------------------------------------------------------------------------
  */

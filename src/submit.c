@@ -199,10 +199,8 @@ captured_settings(void)
 	Datum	   *settings;
 	int			n = 0;
 
-	if (!SplitGUCList(names, ',', &list))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid list of names in jobs.capture_settings")));
+	/* It has been checked when it was set. */
+	(void) SplitGUCList(names, ',', &list);
 	settings = palloc(Max(list_length(list), 1) * sizeof(Datum));
 	foreach(cell, list)
 	{

@@ -12,6 +12,7 @@
 
 #include "access/htup_details.h"
 #include "access/xlog.h"
+#include "args.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "guc.h"
@@ -102,11 +103,7 @@ outlook(FunctionCallInfo fcinfo)
 		return look;
 	old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
 	look = palloc0(sizeof(Outlook));
-	if (get_call_result_type(fcinfo, NULL, &look->desc) != TYPEFUNC_COMPOSITE || look->desc->natts != 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("function must be called as it is declared")));
-	look->desc = BlessTupleDesc(look->desc);
+	look->desc = jobs_result_desc(fcinfo, 2);
 	look_around(look);
 	MemoryContextSwitchTo(old);
 	fcinfo->flinfo->fn_extra = look;

@@ -14,6 +14,7 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "args.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -153,13 +154,8 @@ result_desc(FunctionCallInfo fcinfo)
 	if (fcinfo->flinfo->fn_extra == NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-		TupleDesc	desc;
 
-		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != 2)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("function must be called as it is declared")));
-		fcinfo->flinfo->fn_extra = BlessTupleDesc(desc);
+		fcinfo->flinfo->fn_extra = jobs_result_desc(fcinfo, 2);
 		MemoryContextSwitchTo(old);
 	}
 	return (TupleDesc) fcinfo->flinfo->fn_extra;

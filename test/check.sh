@@ -107,6 +107,7 @@ prepare_mode()
 
 	case $MODE in
 		asan) LIMIT=$((LIMIT * 4)) ;;
+		coverage) LIMIT=$((LIMIT * 2)); export JOBS_COVERAGE=1 ;;
 		valgrind)
 			LIMIT=$((LIMIT * 20))
 			command -v valgrind >/dev/null && return

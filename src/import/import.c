@@ -153,8 +153,11 @@ import_rows(Import *im)
 							   jobs_reader_bytes_read(im->reader));
 	}
 	if (im->rows != wanted)
-		elog(ERROR, "file of preview %lld has %lld rows instead of %lld", (long long) im->preview->id,
-			 (long long) im->rows, (long long) wanted);
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("the file of preview %lld has %lld rows instead of %lld", (long long) im->preview->id,
+						(long long) im->rows, (long long) wanted),
+				 errhint("Upload the file again.")));
 }
 
 static void

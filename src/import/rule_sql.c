@@ -34,7 +34,8 @@ typedef struct RuleScope
 
 static Node *parse_expression(const char *text);
 static char *quote_row(const char *expression);
-static const char *skip_quoted(const char *p);
+static bool is_word(char c);
+static const char *skip_quoted(const char *expression, const char *p);
 static Node *resolve_value(ParseState *pstate, ColumnRef *cref);
 static bool has_subquery(Node *node, void *context);
 static bool reads_more(Node *expr, AttrNumber attnum);
@@ -109,9 +110,9 @@ quote_row(const char *expression)
 		const char *start = p;
 		const char *next;
 
-		if (isalnum((unsigned char) *p) || *p == '_' || IS_HIGHBIT_SET(*p))
+		if (is_word(*p) && *p != '$')
 		{
-			while (isalnum((unsigned char) *p) || *p == '_' || *p == '$' || IS_HIGHBIT_SET(*p))
+			while (is_word(*p))
 				p++;
 			for (next = p; isspace((unsigned char) *next);)
 				next++;
@@ -123,21 +124,29 @@ quote_row(const char *expression)
 			}
 		}
 		else
-			p = skip_quoted(p);
+			p = skip_quoted(expression, p);
 		appendBinaryStringInfo(&out, start, p - start);
 	}
 	return out.data;
 }
 
+static bool
+is_word(char c)
+{
+	return isalnum((unsigned char) c) || c == '_' || c == '$' || IS_HIGHBIT_SET(c);
+}
+
 /* Behind a string, a quoted name, a dollar-quoted string, a comment, or one character. */
 static const char *
-skip_quoted(const char *p)
+skip_quoted(const char *expression, const char *p)
 {
 	const char *end;
 
 	if (*p == '\'' || *p == '"')
 	{
-		bool		escapes = *p == '\'' && (p[-1] == 'e' || p[-1] == 'E');
+		/* An E of its own, not that of LIKE. */
+		bool		escapes = *p == '\'' && p > expression && (p[-1] == 'e' || p[-1] == 'E') &&
+			(p - 1 == expression || !is_word(p[-2]));
 
 		for (end = p + 1; *end != '\0' && *end != *p; end++)
 		{

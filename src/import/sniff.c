@@ -111,9 +111,7 @@ sniff(FunctionCallInfo fcinfo, Input *input, Jsonb *options)
 	int64		bytes = 0;
 	FileRow    *row;
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != lengthof(values))
-		elog(ERROR, "return type must be a row type of %d columns", (int) lengthof(values));
-
+	desc = jobs_result_desc(fcinfo, lengthof(values));
 	initStringInfo(&rows);
 	appendStringInfoChar(&rows, '[');
 	while (bytes < SNIFF_BYTES && (row = jobs_reader_next(reader)) != NULL)
@@ -134,7 +132,7 @@ sniff(FunctionCallInfo fcinfo, Input *input, Jsonb *options)
 	values[0] = JsonbPGetDatum(jobs_dialect_to_jsonb(dialect));
 	values[1] = JsonbPGetDatum(columns_to_jsonb(columns, dialect->ncolumns));
 	values[2] = DirectFunctionCall1(jsonb_in, CStringGetDatum(rows.data));
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }
 
 /* The first value of each column. */

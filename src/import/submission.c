@@ -391,13 +391,10 @@ jobs_import_summary(PG_FUNCTION_ARGS)
 	Datum		values[lengthof(keys)];
 	bool		nulls[lengthof(keys)] = {false};
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != lengthof(keys))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("function must be called as it is declared")));
+	desc = jobs_result_desc(fcinfo, lengthof(keys));
 	for (int i = 0; i < lengthof(keys); i++)
 		values[i] = Int64GetDatum(jobs_result_int(preview->result, keys[i]));
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }
 
 Job *

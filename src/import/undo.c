@@ -351,7 +351,7 @@ read_updated(Undo *u)
 
 				nulls[3 + i] = len == 0 || u->columns[i] <= 0;
 				if (len > 1 && len - 1 > end - p)
-					elog(ERROR, "record of import %lld is damaged", (long long) u->import->id);
+					jobs_record_damaged();
 				if (known && len > 0 && u->columns[i] > 0)
 					values[3 + i] = InputFunctionCall(&u->inputs[i], pnstrdup(p, len - 1), u->ioparams[i],
 													  TupleDescAttr(u->old_desc, 3 + i)->atttypmod);
@@ -440,10 +440,7 @@ answer(FunctionCallInfo fcinfo, const Undo *u, int64 deleted, int64 restored)
 	Datum		values[4];
 	bool		nulls[4] = {false};
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != lengthof(values))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("function must be called as it is declared")));
+	desc = jobs_result_desc(fcinfo, lengthof(values));
 	initStringInfo(&words);
 	appendStringInfo(&words, "%lld of %lld inserted rows deleted", (long long) deleted, (long long) inserted);
 	if (updated > 0)
@@ -455,5 +452,5 @@ answer(FunctionCallInfo fcinfo, const Undo *u, int64 deleted, int64 restored)
 	values[1] = Int64GetDatum(restored);
 	values[2] = Int64GetDatum(kept);
 	values[3] = CStringGetTextDatum(words.data);
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }

@@ -94,10 +94,15 @@ jobs_read_varint(const char **p, const char *end)
 		if ((byte & 0x80) == 0)
 			return value;
 	}
+	jobs_record_damaged();
+}
+
+void
+jobs_record_damaged(void)
+{
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
 			 errmsg("the record of an import is damaged")));
-	return 0;					/* not reached */
 }
 
 /* ------------------------------------------------------------------------
@@ -279,7 +284,7 @@ read_reason(VerdictReader *reader, uint64 number)
 		return reader->reasons[number - 1];
 	len = jobs_read_varint(&reader->p, reader->end);
 	if (number != reader->nreasons + 1 || len > reader->end - reader->p)
-		elog(ERROR, "verdicts of job %lld are damaged", (long long) reader->job);
+		jobs_record_damaged();
 	if (reader->nreasons == reader->max_reasons)
 	{
 		reader->max_reasons = Max(64, 2 * reader->max_reasons);

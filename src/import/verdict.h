@@ -63,4 +63,7 @@ extern const Verdict *jobs_verdicts_next(VerdictReader *reader);
 extern void jobs_append_varint(StringInfo buf, uint64 value);
 extern uint64 jobs_read_varint(const char **p, const char *end);
 
+/* The error for what cannot have been written so. */
+pg_noreturn extern void jobs_record_damaged(void);
+
 #endif							/* JOBS_VERDICT_H */

@@ -108,7 +108,9 @@ my $job = $without->sql(q{SELECT jobs.run('DELETE FROM mails', run_at => now() +
 $without->adjust_conf('postgresql.conf', 'shared_preload_libraries', "''");
 $without->restart;
 is($without->job($job, 'state', 'custom'), 'scheduled', 'a job waits for its time without the library');
-is($without->sql("SELECT jobs.cancel($job)", 'custom'), 't', 'and can be cancelled');
+is($without->sql("SELECT state, percent, pid FROM jobs.progress WHERE id = $job", 'custom'), 'scheduled||', 'has no progress');
+is($without->sql('SELECT count(*) FROM jobs._slots()', 'custom'), '0', 'and neither has any other');
+is($without->sql("SELECT jobs.cancel($job)", 'custom'), 't', 'it can be cancelled');
 is($without->job($job, 'state', 'custom'), 'cancelled', 'which shows');
 
 $_->log_ok foreach ($with, $without);

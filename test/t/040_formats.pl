@@ -177,6 +177,17 @@ SKIP:
 		'jq reads the JSON lines');
 }
 
+# JSON lines are UTF-8, whatever the database's encoding is.
+$node->sql(q{CREATE DATABASE latin1 TEMPLATE template0 ENCODING LATIN1 LOCALE 'C'});
+$node->sql('CREATE EXTENSION jobs', 'latin1');
+my $latin = $node->sql(<<'SQL', 'latin1');
+SELECT jobs.export(format('SELECT %L AS %I, jsonb_build_object(%L, %L) AS j, ''plain'' AS plain',
+                          'caf' || chr(233), 'n' || chr(252), 'k' || chr(228), chr(223)), 'jsonl')
+SQL
+is($node->wait_job($latin, 'latin1'), 'succeeded', 'JSON lines of a database in LATIN1');
+is($node->sql("SELECT convert_from(c, 'UTF8') = convert_from(c, 'LATIN1'), encode(c, 'hex') FROM jobs.download($latin) c", 'latin1'),
+	'f|' . unpack('H*', qq({"n\xc3\xbc":"caf\xc3\xa9","j":{"k\xc3\xa4": "\xc3\x9f"},"plain":"plain"}\n)), 'are UTF-8');
+
 # ----------------------------------------------------------------------------
 # Random tables and options against COPY
 # ----------------------------------------------------------------------------

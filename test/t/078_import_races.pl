@@ -82,6 +82,21 @@ ok($node->wait_all, 'it ends');
 is($node->sql('SELECT count(*) FROM once WHERE a = 2'), '1', 'and that file is there once, too');
 
 # ----------------------------------------------------------------------------
+# Taking back in a transaction that is older than the import
+# ----------------------------------------------------------------------------
+
+$preview = preview_of('once', 'a\n3\n');
+$other->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM once');
+$import = $node->sql("SELECT jobs.import($preview)");
+is($node->wait_job($import), 'succeeded', 'an import that an older transaction does not see');
+is( $other->query_safe(qq{SAVEPOINT s;
+	DO \$\$BEGIN PERFORM jobs.undo_import($import); EXCEPTION WHEN OTHERS THEN PERFORM set_config('test.error', SQLSTATE, false); END\$\$;
+	SHOW test.error}),
+	'40001', 'cannot be taken back there');
+$other->query_safe('COMMIT');
+is($node->sql("SELECT deleted, kept FROM jobs.undo_import($import)"), '1|0', 'but afterwards');
+
+# ----------------------------------------------------------------------------
 # Many rows that fall out
 # ----------------------------------------------------------------------------
 
