@@ -68,6 +68,7 @@ static void interpret(Config *config, char **values);
 static void read_channels(Config *config, const char *list);
 static void read_smtp(Config *config, char **values);
 static void check_dsn(const char *dsn);
+static bool has_password(const char *dsn);
 static void check_smtp_url(const char *url, bool plain_password);
 static bool is_this_machine(const char *host);
 static void add_secrets(Config *config, const char *where, const char *host, const char *list);
@@ -134,7 +135,8 @@ read_file(Config *config, const char *path, char **values)
 	if (ferror(file))
 		refuse("could not read \"%s\": %s", path, strerror(errno));
 	free(line);
-	if (config->secrets != NULL || values[SMTP_PASSWORD] != NULL || values[WEBHOOK_SECRET] != NULL)
+	if (config->secrets != NULL || values[SMTP_PASSWORD] != NULL || values[WEBHOOK_SECRET] != NULL ||
+		has_password(values[DSN]))
 		warn_of_readers(path, file);
 	fclose(file);
 }
@@ -256,6 +258,18 @@ check_dsn(const char *dsn)
 	if (parsed == NULL)
 		refuse("dsn must be a connection string, key=value pairs or postgresql://..., with a value that has blanks in single quotes");
 	PQconninfoFree(parsed);
+}
+
+static bool
+has_password(const char *dsn)
+{
+	PQconninfoOption *parsed = dsn != NULL ? PQconninfoParse(dsn, NULL) : NULL;
+	bool		found = false;
+
+	for (PQconninfoOption *option = parsed; option != NULL && option->keyword != NULL; option++)
+		found = found || (strcmp(option->keyword, "password") == 0 && option->val != NULL);
+	PQconninfoFree(parsed);
+	return found;
 }
 
 static void

@@ -150,11 +150,11 @@ row_to_delivery(TupleTableSlot *slot)
 	d->owner_name = GET_TEXT(O_OWNER_NAME);
 	d->tenant = GET_TEXT(O_TENANT);
 	d->origin = DatumGetInt64(GET(O_ORIGIN));
-	d->channel = index_of(jobs_channel_names, JOBS_NUM_CHANNELS, GET_TEXT(O_CHANNEL));
+	d->channel = index_of(jobs_channel_names, JOBS_NUM_CHANNELS, TextDatumGetCString(GET(O_CHANNEL)));
 	d->address = GET_TEXT(O_ADDRESS);
 	d->message_id = GET_TEXT(O_MESSAGE_ID);
 	d->created_at = GET_TIME(O_CREATED_AT);
-	d->state = index_of(jobs_delivery_state_names, JOBS_NUM_DELIVERY_STATES, GET_TEXT(O_STATE));
+	d->state = index_of(jobs_delivery_state_names, JOBS_NUM_DELIVERY_STATES, TextDatumGetCString(GET(O_STATE)));
 	d->attempts = DatumGetInt32(GET(O_ATTEMPTS));
 	d->due_at = GET_TIME(O_DUE_AT);
 	d->claimed_at = GET_TIME(O_CLAIMED_AT);

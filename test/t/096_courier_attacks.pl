@@ -529,6 +529,10 @@ is($status, 0, 'the environment alone') or diag $out;
 append_to_file("$dir/secret", "$CourierTest::secret\n");
 ($status, $out) = $kit->run_program([ '--check' ], JOBS_COURIER_DSN => $node->connstr('postgres'), JOBS_COURIER_WEBHOOK_SECRET_FILE => "$dir/secret");
 like("$status $out", qr/^0 .*warning: everybody can read/, 'a secret in a file that everybody can read');
+append_to_file("$dir/readable.conf", 'dsn = ' . $node->connstr('postgres') . " password=x\nwebhook_secret_file = $dir/secret\n");
+chmod 0644, "$dir/readable.conf";
+($status, $out) = $kit->run_program([ '--check', '--config', "$dir/readable.conf" ]);
+like("$status $out", qr/^0 .*warning: everybody can read "[^"]*readable\.conf"/, 'a password for the database in such a file');
 for my $option ('--help', '--version')
 {
 	($status, $out) = $kit->run_program([$option]);
