@@ -20,7 +20,7 @@ RUN make -j "$(nproc)" && make install DESTDIR=/installed
 
 FROM postgres:${PG_MAJOR}-bookworm
 RUN apt-get update \
-	&& apt-get install -y --no-install-recommends libcsv3 libcurl4 libisal2 libpangocairo-1.0-0 libssl3 libxlsxwriter4 \
+	&& apt-get install -y --no-install-recommends ca-certificates libcsv3 libcurl4 libisal2 libpangocairo-1.0-0 libssl3 libxlsxwriter4 \
 		fonts-dejavu-core fonts-noto-core \
 	&& rm -rf /var/lib/apt/lists/* \
 	&& echo "shared_preload_libraries = 'jobs'" >>/usr/share/postgresql/postgresql.conf.sample

@@ -203,6 +203,21 @@ SELECT test_poll(format($$(SELECT count(*) = 2 FROM jobs.delivery WHERE job = %s
 SELECT channel, state, attempts, last_error FROM jobs.delivery WHERE job = :job ORDER BY channel;
 SELECT jobs.delete(:job2);
 
+-- The other side may ask for more time: not less than the own steps, not for ever, and within the day.
+SELECT jobs.run('SELECT 1', title => 'Busy', notify => '{"webhook": "https://hooks.example.com/"}') AS job \gset
+SELECT jobs.wait(:job);
+CREATE FUNCTION fail_asked(job bigint, failed integer, age interval, retry_after interval) RETURNS numeric LANGUAGE sql AS $$
+    DELETE FROM jobs.outbox_attempt a WHERE a.job = $1;
+    UPDATE jobs.outbox o SET due_at = now(), attempts = $2, created_at = now() - $3 WHERE o.job = $1;
+    SELECT jobs.fail_delivery(delivery, attempt, 'HTTP 503', retry_after => $4) FROM jobs.claim_deliveries('webhook');
+    SELECT round(extract(epoch FROM next_attempt_at - clock_timestamp()) / 60) FROM jobs.delivery d WHERE d.job = $1
+$$;
+SELECT asked, fail_asked(:job, 0, '0', asked) AS minutes
+  FROM unnest('{NULL, -1 day, 0, 30 s, 10 min, 6 hours, 7 days, 178000000 years}'::interval[]) asked;
+SELECT fail_asked(:job, 3, '0', '2 min') BETWEEN 7 AND 9 AS own_steps, fail_asked(:job, 3, '20 hours', '6 hours') AS within_the_day,
+       fail_asked(:job, 3, '23:55', '6 hours') IS NULL AS the_day_is_over;
+SELECT state, last_error FROM jobs.delivery WHERE job = :job;
+
 -- For good.
 SELECT jobs.run('SELECT 1', title => 'No such mailbox', notify => '{"email": "bob@example.com"}') AS job \gset
 SELECT jobs.wait(:job);
@@ -419,8 +434,22 @@ RESET SESSION AUTHORIZATION;
 SET ROLE regress_jobs_eve;
 SELECT test_error($$SELECT jobs.run('SELECT 1', notify => '{"email": "ada@example.com"}')$$);
 RESET ROLE;
+-- Deleting jobs whose messages have been sent does not help; they are not to be seen any more, and forgotten after the hour.
+UPDATE jobs.outbox SET state = 'claimed', attempts = 1, claimed_at = now(), courier = 'x', due_at = now() + interval '1 minute'
+ WHERE id IN (SELECT id FROM jobs.outbox WHERE owner = 'regress_jobs_eve'::regrole AND state = 'pending' ORDER BY id LIMIT 2);
+SET ROLE regress_jobs_eve;
+SELECT count(jobs.delete(id)) FROM jobs.job WHERE title = 'flood' AND id IN (SELECT job FROM jobs.delivery WHERE state = 'claimed');
+SELECT state, count(*) FROM jobs.delivery GROUP BY state ORDER BY state;
+SELECT test_error($$SELECT jobs.run('SELECT 1', notify => '{"email": "ada@example.com"}')$$);
+RESET ROLE;
+SELECT state, count(*), max(concat(address, subject, body, html, payload, answer)) FROM jobs.outbox WHERE job = 0 AND owner = 'regress_jobs_eve'::regrole GROUP BY state;
+-- One that nobody has taken yet has not been sent.
+SET ROLE regress_jobs_eve;
+SELECT count(jobs.delete(id)) FROM jobs.job WHERE title = 'flood' AND id IN (SELECT job FROM jobs.delivery WHERE state = 'pending');
+SELECT test_error($$SELECT jobs.run('SELECT 1', title => 'scheduled', run_at => '2100-01-01 UTC', notify => '{"email": "ada@example.com"}')$$);
+RESET ROLE;
 -- Those of another hour do not count, nor those that were too many.
-UPDATE jobs.outbox SET created_at = created_at - interval '1 hour' WHERE owner = 'regress_jobs_eve'::regrole AND state = 'pending';
+UPDATE jobs.outbox SET created_at = created_at - interval '1 hour' WHERE owner = 'regress_jobs_eve'::regrole;
 SET ROLE regress_jobs_eve;
 SELECT jobs.run('SELECT 1', notify => '{"email": "ada@example.com"}') AS job \gset
 SELECT jobs.wait(:job);
@@ -470,8 +499,8 @@ SELECT jobs.resume('held');
 SELECT count(jobs.cancel(id)) FROM jobs.job WHERE title = 'scheduled';
 SELECT test_poll($$NOT EXISTS (SELECT FROM jobs.job WHERE queue = 'held' AND finished_at IS NULL)$$);
 SELECT count(jobs.delete(id)) > 30 AS deleted FROM jobs.job WHERE queue = 'held' OR id IN (SELECT job FROM jobs.delivery);
-SELECT (SELECT count(*) FROM jobs.outbox) AS outbox, (SELECT count(*) FROM jobs.outbox_attempt) AS attempts;
+SELECT (SELECT count(*) FROM jobs.outbox WHERE job <> 0) AS outbox, (SELECT count(*) FROM jobs.outbox_attempt) AS attempts;
 DROP SCHEMA regress_jobs_delivery CASCADE;
 DROP OWNED BY regress_jobs_ada, regress_jobs_courier, regress_jobs_left, regress_jobs_eve;
 DROP ROLE regress_jobs_ada, regress_jobs_eve, regress_jobs_courier, regress_jobs_left;
-DROP FUNCTION shown(text), asked(text, text), fail_again(), downloads(), fail_with(text), subject(bigint);
+DROP FUNCTION shown(text), asked(text, text), fail_again(), fail_asked(bigint, integer, interval, interval), downloads(), fail_with(text), subject(bigint);

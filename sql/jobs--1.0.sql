@@ -249,7 +249,7 @@ REVOKE ALL ON SEQUENCE jobs.delivery_id FROM PUBLIC;
 -- One for each end of a job and each channel of its option notify.
 CREATE TABLE jobs.outbox (
     id          bigint NOT NULL CONSTRAINT outbox_pkey PRIMARY KEY,
-    job         bigint NOT NULL,
+    job         bigint NOT NULL,        -- 0: it was deleted, and the row counts for the limit of its owner
     owner       oid NOT NULL,           -- of the job, as are the next three
     owner_name  text NOT NULL,
     tenant      text NOT NULL,
@@ -910,13 +910,15 @@ COMMENT ON FUNCTION jobs.finish_delivery(bigint, integer, text) IS
 It counts while the attempt is the last one, also after its lease. False is no error: another courier has the message by
 now, or the job was deleted. Of response 1,000 bytes are kept. The texts of the message are removed.';
 
-CREATE FUNCTION jobs.fail_delivery(delivery bigint, attempt integer, reason text, permanent boolean DEFAULT false)
-    RETURNS boolean
+CREATE FUNCTION jobs.fail_delivery(delivery bigint, attempt integer, reason text, permanent boolean DEFAULT false,
+    retry_after interval DEFAULT NULL) RETURNS boolean
 AS 'MODULE_PATHNAME', 'jobs_fail_delivery' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION jobs.fail_delivery(bigint, integer, text, boolean) IS
+COMMENT ON FUNCTION jobs.fail_delivery(bigint, integer, text, boolean, interval) IS
 'a courier could not deliver a message, now or for good; false where that came too late to count
 
-It is tried again after a minute, then two, four and so on up to two hours, for a day; where it is permanent, not again.';
+It is tried again after a minute, then two, four and so on up to two hours, for a day; where it is permanent, not again.
+retry_after is how long the other side has asked to wait: it makes the next wait longer, up to six hours and within the
+day, and never shorter.';
 
 CREATE FUNCTION jobs.next_delivery(channel text) RETURNS timestamptz
 AS 'MODULE_PATHNAME', 'jobs_next_delivery' LANGUAGE C VOLATILE PARALLEL UNSAFE;
@@ -1174,7 +1176,7 @@ GRANT SELECT ON jobs.claim_grant TO PUBLIC;
 
 CREATE VIEW jobs._outbox WITH (security_barrier) AS
 SELECT o.* FROM jobs.outbox o, LATERAL (SELECT jobs._visible(o.owner, o.tenant) AS visible) v
- WHERE v.visible;
+ WHERE v.visible AND o.job OPERATOR(pg_catalog.<>) 0;
 COMMENT ON VIEW jobs._outbox IS 'internal: the deliveries that the reader may see';
 REVOKE ALL ON jobs._outbox FROM PUBLIC;
 
@@ -1370,4 +1372,4 @@ COMMENT ON COLUMN jobs.delivery_attempt.answer IS 'of the other side, or why it 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA jobs FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA jobs TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION jobs.claim_deliveries(text, integer, interval), jobs.finish_delivery(bigint, integer, text),
-    jobs.fail_delivery(bigint, integer, text, boolean), jobs.next_delivery(text) FROM PUBLIC;
+    jobs.fail_delivery(bigint, integer, text, boolean, interval), jobs.next_delivery(text) FROM PUBLIC;

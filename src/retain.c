@@ -36,6 +36,7 @@ jobs_retain(JobsDatabase *db, TimestampTz now)
 	static TimestampTz files_from = DT_NOBEGIN;
 	static TimestampTz uploads_from = DT_NOBEGIN;
 	static TimestampTz kept_until = DT_NOEND;	/* jobs that were left for their deliveries */
+	static TimestampTz forget_at = DT_NOBEGIN;	/* messages whose jobs were deleted */
 	static TimestampTz sweep_began = 0;
 	static bool more = false;	/* this call goes on where the last one was */
 	TimestampTz next;
@@ -44,7 +45,7 @@ jobs_retain(JobsDatabase *db, TimestampTz now)
 
 	if (now < sweep_began || now - sweep_began > SWEEP_US)
 	{
-		history_from = files_from = uploads_from = DT_NOBEGIN;
+		history_from = files_from = uploads_from = forget_at = DT_NOBEGIN;
 		sweep_began = now;
 	}
 	SetCurrentStatementStartTimestamp();
@@ -62,6 +63,14 @@ jobs_retain(JobsDatabase *db, TimestampTz now)
 	more |= jobs_store_expire_uploads(&uploads_from, now, BATCH);
 	next = Min(next, jobs_store_next_upload_expiry(uploads_from));
 	next = Min(next, jobs_delivery_give_up(now, BATCH));
+	if (now >= forget_at)
+	{
+		bool		left;
+
+		more |= jobs_outbox_forget(now - JOBS_LIMIT_US, BATCH, &left) == BATCH;
+		forget_at = more ? DT_NOBEGIN : left ? now + JOBS_LIMIT_US : DT_NOEND;
+	}
+	next = Min(next, forget_at);
 	if (jobs_history_retention >= 0)
 	{
 		int64		keep = jobs_history_retention * USECS_PER_SEC;

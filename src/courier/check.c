@@ -18,7 +18,7 @@
 static const char *const functions[] = {
 	"jobs.claim_deliveries(text, integer, interval)",
 	"jobs.finish_delivery(bigint, integer, text)",
-	"jobs.fail_delivery(bigint, integer, text, boolean)",
+	"jobs.fail_delivery(bigint, integer, text, boolean, interval)",
 	"jobs.next_delivery(text)"
 };
 

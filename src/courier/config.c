@@ -10,9 +10,11 @@
  */
 #include "config.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <curl/curl.h>
 #include <errno.h>
+#include <libpq-fe.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,7 +67,10 @@ static void warn_of_readers(const char *path, FILE *file);
 static void interpret(Config *config, char **values);
 static void read_channels(Config *config, const char *list);
 static void read_smtp(Config *config, char **values);
+static void check_dsn(const char *dsn);
+static bool has_password(const char *dsn);
 static void check_smtp_url(const char *url, bool plain_password);
+static bool is_this_machine(const char *host);
 static void add_secrets(Config *config, const char *where, const char *host, const char *list);
 static char *first_line(const char *name, const char *path);
 static char *take(char **value);
@@ -130,7 +135,8 @@ read_file(Config *config, const char *path, char **values)
 	if (ferror(file))
 		refuse("could not read \"%s\": %s", path, strerror(errno));
 	free(line);
-	if (config->secrets != NULL || values[SMTP_PASSWORD] != NULL || values[WEBHOOK_SECRET] != NULL)
+	if (config->secrets != NULL || values[SMTP_PASSWORD] != NULL || values[WEBHOOK_SECRET] != NULL ||
+		has_password(values[DSN]))
 		warn_of_readers(path, file);
 	fclose(file);
 }
@@ -207,6 +213,7 @@ interpret(Config *config, char **values)
 	config->dsn = take(&values[DSN]);
 	if (config->dsn == NULL)
 		config->dsn = copy_string("");
+	check_dsn(config->dsn);
 	config->ca_file = take(&values[CA_FILE]);
 	if (config->ca_file != NULL && access(config->ca_file, R_OK) != 0)
 		refuse("could not open ca_file \"%s\": %s", config->ca_file, strerror(errno));
@@ -234,6 +241,35 @@ interpret(Config *config, char **values)
 		refuse("channel \"webhook\" needs webhook_secret");
 	if (config->channels[CHANNEL_EMAIL])
 		read_smtp(config, values);
+}
+
+/*
+ * A plain word is the name of a database.  libpq's complaint about another string
+ * would repeat parts of it, which may be the password.
+ */
+static void
+check_dsn(const char *dsn)
+{
+	PQconninfoOption *parsed;
+
+	if (strchr(dsn, '=') == NULL && strstr(dsn, "://") == NULL)
+		return;
+	parsed = PQconninfoParse(dsn, NULL);
+	if (parsed == NULL)
+		refuse("dsn must be a connection string, key=value pairs or postgresql://..., with a value that has blanks in single quotes");
+	PQconninfoFree(parsed);
+}
+
+static bool
+has_password(const char *dsn)
+{
+	PQconninfoOption *parsed = dsn != NULL ? PQconninfoParse(dsn, NULL) : NULL;
+	bool		found = false;
+
+	for (PQconninfoOption *option = parsed; option != NULL && option->keyword != NULL; option++)
+		found = found || (strcmp(option->keyword, "password") == 0 && option->val != NULL);
+	PQconninfoFree(parsed);
+	return found;
 }
 
 static void
@@ -309,11 +345,20 @@ check_smtp_url(const char *url, bool plain_password)
 	if (curl_url_get(parts, CURLUPART_USER, &user, 0) == CURLUE_OK)
 		refuse("user and password belong into smtp_user and smtp_password, not into smtp_url");
 	if (plain_password && strcmp(scheme, "smtp") == 0 &&
-		strcasecmp(host, "localhost") != 0 && strncmp(host, "127.", 4) != 0 && strcmp(host, "[::1]") != 0)
+		!is_this_machine(host))
 		refuse("smtp_user needs smtp_tls = require");
 	curl_free(scheme);
 	curl_free(host);
 	curl_url_cleanup(parts);
+}
+
+static bool
+is_this_machine(const char *host)
+{
+	unsigned char bits[4];
+
+	return strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+		(inet_pton(AF_INET, host, bits) == 1 && bits[0] == 127);
 }
 
 /* Several keys are separated by blanks: old and new, while they are changed. */

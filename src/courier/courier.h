@@ -29,6 +29,9 @@
 #define MAX_ANSWER (64 * 1024)
 #define WEBHOOK_MS 10000
 
+/* More seconds than that nobody is waited for; the database's limit is lower. */
+#define MAX_WAIT 86400
+
 /* As much of a reason as the database is told. */
 #define REASON 500
 
@@ -63,6 +66,7 @@ typedef struct Outcome
 	char		attempt[16];
 	Verdict		verdict;
 	char		reason[REASON];
+	int64_t		wait;			/* seconds that the other side has asked for, or 0 */
 	int			errors;			/* of reporting it */
 } Outcome;
 
@@ -92,6 +96,7 @@ typedef struct Transfer
 	CURLcode	code;
 	Verdict		verdict;
 	char		reason[REASON];
+	int64_t		wait;			/* seconds that the other side has asked for, or 0 */
 
 	/* A mail, and what the server said last. */
 	Buffer		message;
@@ -106,8 +111,10 @@ typedef struct Transfer
 	long		status;			/* of the answer whose header is being read, 0 before */
 	bool		answered;		/* the final header is complete */
 	size_t		answer;			/* bytes read */
-	bool		literal;		/* the URL's host is an address */
-	char		refused[200];	/* why a connection was not made */
+	char		host[256];		/* of the URL */
+	bool		literal;		/* it is an address */
+	char		refused[400];	/* why a connection was not made */
+	char		figures[64];	/* the address that was refused, where only the log may have it */
 	bool		connected;		/* a connection was allowed */
 } Transfer;
 
@@ -166,7 +173,7 @@ extern void database_step(Courier *courier, short revents);
 extern int64_t database_timeout(const Courier *courier);
 extern void database_stop(Courier *courier);
 /* Keeps an outcome for the database. */
-extern void outcome_add(Courier *courier, const Delivery *delivery, Verdict verdict, const char *reason);
+extern void outcome_add(Courier *courier, const Delivery *delivery, Verdict verdict, const char *reason, int64_t wait);
 
 /* transfer.c */
 /* Starts threads, which write to the file when something has ended. */

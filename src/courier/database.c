@@ -10,6 +10,10 @@
  * when the next delivery comes due.  After that the server is left alone until
  * it notifies or the time has come.
  *
+ * Whoever deletes a job holds its deliveries until the transaction ends, which
+ * any role can leave open.  A report does not wait for that: it is put off, and
+ * after some attempts the delivery is left to its lease.
+ *
  * A connection that is lost, and a command that fails, lead to a new connection
  * after a while.  Outcomes wait for it; a claim whose answer is lost is as good
  * as that of a courier that died.  A notification can be forged by any role, and
@@ -30,12 +34,16 @@
 /* Between two claims that find nothing, whatever notifications say. */
 #define LOOK_MS 100
 
+/* What the server says where somebody else has the row. */
+#define LOCK_NOT_AVAILABLE "55P03"
+
 /* How often an outcome is reported before its delivery is left to its lease. */
 #define MAX_ERRORS 3
 
-#define SETUP_SQL "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false); LISTEN jobs_delivery"
+#define SETUP_SQL "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false)," \
+	" pg_catalog.set_config('lock_timeout', '1s', false); LISTEN jobs_delivery"
 #define FINISH_SQL "SELECT jobs.finish_delivery($1, $2, $3)"
-#define FAIL_SQL "SELECT jobs.fail_delivery($1, $2, $3, $4)"
+#define FAIL_SQL "SELECT jobs.fail_delivery($1, $2, $3, $4, $5)"
 #define CLAIM_SQL "SELECT delivery, attempt, message_id, address, subject, body, html, payload," \
 	" extract(epoch FROM created_at)::bigint FROM jobs.claim_deliveries($1, $2, $3)"
 #define NEXT_SQL "SELECT extract(epoch FROM jobs.next_delivery($1) - clock_timestamp())"
@@ -50,6 +58,7 @@ static void send_request(Courier *courier, Request request, Channel channel, con
 static void send_outcome(Courier *courier);
 static void take_result(Courier *courier, PGresult *result);
 static void take_error(Courier *courier, PGresult *result);
+static void count_error(Courier *courier);
 static void take_report(Courier *courier, PGresult *result);
 static void take_claim(Courier *courier, PGresult *result);
 static void take_next(Courier *courier, PGresult *result);
@@ -336,14 +345,18 @@ static void
 send_outcome(Courier *courier)
 {
 	const Outcome *outcome = courier->outcomes;
+	char		wait[32];
 	const char *values[] = {
-		outcome->id, outcome->attempt, outcome->reason, outcome->verdict == PERMANENT ? "true" : "false"
+		outcome->id, outcome->attempt, outcome->reason, outcome->verdict == PERMANENT ? "true" : "false",
+		outcome->wait > 0 ? wait : NULL
 	};
+
+	snprintf(wait, sizeof(wait), "%lld seconds", (long long) outcome->wait);
 
 	if (outcome->verdict == DELIVERED)
 		send_request(courier, REQUEST_REPORT, outcome->channel, FINISH_SQL, 3, values);
 	else
-		send_request(courier, REQUEST_REPORT, outcome->channel, FAIL_SQL, 4, values);
+		send_request(courier, REQUEST_REPORT, outcome->channel, FAIL_SQL, 5, values);
 }
 
 /* ---------------------------------------------------------------------------
@@ -389,18 +402,41 @@ take_error(Courier *courier, PGresult *result)
 {
 	Database   *database = &courier->database;
 	const char *message = PQresultErrorMessage(result);
+	const char *code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 
+	if (database->request == REQUEST_REPORT && code != NULL && strcmp(code, LOCK_NOT_AVAILABLE) == 0)
+	{
+		count_error(courier);
+		return;
+	}
 	make_printable(database->error, sizeof(database->error), message, strlen(message));
 	if (database->error[0] == '\0')
 		snprintf(database->error, sizeof(database->error), "the server's answer is of no known kind");
 	/* Where the server goes down, the outcome is not to blame. */
-	if (database->request == REQUEST_REPORT && PQstatus(database->conn) == CONNECTION_OK &&
-		++courier->outcomes->errors >= MAX_ERRORS)
+	if (database->request == REQUEST_REPORT && PQstatus(database->conn) == CONNECTION_OK)
+		count_error(courier);
+}
+
+/* The outcome at hand could not be reported: the others go first, or it is given up. */
+static void
+count_error(Courier *courier)
+{
+	Outcome    *outcome = courier->outcomes;
+	Outcome   **last = &courier->outcomes;
+
+	if (++outcome->errors >= MAX_ERRORS)
 	{
 		say("%s %s, attempt %s: could not be reported, will be delivered again",
-			channel_names[courier->outcomes->channel], courier->outcomes->id, courier->outcomes->attempt);
+			channel_names[outcome->channel], outcome->id, outcome->attempt);
+		courier->channels[outcome->channel].ask = true;
 		drop_outcome(courier);
+		return;
 	}
+	courier->outcomes = outcome->next;
+	outcome->next = NULL;
+	while (*last != NULL)
+		last = &(*last)->next;
+	*last = outcome;
 }
 
 static void
@@ -478,7 +514,7 @@ take_next(Courier *courier, PGresult *result)
  */
 
 void
-outcome_add(Courier *courier, const Delivery *delivery, Verdict verdict, const char *reason)
+outcome_add(Courier *courier, const Delivery *delivery, Verdict verdict, const char *reason, int64_t wait)
 {
 	Outcome    *outcome = allocate(sizeof(Outcome));
 	Outcome   **last = &courier->outcomes;
@@ -488,6 +524,7 @@ outcome_add(Courier *courier, const Delivery *delivery, Verdict verdict, const c
 	memcpy(outcome->attempt, delivery->attempt, sizeof(outcome->attempt));
 	outcome->verdict = verdict;
 	snprintf(outcome->reason, sizeof(outcome->reason), "%s", reason);
+	outcome->wait = wait;
 	while (*last != NULL)
 		last = &(*last)->next;
 	*last = outcome;

@@ -141,9 +141,9 @@ report(Transfer *transfer)
 	static const char *const words[] = {"delivered", "not delivered, to be tried again", "not delivered"};
 	Delivery   *delivery = &transfer->delivery;
 
-	say("%s %s, attempt %s: %s in %lld ms (%s)", channel_names[delivery->channel], delivery->id, delivery->attempt,
-		words[transfer->verdict], (long long) (transfer->ended - transfer->began), transfer->reason);
-	outcome_add(transfer->courier, delivery, transfer->verdict, transfer->reason);
+	say("%s %s, attempt %s: %s in %lld ms (%s%s)", channel_names[delivery->channel], delivery->id, delivery->attempt,
+		words[transfer->verdict], (long long) (transfer->ended - transfer->began), transfer->reason, transfer->figures);
+	outcome_add(transfer->courier, delivery, transfer->verdict, transfer->reason, transfer->wait);
 	free(delivery->message_id);
 	free(delivery->address);
 	free(delivery->subject);

@@ -29,13 +29,14 @@
 
 #define MAX_URL 4096
 
-static bool open_url(Transfer *transfer, char *host, size_t size, char *reason);
+static bool open_url(Transfer *transfer, char *reason);
 static bool is_plain(const char *url);
-static bool sign(Transfer *transfer, const char *host);
+static bool sign(Transfer *transfer);
 static void add_header(Transfer *transfer, const char *name, const char *value);
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address);
 static size_t read_header(char *line, size_t size, size_t count, void *arg);
 static size_t read_body(char *bytes, size_t size, size_t count, void *arg);
+static void heed_retry_after(Transfer *transfer, char *reason);
 
 bool
 webhook_prepare(Transfer *transfer, Verdict *verdict, char *reason)
@@ -43,7 +44,6 @@ webhook_prepare(Transfer *transfer, Verdict *verdict, char *reason)
 	const Config *config = transfer->courier->config;
 	const Delivery *delivery = &transfer->delivery;
 	CURL	   *easy = transfer->easy;
-	char		host[256];
 
 	*verdict = PERMANENT;
 	if (!message_id_ok(delivery->message_id))
@@ -51,12 +51,12 @@ webhook_prepare(Transfer *transfer, Verdict *verdict, char *reason)
 		snprintf(reason, REASON, "not a message id that can be used");
 		return false;
 	}
-	if (!open_url(transfer, host, sizeof(host), reason))
+	if (!open_url(transfer, reason))
 		return false;
-	if (!sign(transfer, host))
+	if (!sign(transfer))
 	{
 		*verdict = RETRY;
-		snprintf(reason, REASON, "the courier has no webhook_secret for \"%s\"", host);
+		snprintf(reason, REASON, "the courier has no webhook_secret for \"%s\"", transfer->host);
 		return false;
 	}
 
@@ -88,7 +88,7 @@ webhook_prepare(Transfer *transfer, Verdict *verdict, char *reason)
  * everybody else does, because there is only one way to.
  */
 static bool
-open_url(Transfer *transfer, char *host, size_t size, char *reason)
+open_url(Transfer *transfer, char *reason)
 {
 	const char *url = transfer->delivery.address;
 	char	   *part = NULL;
@@ -122,15 +122,15 @@ open_url(Transfer *transfer, char *host, size_t size, char *reason)
 	/* libcurl overlooks a slash too many. */
 	url = strstr(url, "://");
 	if (url == NULL || (!isalnum((unsigned char) url[3]) && url[3] != '[') ||
-		curl_url_get(transfer->url, CURLUPART_HOST, &part, 0) != CURLUE_OK || strlen(part) >= size)
+		curl_url_get(transfer->url, CURLUPART_HOST, &part, 0) != CURLUE_OK || strlen(part) >= sizeof(transfer->host))
 	{
 		curl_free(part);
 		snprintf(reason, REASON, "not a URL that can be used");
 		return false;
 	}
-	snprintf(host, size, "%s", part);
+	snprintf(transfer->host, sizeof(transfer->host), "%s", part);
 	curl_free(part);
-	transfer->literal = host[0] == '[' || inet_pton(AF_INET, host, bits) == 1;
+	transfer->literal = transfer->host[0] == '[' || inet_pton(AF_INET, transfer->host, bits) == 1;
 	return true;
 }
 
@@ -147,7 +147,7 @@ is_plain(const char *url)
 }
 
 static bool
-sign(Transfer *transfer, const char *host)
+sign(Transfer *transfer)
 {
 	char		timestamp[24];
 	Buffer		id = {NULL};
@@ -156,7 +156,7 @@ sign(Transfer *transfer, const char *host)
 
 	snprintf(timestamp, sizeof(timestamp), "%lld", (long long) time(NULL));
 	buffer_printf(&id, "msg_%s", transfer->delivery.message_id);
-	signed_one = secret_sign(&signature, transfer->courier->config->secrets, host,
+	signed_one = secret_sign(&signature, transfer->courier->config->secrets, transfer->host,
 							 id.data, timestamp, transfer->delivery.payload);
 	if (signed_one)
 	{
@@ -189,6 +189,9 @@ add_header(Transfer *transfer, const char *name, const char *value)
 /*
  * Called by libcurl for each address that it would connect to.  No name is looked
  * up after this.
+ *
+ * Whoever submits jobs reads the reason, and must not learn from it where names lead
+ * inside of the network.
  */
 static curl_socket_t
 open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
@@ -201,7 +204,9 @@ open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 		char		figures[INET6_ADDRSTRLEN];
 
 		address_print(&address->addr, figures, sizeof(figures));
-		snprintf(transfer->refused, sizeof(transfer->refused), "%s is %s", figures, what);
+		snprintf(transfer->refused, sizeof(transfer->refused), "%s is %s", transfer->literal ? figures : transfer->host, what);
+		if (!transfer->literal)
+			snprintf(transfer->figures, sizeof(transfer->figures), ": %s", figures);
 		return CURL_SOCKET_BAD;
 	}
 	transfer->connected = true;
@@ -244,6 +249,22 @@ read_body(char *bytes, size_t size, size_t count, void *arg)
 }
 
 /*
+ * The receiver has said that it is too busy, and may have said for how long: in
+ * seconds, or until a date by its clock.
+ */
+static void
+heed_retry_after(Transfer *transfer, char *reason)
+{
+	curl_off_t	wait = 0;
+	size_t		len = strlen(reason);
+
+	if (curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER, &wait) != CURLE_OK || wait <= 0)
+		return;
+	transfer->wait = wait < MAX_WAIT ? wait : MAX_WAIT;
+	snprintf(reason + len, REASON - len, ": asks to wait for %lld s", (long long) transfer->wait);
+}
+
+/*
  * As Standard Webhooks has it: 2xx is a success, and all else a failure, after
  * which 410 alone says not to come again.  An answer without an end is one too,
  * as soon as its header is there.
@@ -259,6 +280,8 @@ webhook_judge(Transfer *transfer, CURLcode code, char *reason)
 
 		snprintf(reason, REASON, "HTTP %ld%s", status,
 				 status == 410 ? ": gone" : status >= 300 && status < 400 ? ": redirects are not followed" : "");
+		if (status == 429 || status == 503)
+			heed_retry_after(transfer, reason);
 		return status < 300 ? DELIVERED : status == 410 ? PERMANENT : RETRY;
 	}
 	if (transfer->refused[0] != '\0' && !transfer->connected)

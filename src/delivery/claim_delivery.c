@@ -40,6 +40,10 @@ PG_FUNCTION_INFO_V1(jobs_next_delivery);
 #define MAX_DELAY_US	(2 * USECS_PER_HOUR)	/* ... up to this ... */
 #define JITTER			0.1		/* ... give or take this part */
 
+/* The other side may ask for more time, up to this, and to so much before the day is over. */
+#define MAX_ASKED_US	(6 * USECS_PER_HOUR)
+#define LAST_CALL_US	USECS_PER_MINUTE
+
 /* One that has ended so many leases without an answer may be what ends couriers. */
 #define MAX_ATTEMPTS	50
 
@@ -70,7 +74,8 @@ static const char *why_not(const JobsDelivery *d);
 static void return_claimed(Claim *claim, const JobsDelivery *d);
 static JobsDelivery *lock_answered(FunctionCallInfo fcinfo, const char *function);
 static char *answer_arg(FunctionCallInfo fcinfo, int n);
-static TimestampTz next_attempt(const JobsDelivery *d);
+static int64 asked_arg(FunctionCallInfo fcinfo, int n);
+static TimestampTz next_attempt(const JobsDelivery *d, int64 asked);
 static void end_delivery(JobsDelivery *d, JobsDeliveryState state, const char *answer);
 static bool note_due(int64 id, TimestampTz due_at, const char *tenant, void *arg);
 static bool note_any(int64 id, TimestampTz due_at, const char *tenant, void *arg);
@@ -263,13 +268,15 @@ jobs_finish_delivery(PG_FUNCTION_ARGS)
 }
 
 /*
- * jobs.fail_delivery(delivery bigint, attempt integer, reason text, permanent boolean)
+ * jobs.fail_delivery(delivery bigint, attempt integer, reason text, permanent boolean,
+ *					  retry_after interval)
  */
 Datum
 jobs_fail_delivery(PG_FUNCTION_ARGS)
 {
 	char	   *reason = answer_arg(fcinfo, 2);
 	bool		permanent = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3);
+	int64		asked = asked_arg(fcinfo, 4);
 	JobsDelivery *d;
 
 	if (reason == NULL)
@@ -281,7 +288,7 @@ jobs_fail_delivery(PG_FUNCTION_ARGS)
 	if (d == NULL)
 		PG_RETURN_BOOL(false);
 	jobs_outbox_add_attempt(d, "failed", reason);
-	d->due_at = next_attempt(d);
+	d->due_at = next_attempt(d, asked);
 	if (permanent || d->due_at - d->created_at > JOBS_DELIVERY_US)
 		end_delivery(d, DELIVERY_FAILED, reason);
 	else
@@ -293,16 +300,36 @@ jobs_fail_delivery(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(true);
 }
 
-static TimestampTz
-next_attempt(const JobsDelivery *d)
+/* For how long the other side wants to be left alone, in microseconds; 0 where it has not said. */
+static int64
+asked_arg(FunctionCallInfo fcinfo, int n)
 {
+	Interval   *asked;
+	double		usecs;
+
+	if (PG_ARGISNULL(n))
+		return 0;
+	asked = PG_GETARG_INTERVAL_P(n);
+	usecs = (asked->month * (double) DAYS_PER_MONTH + asked->day) * USECS_PER_DAY + asked->time;
+	return (int64) Max(0, Min(usecs, MAX_ASKED_US));
+}
+
+/*
+ * Later and later.  Who asks for more time gets it, but not for so long that the
+ * day goes by without another attempt.
+ */
+static TimestampTz
+next_attempt(const JobsDelivery *d, int64 asked)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz last = d->created_at + JOBS_DELIVERY_US - LAST_CALL_US;
 	double		delay = FIRST_DELAY_US;
 
 	for (int i = 1; i < d->attempts && delay < MAX_DELAY_US; i++)
 		delay *= 2;
 	delay = Min(delay, MAX_DELAY_US);
 	delay *= 1 - JITTER + 2 * JITTER * pg_prng_double(&pg_global_prng_state);
-	return GetCurrentTimestamp() + (int64) delay;
+	return Max(now + (int64) delay, Min(now + asked, last));
 }
 
 /* What was to be sent is not needed any more. */

@@ -55,6 +55,9 @@ extern const char *const jobs_delivery_state_names[JOBS_NUM_DELIVERY_STATES];
 /* For so long a delivery is tried, or waits for a courier. */
 #define JOBS_DELIVERY_US	USECS_PER_DAY
 
+/* The limit of a role counts what it has had for so long. */
+#define JOBS_LIMIT_US		USECS_PER_HOUR
+
 /* ------------------------------------------------------------------------
  * Writing, in write.c
  * ------------------------------------------------------------------------
@@ -130,8 +133,17 @@ extern int	jobs_outbox_count(Oid owner, TimestampTz since, int max);
 /* No further attempt of a job's deliveries makes a token. */
 extern void jobs_outbox_unlink(JobId job);
 
-/* Removes all rows of a job. */
+/*
+ * Removes all rows of a job.  What has been sent still counts for its owner's limit,
+ * or deleting the job would get around that: a row without a job stays for the hour.
+ */
 extern void jobs_outbox_remove(JobId job);
+
+/*
+ * Removes rows without a job from before a time, about limit of them.  Returns how
+ * many; left says whether there are more, of any time.
+ */
+extern int	jobs_outbox_forget(TimestampTz before, int limit, bool *left);
 
 /*
  * For retention: whether a job has deliveries that are still to be made; and locks

@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include "bulk/ledger.h"
+#include "catalog/namespace.h"
 #include "delivery/message.h"
 #include "guc.h"
 #include "import/import.h"
@@ -48,6 +49,7 @@ typedef struct Message
 	bool		token;			/* ... which has a token */
 } Message;
 
+static void make_tellable(char *text);
 static void read_job(Message *m, const Job *job);
 static char *clean(const char *text, int max);
 static bool is_hidden(const char *p);
@@ -82,6 +84,36 @@ jobs_message_write(const Job *job, JobsDelivery *delivery)
 	}
 	else
 		delivery->payload = payload_of(&m);
+	make_tellable(delivery->subject);
+	make_tellable(delivery->body);
+	make_tellable(delivery->html);
+	make_tellable(delivery->payload);
+}
+
+/*
+ * Couriers read UTF-8.  A character that has no counterpart there, as some encodings
+ * of databases have, would be an error at each claim, and keep back all that is
+ * claimed with it.
+ */
+static void
+make_tellable(char *text)
+{
+	int			encoding = GetDatabaseEncoding();
+	unsigned char out[8 * MAX_CONVERSION_GROWTH];
+	Oid			proc;
+	int			len;
+
+	if (text == NULL || encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
+		return;
+	proc = FindDefaultConversionProc(encoding, PG_UTF8);
+	for (char *p = text; *p; p += len)
+	{
+		len = pg_mblen(p);
+		if (IS_HIGHBIT_SET(*p) &&
+			(!OidIsValid(proc) ||
+			 pg_do_encoding_conversion_buf(proc, encoding, PG_UTF8, (unsigned char *) p, len, out, sizeof(out), true) < len))
+			memset(p, '?', len);
+	}
 }
 
 static void

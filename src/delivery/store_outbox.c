@@ -50,6 +50,20 @@ static bool rows_of_job(JobId job, LOCKMODE mode, RowFn fn, void *arg);
 static bool is_done(JobsRel *r, void *arg);
 static bool lock_row(JobsRel *r, void *arg);
 static bool add_id(JobsRel *r, void *arg);
+static bool remove_row(JobsRel *r, void *arg);
+static bool forget_row(JobsRel *r, void *arg);
+
+/* The job of a row that only counts for its owner's limit. */
+#define NO_JOB			0
+
+/* One call of jobs_outbox_forget. */
+typedef struct Forget
+{
+	TimestampTz before;
+	int			limit;
+	int			n;				/* removed */
+	bool		left;			/* there are others */
+} Forget;
 
 /* ------------------------------------------------------------------------
  * Rows
@@ -136,11 +150,11 @@ row_to_delivery(TupleTableSlot *slot)
 	d->owner_name = GET_TEXT(O_OWNER_NAME);
 	d->tenant = GET_TEXT(O_TENANT);
 	d->origin = DatumGetInt64(GET(O_ORIGIN));
-	d->channel = index_of(jobs_channel_names, JOBS_NUM_CHANNELS, GET_TEXT(O_CHANNEL));
+	d->channel = index_of(jobs_channel_names, JOBS_NUM_CHANNELS, TextDatumGetCString(GET(O_CHANNEL)));
 	d->address = GET_TEXT(O_ADDRESS);
 	d->message_id = GET_TEXT(O_MESSAGE_ID);
 	d->created_at = GET_TIME(O_CREATED_AT);
-	d->state = index_of(jobs_delivery_state_names, JOBS_NUM_DELIVERY_STATES, GET_TEXT(O_STATE));
+	d->state = index_of(jobs_delivery_state_names, JOBS_NUM_DELIVERY_STATES, TextDatumGetCString(GET(O_STATE)));
 	d->attempts = DatumGetInt32(GET(O_ATTEMPTS));
 	d->due_at = GET_TIME(O_DUE_AT);
 	d->claimed_at = GET_TIME(O_CLAIMED_AT);
@@ -357,10 +371,65 @@ jobs_outbox_unlink(JobId job)
 	}
 }
 
-/* A courier that answers meanwhile has the row of the outbox. */
+/* Of a message that has been sent within the hour, that it has. */
+static bool
+remove_row(JobsRel *r, void *arg)
+{
+	Datum		values[O_COUNT];
+	bool		nulls[O_COUNT];
+	JobsDelivery *d;
+
+	/* A courier that answers meanwhile has it. */
+	if (!jobs_rel_lock(r, JOBS_WAIT_BLOCK, NULL))
+		return true;
+	d = row_to_delivery(r->slot);
+	if (d->attempts == 0 || d->created_at <= GetCurrentTimestamp() - JOBS_LIMIT_US)
+	{
+		jobs_rel_delete(r);
+		return true;
+	}
+	d->job = NO_JOB;
+	if (d->state == DELIVERY_CLAIMED || d->state == DELIVERY_PENDING)
+		d->state = DELIVERY_FAILED;
+	d->address = d->subject = "";
+	d->due_at = 0;
+	d->link = false;
+	d->answer = d->body = d->html = d->payload = NULL;
+	delivery_to_row(d, values, nulls);
+	jobs_rel_update(r, values, nulls);
+	return true;
+}
+
 void
 jobs_outbox_remove(JobId job)
 {
-	(void) jobs_rel_delete_by_job(REL_OUTBOX, "outbox_job", 1, job, JOBS_WAIT_BLOCK, PG_INT64_MAX);
+	(void) rows_of_job(job, RowExclusiveLock, remove_row, NULL);
 	(void) jobs_rel_delete_by_job(REL_ATTEMPT, "outbox_attempt_pkey", 1, job, JOBS_WAIT_BLOCK, PG_INT64_MAX);
+}
+
+static bool
+forget_row(JobsRel *r, void *arg)
+{
+	TupleTableSlot *slot = r->slot;
+	Forget	   *f = arg;
+
+	CHECK_FOR_INTERRUPTS();
+	slot_getsomeattrs(slot, O_CREATED_AT + 1);
+	if (f->n < f->limit && GET_TIME(O_CREATED_AT) <= f->before && jobs_rel_lock(r, JOBS_WAIT_SKIP, NULL))
+	{
+		jobs_rel_delete(r);
+		f->n++;
+	}
+	else
+		f->left = true;
+	return f->n < f->limit;
+}
+
+int
+jobs_outbox_forget(TimestampTz before, int limit, bool *left)
+{
+	Forget		f = {.before = before, .limit = limit};
+
+	*left = !rows_of_job(NO_JOB, RowExclusiveLock, forget_row, &f) || f.left;
+	return f.n;
 }

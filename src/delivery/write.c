@@ -17,9 +17,6 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
-/* The limit of a role counts what it has had for so long. */
-#define LIMIT_US	USECS_PER_HOUR
-
 const char *const jobs_channel_names[JOBS_NUM_CHANNELS] = {"email", "webhook"};
 
 const char *const jobs_delivery_state_names[JOBS_NUM_DELIVERY_STATES] = {
@@ -105,7 +102,7 @@ static bool
 reached_limit(Oid owner, int *limit)
 {
 	*limit = jobs_role_max_deliveries(owner);
-	return *limit > 0 && jobs_outbox_count(owner, GetCurrentTimestamp() - LIMIT_US, *limit) >= *limit;
+	return *limit > 0 && jobs_outbox_count(owner, GetCurrentTimestamp() - JOBS_LIMIT_US, *limit) >= *limit;
 }
 
 /* ------------------------------------------------------------------------

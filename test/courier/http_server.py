@@ -6,6 +6,7 @@ about the answer:
     /ok             204
     /status/N       N, with a Location where that is a redirect
     /once/WORD      503 to the first request, 200 to the next
+    /busy/N/WHEN    N, with a Retry-After of WHEN, where "date+60" is a date in a minute
     /slow           200 as soon as there is DIR/release
     /hang           none
     /big            200 and a gigabyte
@@ -19,12 +20,14 @@ about the answer:
 
 import argparse
 import base64
+import email.utils
 import http.server
 import json
 import os
 import ssl
 import threading
 import time
+import urllib.parse
 
 parser = argparse.ArgumentParser()
 parser.add_argument('dir')
@@ -76,6 +79,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             first = rest not in seen
             seen.add(rest)
         self.plain(503 if first else 200)
+
+    def answer_busy(self, rest):
+        status, _, when = rest.partition('/')
+        if when.startswith('date'):
+            when = email.utils.formatdate(time.time() + int(when[4:]), usegmt=True)
+        self.send_response(int(status))
+        self.send_header('Retry-After', urllib.parse.unquote(when))
+        self.send_header('Content-Length', '0')
+        self.end_headers()
 
     def answer_slow(self, rest):
         while not os.path.exists(options.dir + '/release'):

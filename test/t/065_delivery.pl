@@ -90,6 +90,24 @@ $node->sql("SELECT FROM jobs.claim('fleet', lease => '1 ms')");
 hear($courier, qr/"jobs_delivery" with payload "email"/, 'of one about a lease that ran out');
 
 # ----------------------------------------------------------------------------
+# A database in another encoding
+# ----------------------------------------------------------------------------
+
+# Couriers read UTF-8, in which WIN1252 has no byte 81.
+$node->sql(q{CREATE DATABASE west ENCODING 'WIN1252' LOCALE 'C' TEMPLATE template0});
+$node->sql('CREATE EXTENSION jobs', 'west');
+for my $title (q('caf' || chr(233) || ' ' || chr(129) || '!'), q('another'))
+{
+	$id = $node->sql("SELECT jobs.run('SELECT 1', title => $title, notify => $both)", 'west');
+	is($node->sql("SELECT jobs.wait($id)", 'west'), 'succeeded', 'a job with a title in WIN1252');
+}
+is($node->sql(q{SET client_encoding = 'UTF8'; SELECT string_agg(subject, ', ' ORDER BY job) FROM jobs.claim_deliveries('email')}, 'west'),
+	"caf\xc3\xa9 ?! has finished: 1 row processed, another has finished: 1 row processed", 'does not keep couriers from its message and others');
+is($node->sql(q{SET client_encoding = 'UTF8'; SELECT string_agg(payload::jsonb #>> '{data,title}', ', ' ORDER BY job) FROM jobs.claim_deliveries('webhook')}, 'west'),
+	"caf\xc3\xa9 ?!, another", 'nor of webhooks');
+$node->sql('DROP DATABASE west (FORCE)');
+
+# ----------------------------------------------------------------------------
 # Couriers that race
 # ----------------------------------------------------------------------------
 
@@ -175,11 +193,24 @@ is($node->sql($unlike), '0', 'the server is killed: messages and ends of jobs ag
 ok($node->poll(q{NOT EXISTS (SELECT FROM jobs.job WHERE title = 'swarm' AND state <> 'succeeded')}), 'all end');
 is($node->sql($unlike), '0', 'and agree then');
 
+# What was sent of jobs that were deleted counts for an hour, and is forgotten then.
+my @gone = map { $node->sql("SELECT jobs.run('SELECT 1', title => 'gone', notify => $mail)") } 1, 2;
+$node->wait_job($_) for @gone;
+$node->sql("UPDATE jobs.outbox SET attempts = 1, created_at = created_at - CASE WHEN job = $gone[0] THEN interval '61 min' ELSE '1 s' END
+	WHERE job IN ($gone[0], $gone[1])");
+my ($old, $young) = map { $node->sql("SELECT id FROM jobs.outbox WHERE job = $_") } @gone;
+$node->sql("UPDATE jobs.outbox SET job = 0, due_at = NULL, state = 'failed' WHERE id = $old; SELECT jobs.delete($gone[1])");
+is($node->sql("SELECT string_agg(concat_ws(' ', id, job), ', ' ORDER BY id) FROM jobs.outbox WHERE id IN ($old, $young)"), "$old 0, $young 0",
+	'messages that have been sent count for the limit after their jobs were deleted');
+
 # Deliveries survive, and couriers that come are told though nothing happens.
 $courier = courier();
 $node->restart;
 $courier = courier();
 is($node->sql(q{SELECT jobs.next_delivery('email') <= clock_timestamp() + interval '1 s'}), 't', 'they are due after a restart');
+$node->sql(q{SELECT jobs.run('SELECT 1')});
+ok($node->poll("NOT EXISTS (SELECT FROM jobs.outbox WHERE id = $old)"), 'what has been sent before the hour is forgotten');
+is($node->sql("SELECT job FROM jobs.outbox WHERE id = $young"), '0', 'and counts within it');
 is(ask($courier, q{SELECT count(*) FROM jobs.claim_deliveries('email', 1000)}), '1000', 'and can be claimed');
 $node->append_conf('postgresql.conf', 'jobs.enabled = off');
 $node->reload;

@@ -67,6 +67,16 @@ my $stanza = $1;
 $expected .= join "\n", map { my $major = $_; $stanza =~ s/PGVERSION/$major/gr } @packages;
 is($control =~ s/\n+\z/\n/r, $expected =~ s/\n+\z/\n/r, 'debian/control is that of debian/control.in');
 
+# Who makes it, and how to write to them, for PGXN and for Debian.
+my ($maintainer) = $control =~ /^Maintainer: (.*)$/m;
+
+is($meta->{maintainer}, $maintainer, 'the maintainer');
+like($maintainer, qr/^[^<>]+ <[^<>@ ]+\@[^<>@ ]+>$/, 'a name and an address');
+like(slurp_file('debian/changelog'), qr/^ -- \Q$maintainer\E  /m, 'the same in debian/changelog');
+
+# A courier trusts the system's certificates, which libcurl's package only recommends.
+like(slurp_file($_), qr/\bca-certificates\b/, "$_: ca-certificates") for 'debian/control.in', 'Dockerfile';
+
 # The image and the workflow ask for what the Makefile needs.
 my $docker = slurp_file('Dockerfile');
 

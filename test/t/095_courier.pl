@@ -124,6 +124,8 @@ comes_to('{"email": "gone@example.com"}', '^failed .*550 5.1.1 of this name', '5
 comes_to('{"email": "full@example.com"}', '^pending .*452 4.2.2 mailbox full', '452 is tried again');
 comes_to(qq({"webhook": "$hook/status/410"}), '^failed HTTP 410', '410 is for good');
 comes_to(qq({"webhook": "$hook/status/503"}), '^pending HTTP 503', '503 is tried again');
+my $busy = comes_to(qq({"webhook": "$hook/busy/503/1800"}), '^pending HTTP 503: asks to wait for 1800 s', 'and later where it asks for that');
+is($node->sql("SELECT next_attempt_at - claimed_at BETWEEN '29 min' AND '31 min' FROM jobs.delivery WHERE job = $busy"), 't', 'as late as it has asked for');
 comes_to(qq({"webhook": "$hook/status/302"}), '^pending HTTP 302', 'a redirect is not followed');
 comes_to(qq({"webhook": "$hook/big"}), '^delivered', 'a gigabyte of an answer');
 my $hanging = submit(q{run('SELECT'}, qq({"webhook": "$hook/hang"}));
@@ -194,12 +196,40 @@ ok(delivered($slow), 'and is reported when it is back');
 is($node->sql("SELECT attempts FROM jobs.delivery WHERE job = $slow"), '1', 'at the first attempt');
 
 # ----------------------------------------------------------------------------
+# A transaction that somebody leaves open; an extension that goes and comes
+# ----------------------------------------------------------------------------
+
+unlink "$dir/smtp/release";
+my $held = submit(q{run('SELECT'}, q({"email": "slow@example.com"}));
+ok($kit->until(sub { 3 == grep { ($_->{recipient} // '') eq 'slow@example.com' && $_->{event} eq 'message' } $kit->events('smtp') }), 'a mail is on its way');
+my $delivery = $node->sql("SELECT id FROM jobs.delivery WHERE job = $held");
+my $deleting = $node->background_psql('postgres');
+$deleting->query_safe("SET ROLE ada; BEGIN; SELECT jobs.delete($held)");
+$kit->release('smtp');
+ok($kit->heard($couriers[0], qr/email $delivery, attempt 1: delivered/), 'it is sent, and its job is held by somebody who deletes it');
+my $began = time;
+ok(delivered(submit(q{run('SELECT'}, q({"email": "ada@example.com"}))), 'others are delivered meanwhile');
+cmp_ok(time - $began, '<', 30, 'and soon');
+ok($kit->heard($couriers[0], qr/email $delivery, attempt 1: could not be reported, will be delivered again/), 'what cannot be reported is left to its lease');
+unlike($kit->said($couriers[0]), qr/will be delivered again.*no answer from the server/s, 'without losing the connection');
+$deleting->query_safe('COMMIT');
+$deleting->quit;
+is($node->sql("SELECT count(*) FROM jobs.delivery WHERE job = $held"), '0', 'its job is deleted');
+
+$node->sql('DROP EXTENSION jobs');
+$node->sql(q{NOTIFY jobs_delivery, 'email'});
+ok($kit->heard($couriers[0], qr/schema "jobs" does not exist.*next attempt/s), 'the extension is dropped');
+$node->sql(q{CREATE EXTENSION jobs;
+	GRANT EXECUTE ON FUNCTION jobs.claim_deliveries, jobs.finish_delivery, jobs.fail_delivery, jobs.next_delivery TO courier});
+ok(delivered(submit(q{run('SELECT'}, q({"email": "ada@example.com"}))), 'and created again: the same courier delivers');
+
+# ----------------------------------------------------------------------------
 # Leaving
 # ----------------------------------------------------------------------------
 
 unlink "$dir/smtp/release";
 $slow = submit(q{run('SELECT'}, q({"email": "slow@example.com"}));
-ok($kit->until(sub { 3 == grep { ($_->{recipient} // '') eq 'slow@example.com' && $_->{event} eq 'message' } $kit->events('smtp') }), 'a mail is on its way');
+ok($kit->until(sub { 4 == grep { ($_->{recipient} // '') eq 'slow@example.com' && $_->{event} eq 'message' } $kit->events('smtp') }), 'a mail is on its way');
 ok(delivered(submit(q{run('SELECT'}, qq({"email": "ada\@example.com", "webhook": "$hook/ok"})), 2), 'others are delivered meanwhile');
 kill 'TERM', $couriers[0]{pid};
 ok($kit->heard($couriers[0], qr/finishes what is being sent, then leaves/), 'the courier is told to leave');
@@ -214,7 +244,7 @@ $courier = $kit->start($file);
 ok(delivered($late), 'which the next one finds at its start');
 unlink "$dir/smtp/release";
 submit(q{run('SELECT'}, q({"email": "slow@example.com"}));
-ok($kit->until(sub { 4 == grep { ($_->{recipient} // '') eq 'slow@example.com' && $_->{event} eq 'message' } $kit->events('smtp') }), 'a mail is on its way');
+ok($kit->until(sub { 5 == grep { ($_->{recipient} // '') eq 'slow@example.com' && $_->{event} eq 'message' } $kit->events('smtp') }), 'a mail is on its way');
 kill 'TERM', $courier->{pid};
 $kit->heard($courier, qr/finishes/);
 is($kit->stop($courier, 'TERM'), 1, 'told twice, it leaves at once');

@@ -52,7 +52,7 @@ CREATE SCHEMA jobs;
 CREATE TABLE jobs.outbox (delivery bigint GENERATED ALWAYS AS IDENTITY, channel text NOT NULL,
 	message_id text NOT NULL DEFAULT gen_random_uuid(), address text, subject text DEFAULT 'Subject', body text DEFAULT 'Body',
 	html text, payload text DEFAULT '{"type": "job.succeeded"}', created_at timestamptz DEFAULT now(),
-	attempt integer NOT NULL DEFAULT 0, due timestamptz DEFAULT now(), state text NOT NULL DEFAULT 'pending', response text);
+	attempt integer NOT NULL DEFAULT 0, due timestamptz DEFAULT now(), state text NOT NULL DEFAULT 'pending', response text, asked interval);
 
 -- again is when what has failed comes due again.
 CREATE TABLE jobs.again (wait interval);
@@ -71,9 +71,9 @@ CREATE FUNCTION jobs.finish_delivery(delivery bigint, attempt integer, response 
 	UPDATE jobs.outbox AS o SET state = 'delivered', response = finish_delivery.response
 	 WHERE o.delivery = finish_delivery.delivery AND o.attempt = finish_delivery.attempt AND state = 'claimed' RETURNING true;
 $$;
-CREATE FUNCTION jobs.fail_delivery(delivery bigint, attempt integer, reason text, permanent boolean DEFAULT false)
-RETURNS boolean LANGUAGE sql AS $$
-	UPDATE jobs.outbox AS o SET state = CASE WHEN permanent THEN 'failed' ELSE 'pending' END, response = reason,
+CREATE FUNCTION jobs.fail_delivery(delivery bigint, attempt integer, reason text, permanent boolean DEFAULT false,
+	retry_after interval DEFAULT NULL) RETURNS boolean LANGUAGE sql AS $$
+	UPDATE jobs.outbox AS o SET state = CASE WHEN permanent THEN 'failed' ELSE 'pending' END, response = reason, asked = retry_after,
 	       due = clock_timestamp() + (SELECT wait FROM jobs.again)
 	 WHERE o.delivery = fail_delivery.delivery AND o.attempt = fail_delivery.attempt AND state = 'claimed' RETURNING true;
 $$;
@@ -194,11 +194,14 @@ hook('https:///ok', qr/^failed: not a URL that can be used$/);
 	like(outcome(put('webhook', "'https://127.0.0.1:$port/ok'", message_id => "'a.b'")),
 		qr/^failed: not a message id that can be used$/, 'a dot, with which what is signed could be moved');
 
-	skip 'needs a C compiler', 6 unless @preload;
-	hook("https://loopback.test:$port/ok", qr/^pending: refused: 127\.0\.0\.1 is a loopback address$/, 'a name that means 127.0.0.1');
+	skip 'needs a C compiler', 8 unless @preload;
+	hook("https://loopback.test:$port/ok", qr/^pending: refused: loopback\.test is a loopback address$/, 'a name that means 127.0.0.1');
 	hook("https://mixed.test:$port/ok", qr/^pending: refused: .* is a (loopback|private) address$/, 'a name that means two');
-	hook('https://metadata.test/latest/meta-data/', qr/^pending: refused: 169\.254\.169\.254 is/, 'a name that means 169.254.169.254');
-	hook("https://rebinding.test:$port/ok", qr/^pending: refused: 127\.0\.0\.1 is a loopback address$/, 'a name that means something else by now');
+	hook('https://metadata.test/latest/meta-data/', qr/^pending: refused: metadata\.test is a link-local address$/, 'a name that means 169.254.169.254');
+	hook("https://rebinding.test:$port/ok", qr/^pending: refused: rebinding\.test is a loopback address$/, 'a name that means something else by now');
+	is($node->safe_psql('postgres', q{SELECT count(*) FROM jobs.outbox WHERE address ~ '[.]test' AND response ~ '[0-9]{2}'}), '0',
+		'where names lead to is not told to those who submit jobs');
+	like($kit->said($courier), qr/refused: metadata\.test is a link-local address: 169\.254\.169\.254\)/, 'the log has it');
 	is(scalar(() = slurp_file("$dir/names.log") =~ /^loopback\.test$/mg), 1, 'a name is looked up once');
 }
 is(join(' ', map { $_->{event} } $kit->events('http'), $kit->events('http', 'plain')), '', 'no server has heard of any of that, nor a proxy');
@@ -217,6 +220,18 @@ hook("https://127.0.0.1:$port/status/410", qr/^failed: HTTP 410: gone$/, '410 is
 for my $status (400, 401, 404, 408, 422, 425, 429, 500, 502, 503, 599)
 {
 	hook("https://127.0.0.1:$port/status/$status", qr/^pending: HTTP $status$/, "$status is tried again");
+}
+# How long to wait: seconds or a date, and nothing that is neither.  libcurl may have a limit of its own.
+for my $case (
+	[ '503/120', 120 ], [ '429/120', 120 ], [ '429/%20%20120', 120 ], [ '503/date+3600', 3600 ], [ '503/99999999', 86400, 21600 ],
+	[ '503/0', undef ], [ '503/-120', undef ], [ '503/date-3600', undef ], [ '503/soon', undef ], [ '503/', undef ], [ '500/120', undef ], [ '404/120', undef ])
+{
+	my ($path, $seconds, $least) = @$case;
+	my $id = put('webhook', "'https://127.0.0.1:$port/busy/$path'");
+
+	like(outcome($id), qr/^pending: HTTP \d+@{[ $seconds ? ': asks to wait for \d+ s' : '' ]}$/, "Retry-After of $path");
+	is($node->safe_psql('postgres', 'SELECT ' . ($seconds ? "extract(epoch FROM asked) BETWEEN " . ($least // $seconds - 30) . " AND $seconds" : 'asked IS NULL')
+			. " FROM jobs.outbox WHERE delivery = $id"), 't', 'what the database is told');
 }
 for my $status (301, 302, 307, 308)
 {
@@ -370,6 +385,15 @@ is(join(' ', grep { !$_->{good} } grep { $_->{event} eq 'login' } $kit->events('
 unlike($kit->said($courier), qr/s3cret|czNjcmV0|ada\@/, 'neither passwords nor addresses in the log');
 unlike(slurp_file("/proc/$courier->{pid}/cmdline"), qr/s3cret/, 'nor in the list of processes');
 
+# A lease that is over while the mail server thinks: another attempt is under way.
+my $lost = put('email', q('slow@example.com'));
+ok($kit->until(sub { grep { ($_->{recipient} // '') eq 'slow@example.com' && $_->{event} eq 'message' } $kit->events('smtp') }), 'a mail is on its way');
+$node->safe_psql('postgres', "UPDATE jobs.outbox SET attempt = 2 WHERE delivery = $lost");
+$kit->release('smtp');
+ok($kit->heard($courier, qr/email $lost, attempt 1: reported too late, another attempt has begun/), 'which this one says, and leaves it alone');
+is($node->safe_psql('postgres', "SELECT state FROM jobs.outbox WHERE delivery = $lost"), 'claimed', 'it is that of the other');
+$node->safe_psql('postgres', "UPDATE jobs.outbox SET state = 'delivered' WHERE delivery = $lost");
+
 # A mail is the same at each attempt.
 $node->safe_psql('postgres', "UPDATE jobs.again SET wait = '100 ms'");
 my $once = put('email', q('once@example.com'));
@@ -475,6 +499,9 @@ for my $case (
 	[ { smtp_url => "http://localhost" }, qr/smtp_url must read/ ],
 	[ { smtp_url => "smtp://user:pass\@localhost" }, qr/user and password belong into smtp_user/ ],
 	[ { smtp_url => 'smtp://mail.example.com', smtp_tls => 'try' }, qr/smtp_user needs smtp_tls = require/ ],
+	[ { smtp_url => 'smtp://127.example.com', smtp_tls => 'none' }, qr/smtp_user needs smtp_tls = require/ ],
+	[ { dsn => 'host=localhost password=s3cret words' }, qr/dsn must be a connection string(?!.*words)/s ],
+	[ { dsn => 'postgresql://ada:s3cr%et@localhost/x' }, qr/dsn must be a connection string(?!.*s3cr)/s ],
 	[ { smtp_password => undef }, qr/smtp_user and smtp_password go together/ ],
 	[ { smtp_password => undef, smtp_password_file => "$dir/nothing" }, qr/could not open smtp_password_file/ ],
 	[ { smtp_tls => 'maybe' }, qr/smtp_tls must be/ ],
@@ -502,6 +529,10 @@ is($status, 0, 'the environment alone') or diag $out;
 append_to_file("$dir/secret", "$CourierTest::secret\n");
 ($status, $out) = $kit->run_program([ '--check' ], JOBS_COURIER_DSN => $node->connstr('postgres'), JOBS_COURIER_WEBHOOK_SECRET_FILE => "$dir/secret");
 like("$status $out", qr/^0 .*warning: everybody can read/, 'a secret in a file that everybody can read');
+append_to_file("$dir/readable.conf", 'dsn = ' . $node->connstr('postgres') . " password=x\nwebhook_secret_file = $dir/secret\n");
+chmod 0644, "$dir/readable.conf";
+($status, $out) = $kit->run_program([ '--check', '--config', "$dir/readable.conf" ]);
+like("$status $out", qr/^0 .*warning: everybody can read "[^"]*readable\.conf"/, 'a password for the database in such a file');
 for my $option ('--help', '--version')
 {
 	($status, $out) = $kit->run_program([$option]);
