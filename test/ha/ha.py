@@ -299,13 +299,20 @@ class Driver(trust.Driver):
         """Counts what was acknowledged and is not there any more; what is left has to be as ever."""
         workload.settle_fates()
         there = dict(self.cluster.sql("SELECT title, id FROM jobs.job WHERE title LIKE 'k%'"))
+        cancelled = set()
         for entry in workload.ledger.entries.values():
             if entry['fate'] == 'committed':
                 self.acknowledged += 1
                 if f"k{entry['key']}" not in there:
                     self.lost += 1
+                    if entry['cancelled']:
+                        cancelled.add(entry['job'])
                     entry['fate'] = 'absent'
                     entry['job'] = None
+        # Who cancels a lost job by its id cancels the one that has been given it since; docs/ha.md says so.
+        for entry in workload.ledger.entries.values():
+            if entry['job'] in cancelled:
+                entry['cancelled'] = True
         for invariant, text in workload.violations.take():
             if invariant in ('I8', 'I15'):
                 self.taken_back += 1
