@@ -66,7 +66,7 @@ typedef struct Outcome
 	char		attempt[16];
 	Verdict		verdict;
 	char		reason[REASON];
-	int64_t		wait;			/* seconds that the other side has asked for, or 0 */
+	int64_t		wait;			/* seconds until the next attempt at least, or 0 */
 	int			errors;			/* of reporting it */
 } Outcome;
 
@@ -96,7 +96,7 @@ typedef struct Transfer
 	CURLcode	code;
 	Verdict		verdict;
 	char		reason[REASON];
-	int64_t		wait;			/* seconds that the other side has asked for, or 0 */
+	int64_t		wait;			/* seconds until the next attempt at least, or 0 */
 
 	/* A mail, and what the server said last. */
 	Buffer		message;

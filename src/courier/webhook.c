@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "address.h"
+#include "hangs.h"
 #include "message.h"
 #include "secret.h"
 
@@ -44,6 +45,7 @@ webhook_prepare(Transfer *transfer, Verdict *verdict, char *reason)
 	const Config *config = transfer->courier->config;
 	const Delivery *delivery = &transfer->delivery;
 	CURL	   *easy = transfer->easy;
+	int64_t		wait;
 
 	*verdict = PERMANENT;
 	if (!message_id_ok(delivery->message_id))
@@ -57,6 +59,14 @@ webhook_prepare(Transfer *transfer, Verdict *verdict, char *reason)
 	{
 		*verdict = RETRY;
 		snprintf(reason, REASON, "the courier has no webhook_secret for \"%s\"", transfer->host);
+		return false;
+	}
+	wait = hangs_wait(transfer->host, now_ms());
+	if (wait > 0)
+	{
+		*verdict = RETRY;
+		transfer->wait = wait / 1000 + 1;
+		snprintf(reason, REASON, "not sent: its host has left %d requests in a row without an answer", MANY_HANGS);
 		return false;
 	}
 
@@ -274,6 +284,7 @@ webhook_judge(Transfer *transfer, CURLcode code, char *reason)
 {
 	char		error[CURL_ERROR_SIZE];
 
+	hangs_note(transfer->host, !transfer->answered && code == CURLE_OPERATION_TIMEDOUT, now_ms());
 	if (transfer->answered)
 	{
 		long		status = transfer->status;

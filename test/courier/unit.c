@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "address.h"
+#include "hangs.h"
 #include "message.h"
 #include "secret.h"
 #include "text.h"
@@ -202,6 +203,44 @@ test_secrets(void)
 }
 
 /* ---------------------------------------------------------------------------
+ * Hosts that hang
+ * ---------------------------------------------------------------------------
+ */
+
+static void
+test_hangs(void)
+{
+	char		name[20];
+
+	hangs_note("a.example", true, 1000);
+	hangs_note("A.Example", true, 1000);
+	ok(hangs_wait("a.example", 1000) == 0, "a host that has hung twice is asked");
+	hangs_note("a.example", true, 1000);
+	ok(hangs_wait("A.EXAMPLE", 1000) == 60000, "after the third time it is left alone");
+	ok(hangs_wait("a.example", 60999) == 1, "for a minute");
+	ok(hangs_wait("b.example", 1000) == 0, "others are asked");
+	ok(hangs_wait("a.example", 61000) == 0, "then one asks");
+	ok(hangs_wait("a.example", 61000) > 10000, "and one only");
+	hangs_note("a.example", true, 71000);
+	ok(hangs_wait("a.example", 71000) == 60000, "without an answer it is left alone again");
+	ok(hangs_wait("a.example", 131000) == 0, "asked again");
+	hangs_note("a.example", false, 131500);
+	ok(hangs_wait("a.example", 131500) == 0 && hangs_wait("a.example", 131500) == 0, "it answers, and all may ask");
+	hangs_note("a.example", true, 132000);
+	hangs_note("a.example", true, 132000);
+	hangs_note("a.example", false, 132000);
+	hangs_note("a.example", true, 132000);
+	ok(hangs_wait("a.example", 132000) == 0, "three that are not in a row");
+	for (int i = 0; i < 300; i++)
+	{
+		snprintf(name, sizeof(name), "%d.example", i / 3);
+		hangs_note(name, true, 200000 + i);
+	}
+	ok(hangs_wait("0.example", 200300) == 0, "of many, the first are forgotten");
+	ok(hangs_wait("99.example", 200300) > 0 && hangs_wait("40.example", 200300) > 0, "and the last are not");
+}
+
+/* ---------------------------------------------------------------------------
  * Mails: any strings stay in their fields
  * ---------------------------------------------------------------------------
  */
@@ -270,6 +309,7 @@ main(void)
 	test_mail_addresses();
 	test_texts();
 	test_secrets();
+	test_hangs();
 	test_messages();
 	printf("1..%d\n", tests);
 	return failures > 0;

@@ -79,8 +79,14 @@ like(slurp_file($_), qr/\bca-certificates\b/, "$_: ca-certificates") for 'debian
 
 # The image and the workflow ask for what the Makefile needs.
 my $docker = slurp_file('Dockerfile');
+my $workflow = slurp_file((glob('.github/workflows/*.yml'))[0]);
 
-like($docker, qr/\Q$_\E/, "Dockerfile: $_") for qw(libcsv-dev zlib1g-dev libxlsxwriter-dev libpango1.0-dev libpq-dev libisal-dev libcurl4-openssl-dev libssl-dev);
+for my $package (qw(libcsv-dev zlib1g-dev libxlsxwriter-dev libpango1.0-dev libpq-dev libisal-dev libcurl4-openssl-dev libssl-dev))
+{
+	like($docker, qr/\b\Q$package\E\b/, "Dockerfile: $package");
+	like($workflow, qr/\b\Q$package\E\b/, "the workflow: $package");
+	like($control, qr/^ \Q$package\E\b/m, "debian/control: $package");
+}
 ok(-e (split ' ', $_)[0], "Dockerfile copies what is there: $_") for map { split ' ' } map { s/ \S+$//r } $docker =~ /^COPY (?!--from)(.*)$/mg;
 
 done_testing;

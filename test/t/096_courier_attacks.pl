@@ -33,8 +33,8 @@ SKIP:
 	my ($out, $err) = ('', '');
 
 	ok(IPC::Run::run([ 'cc', '-std=gnu99', '-g', '-Wall', '-Wextra', '-Werror', '-fsanitize=address,undefined', "-I$top/src/courier",
-				'-o', "$dir/unit", "$top/test/courier/unit.c", map({ "$top/src/courier/$_.c" } qw(address message secret text)),
-				'-lcrypto' ], '2>', \$err), 'the parts are built alone') or diag $err;
+				'-o', "$dir/unit", "$top/test/courier/unit.c", map({ "$top/src/courier/$_.c" } qw(address hangs message secret text)),
+				'-lcrypto', '-lpthread' ], '2>', \$err), 'the parts are built alone') or diag $err;
 	IPC::Run::run([ "$dir/unit" ], '>', \$out, '2>', \$err);
 	my $wrong = join "\n", grep { !/^ok / && !/^1\.\.\d+$/ } split /\n/, $out . $err;
 	is($wrong, '', 'addresses, texts, keys: ' . ($out =~ /^1\.\.(\d+)$/m ? $1 : 'no') . ' tests');
@@ -278,6 +278,14 @@ for my $secret ($CourierTest::secret, $CourierTest::other_secret)
 	my @wrong = grep { !/ good$/ } split /\n/, $kit->read_arrived('signatures', "$dir/http/http.log", $secret);
 	is("@wrong", '', 'Python finds all signatures right');
 }
+# A host that hangs again and again: what goes there is put off, what goes elsewhere is not.
+my @hanging = map { put('webhook', "'https://localhost:$port/hang?$_'") } 1 .. 3;
+like(outcome($_), qr/^pending: no answer within 10 s$/, 'no answer') for @hanging;
+my $put_off = put('webhook', "'https://LocalHost:$port/ok?never'");
+like(outcome($put_off), qr/^pending: not sent: its host has left 3 requests in a row without an answer$/, 'three times: the host is not asked again soon');
+is($node->safe_psql('postgres', "SELECT asked BETWEEN '1 s' AND '61 s' FROM jobs.outbox WHERE delivery = $put_off"), 't', 'but in a minute');
+hook("https://127.0.0.1:$port/ok?other", qr/^delivered: HTTP 204$/, 'others are');
+is(scalar(grep { $_->{path} && $_->{path} =~ /never/ } $kit->events('http')), 0, 'it has heard nothing of that');
 # The receiver in the documentation: takes what was sent, and nothing else.
 my ($receiver) = slurp_file("$top/docs/notifications.md") =~ /^<!-- run: webhook -->\n```python\n(.*?)^```$/ms;
 append_to_file("$dir/receiver.py", $receiver . <<'PYTHON');
