@@ -153,6 +153,7 @@ CREATE CONSTRAINT TRIGGER never AFTER INSERT ON strict INITIALLY DEFERRED FOR EA
 CALL test_preview('strict', E'a\n1\n2\n') \gset
 CALL test_import(:id) \gset
 SELECT ended(:id);
+SELECT import_error(format('SELECT jobs.undo_import(%s)', :id));
 SELECT * FROM strict;
 -- It can be tried again.
 DROP TRIGGER never ON strict;
@@ -324,6 +325,10 @@ SELECT format('ALTER DATABASE %I RESET default_transaction_isolation', current_d
 SELECT jobs.import_preview('plain', E'a\n1\n'::text, unique_key => 'once', run_at => 'tomorrow') AS id \gset
 SELECT jobs.import_preview('plain', E'a\n1\n'::text, unique_key => 'once') = :id AS same;
 SELECT jobs.cancel(:id);
+CALL test_preview('plain', E'a\n1\n') \gset
+SELECT jobs.import(:id, unique_key => 'once', run_at => 'tomorrow') AS import \gset
+SELECT jobs.import(:id, unique_key => 'once') = :import AS same;
+SELECT jobs.cancel(:import);
 
 -- Files without a header, and in another form: what is left out comes back in it.
 CALL test_preview('parent', E'8\nx\n9\n', '{"header": false}') \gset

@@ -141,6 +141,20 @@ CALL check_file('ruled', E'a,b,c,d,p,l\n5,Al,t,7,"(1,2)",word 99\n6,Bo,f,101,"(1
       "c": {"in": [true], "on_fail": null}, "d": "max:100", "p": {"in": ["(1,2)"]}}'));
 TABLE check_result;
 TABLE check_issue;
+-- Quotes with something behind them, or that are not closed, soon and far from where the file goes on.
+CALL check_file('ruled', E'a,b\n1,"x"y\n2,"a""b" c\n3,"open\n4,d\n5,"e\nf"\n6,g"h\n7,"last', '{"delimiter": ",", "quote": "\""}');
+TABLE check_result;
+TABLE check_issue;
+CALL check_file('ruled', E'a,b\n1,"open\n' || repeat(E'2,y\n', 3000) || E'3,"z"\n4,"w" \n', '{"delimiter": ",", "quote": "\""}');
+TABLE check_result;
+TABLE check_issue;
+CALL check_file('ruled', E'b\n"x"y\n"open\nz\n', '{"quote": "\""}');
+TABLE check_result;
+TABLE check_issue;
+CALL check_file('ruled', E'a,b\n1,"' || repeat('x', 17 * 1024 * 1024) || E'"\n2,' || repeat('y', 17 * 1024 * 1024) || E'\n3,z\n', '{"delimiter": ",", "quote": "\""}');
+TABLE check_result;
+SELECT row_no, code, words FROM check_issue;
+
 -- In SQL, the row is "row" where it is no part of a string or a comment.
 CALL check_file('ruled', E'a,b\n5,x\n9,y\n', '{"rules": {"a": ["sql:row.a < 9 -- row", "sql:$q$row$q$ = ''row'' AND Row.a > 0 /* row */", "sql:/* row */ E''\\''row'' <> \"row\".b",
     "sql:value::text NOT LIKE''%\\'' ESCAPE ''!'' AND row.a > 0", "sql:row(1) = row(1) AND ''row'' || row.b <> ''''"]}}');
@@ -160,6 +174,42 @@ CALL check_file('coded', E'a,code,other\n1,,\n2,abcde,y\n3,ab,\n', '{"rules": {"
 TABLE check_issue;
 CALL check_file('coded', E'a,b\n1,2\n');
 TABLE check_issue;
+
+-- Values that are too long or not there within others, and dates within ranges.
+CREATE TYPE coded_pair AS (a int, code code);
+CREATE TABLE composed (v varbit(3), c coded_pair, r daterange, u text);
+CALL check_file('composed', E'v;c;r;u\n1010;(1,);[31/12/2024,01/02/2025);http://user:pw@example.com:80/x\n101;"(1,ab)";[12/31/2024,);http://example.com:x/\n;;;http://[::1/\n',
+    '{"delimiter": ";", "date_order": "DMY", "rules": {"u": "url"}}');
+TABLE check_issue;
+CALL check_file('composed', E'r;u\n[12/31/2024,);1\n[2024-12-31,);2\n', '{"delimiter": ";", "date_order": "MDY", "encoding": "cp1252"}');
+TABLE check_issue;
+CALL check_file('composed', E'r;u\n[2024/12/31,);1\n', '{"delimiter": ";", "date_order": "YMD", "encoding": "ascii"}');
+TABLE check_issue;
+
+-- Names of more than one, in the singular; headers with longer names than columns have, and with many.
+CREATE TABLE categories (a int UNIQUE);
+CREATE TABLE dishes (a int UNIQUE);
+CREATE TABLE boxes (a int UNIQUE);
+CREATE TABLE bus (a int UNIQUE);
+INSERT INTO categories VALUES (1);
+INSERT INTO dishes VALUES (1);
+INSERT INTO boxes VALUES (1);
+INSERT INTO bus VALUES (1);
+CALL check_file('categories', E'a\n1\n');
+TABLE check_issue;
+CALL check_file('dishes', E'a\n1\n');
+TABLE check_issue;
+CALL check_file('boxes', E'a\n1\n');
+TABLE check_issue;
+CALL check_file('bus', E'a\n1\n');
+TABLE check_issue;
+SELECT repeat('n', 63) AS name \gset
+CREATE TABLE named (:"name" int);
+CALL check_file('named', :'name' || E'nnn,x\n1,2\n');
+TABLE check_columns;
+SELECT string_agg('h' || i, ',') AS header FROM generate_series(1, 60) i \gset
+CALL check_file('named', :'header' || E'\n1\n');
+TABLE check_result;
 
 -- Addresses.
 CREATE FUNCTION emails(VARIADIC text[]) RETURNS text LANGUAGE sql AS $$

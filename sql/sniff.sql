@@ -70,6 +70,27 @@ SELECT name, refused(format('SELECT jobs.sniff(%L::bytea)', data)) FROM (VALUES
     ('XML', '<?xml version="1.0"?>'), ('binary', decode(repeat('00ff1042', 100), 'hex')), ('UTF-32', '\xfffe0000610000002c000000'), ('gzip in gzip', :'nested'::bytea),
     ('cut gzip', substr(:'nested'::bytea, 1, 30))) v (name, data);
 
+SELECT name, refused(format('SELECT jobs.sniff(%L::bytea)', data)) FROM (VALUES
+    ('docx', '\x504b0304'::bytea || 'word/document.xml'::bytea), ('numbers', '\x504b0304'::bytea || 'Index/Document.iwa'::bytea),
+    ('large zip', '\x504b0304'::bytea || convert_to(repeat('data', 20000) || 'word/', 'UTF8')), ('bzip2', '\x425a6839314159265359'::bytea),
+    ('begins like bzip2', 'BZh,b'::bytea), ('begins like parquet', 'PAR1,b'::bytea)) v (name, data);
+
+-- gzip: files one after the other, zeros behind the end, and what is damaged.
+SELECT jobs.export('SELECT i AS a, i AS b FROM generate_series(1, 3) i', options => '{"compression": "gzip"}') AS gzip \gset
+SELECT jobs.wait(:gzip);
+SELECT string_agg(c, '') AS gzip FROM jobs.download(:gzip) c \gset
+SELECT first_rows FROM jobs.sniff(:'gzip'::bytea || :'gzip'::bytea || '\x0000'::bytea);
+SELECT refused(format('SELECT jobs.sniff(%L::bytea)', data)) FROM (VALUES (:'gzip'::bytea || '\x00ff'), (:'gzip'::bytea || 'x'),
+    (overlay(:'gzip'::bytea PLACING '\xffffffffffff' FROM 11))) v (data);
+
+-- Escapes outside of quotes and within, quotes with something around them, a halved character at the end of UTF-16.
+SELECT first_rows FROM jobs.sniff(E'a|b\n1\\n2\\t3\\r4|x\\|y\n5\\\n6|z\\\\\n7\\q|\\N\n8|\\', '{"quote": "", "escape": "\\", "delimiter": "|"}');
+SELECT first_rows FROM jobs.sniff(E'a,b\n"x\\"y\\\\z",""\n"p\\q",1\n  "r" , "s"\n', '{"escape": "\\", "header": true}');
+SELECT first_rows FROM jobs.sniff(E'a,b\n"x"y,1\n"a""b" c,2\n"open\n3,d\n4,"e"\n', '{"header": true, "delimiter": ",", "quote": "\""}');
+SELECT dialect ->> 'encoding' AS encoding, first_rows FROM jobs.sniff('\xfeff0061002c0062000ad83dde00002c4e2d000ad8000078002c0031000adc00002c0032000a0033002cd83d');
+SELECT dialect ->> 'encoding' AS encoding, first_rows FROM jobs.sniff('\xfffe61002c0062000a0033002c0034000a00ff');
+SELECT dialect ->> 'encoding' AS encoding, dialect -> 'columns' AS columns FROM jobs.sniff('\x612c62e40a312c320a', '{"encoding": "UTF8"}');
+
 -- Names of columns: in lower case, with underscores; all different, none empty, none a system column's.
 SELECT types(E'Full Name,order,Preis (\u20ac),,ctid,a\tb\n1,2,3,4,5,6\n');
 SELECT types(E'a,a,a_2,A,"b c",b_c\n1,2,3,4,5,6\n'), types(repeat('x', 70) || ',' || repeat('x', 80) || ',' || repeat('x', 70) || E'\n1,2,3\n');

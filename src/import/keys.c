@@ -29,6 +29,7 @@ struct KeyCheck
 	Relation	index;			/* NULL: options.unique */
 	IndexInfo  *info;			/* the same */
 	bool		nulls_distinct;
+	bool		like_own;		/* of the same columns as options.unique, but only in this partition */
 	const KeyShape *shape;
 	AttrNumber *attnums;		/* of the leaf; NULL: there are expressions */
 	List	   *attnos;			/* of the target */
@@ -128,7 +129,10 @@ open_index(Constraints *c, Leaf *leaf, Relation index)
 	jobs_judge_step(leaf, make_key, "check_violation", psprintf("Index \"%s\"", RelationGetRelationName(index)), check);
 }
 
-/* options.unique, unless it is a key of the table anyway. */
+/*
+ * options.unique, unless it is a key of the table anyway.  A key of a partition alone
+ * says nothing of the others.
+ */
 static void
 open_own(Constraints *c, Leaf *leaf)
 {
@@ -158,7 +162,12 @@ open_own(Constraints *c, Leaf *leaf)
 		if (other->info->ii_Expressions == NIL && other->info->ii_Predicate == NIL && other->nulls_distinct &&
 			list_difference_int(check->attnos, other->attnos) == NIL &&
 			list_difference_int(other->attnos, check->attnos) == NIL)
-			return;
+		{
+			if (RelationGetRelid(leaf->rel) == RelationGetRelid(c->target) ||
+				IndexGetRelation(jobs_index_top(other->index), false) == RelationGetRelid(c->target))
+				return;
+			other->like_own = true;
+		}
 	}
 	leaf->keys = lappend(leaf->keys, check);
 	jobs_judge_step(leaf, make_key, "check_violation", "Option \"unique\"", check);
@@ -366,6 +375,7 @@ void
 jobs_keys_met(Constraints *c, Judged *judged)
 {
 	ListCell   *lc;
+	bool		told = false;
 
 	foreach(lc, judged->leaf->keys)
 	{
@@ -385,10 +395,15 @@ jobs_keys_met(Constraints *c, Judged *judged)
 		/* merge.c tells of a row that is updated twice; one key is enough to say so. */
 		if (own && check->attnos != judged->met)
 			continue;
+		if (check->index == NULL && told)
+			continue;
 		if (ItemPointerIsValid(&check->current->existing) && !own)
 			existing_issue(c, judged, check);
 		else if ((row_no = jobs_keyset_find(check->set, &check->current->key)) != 0)
 			repeated_issue(c, judged, check, row_no);
+		else
+			continue;
+		told |= check->like_own;
 	}
 }
 

@@ -40,6 +40,7 @@
 #define NUM_TABLES		(1 << TABLE_BITS)
 #define HASH_BITS		24		/* in an entry, beside those that choose the table */
 #define PLACE_BITS		40
+#define ROW_NO_BITS		40
 #define FIRST_SLOTS		4
 #define PAGE_BYTES		4096	/* of memory; a multiple would do as well */
 #define HUGE_BYTES		(4 * 1024 * 1024)	/* from here on large pages are asked for */
@@ -56,7 +57,7 @@ typedef uint64 Entry;
 /* What stands before each key in the log. */
 typedef struct LogHead
 {
-	uint64		row_no:40;
+	uint64		row_no:ROW_NO_BITS;
 	uint64		len:24;
 } LogHead;
 
@@ -216,6 +217,7 @@ jobs_keyset_add(KeySet *set, const Key *key, int64 row_no)
 		jobs_keytree_add(set->tree, key, row_no);
 		return;
 	}
+	Assert(row_no > 0 && row_no < INT64CONST(1) << ROW_NO_BITS);
 	place = log_append(set, key, row_no);
 	if (set->ascending)
 		remember_last(set, key);

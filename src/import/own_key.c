@@ -24,6 +24,7 @@
 #include "import/judge.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "storage/buffile.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -43,17 +44,24 @@ struct OwnKey
 	KeySet	   *file;			/* keys of the file */
 	Relation	index;			/* one of the two: an index ... */
 	Existing   *existing;
-	KeySet	   *there;			/* ... or the keys of all rows, with their places */
-	Oid		   *tables;			/* in which these are */
-	int			ntables;
+	KeySet	   *there;			/* ... or the keys of all rows, with numbers from 1 ... */
+	BufFile    *places;			/* ... and for each number its Place */
+	int64		nplaces;
 };
+
+/* Where a row is. */
+typedef struct Place
+{
+	Oid			table;
+	ItemPointerData tid;
+} Place;
 
 static void set_column(Constraints *c, OwnKey *own, int i, AttrNumber attno);
 static bool use_index(Constraints *c, OwnKey *own, Relation index);
 static void find_index(Constraints *c, OwnKey *own);
 static void read_all(Constraints *c, OwnKey *own);
 static void read_row(OwnKey *own, HeapTuple tuple, TupleDesc desc);
-static int64 place_of(OwnKey *own, Oid table, ItemPointer tid);
+static Place place_of(OwnKey *own, int64 number);
 
 void
 jobs_own_key_open(Constraints *c)
@@ -99,7 +107,10 @@ jobs_own_key_close(Constraints *c)
 
 	jobs_keyset_free(own->file);
 	if (own->there)
+	{
 		jobs_keyset_free(own->there);
+		BufFileClose(own->places);
+	}
 	if (own->existing)
 		jobs_existing_close(own->existing);
 	if (own->index)
@@ -189,7 +200,7 @@ read_all(Constraints *c, OwnKey *own)
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "jobs keys of a table", ALLOCSET_DEFAULT_SIZES);
 
 	own->there = jobs_keyset_create(own->shape, &c->memory);
-	own->tables = palloc(sizeof(Oid));
+	own->places = BufFileCreateTemp(false);
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT tableoid, ctid");
 	for (int i = 0; i < own->ncolumns; i++)
@@ -237,26 +248,23 @@ read_row(OwnKey *own, HeapTuple tuple, TupleDesc desc)
 	}
 	jobs_key_make(own->shape, values, nulls, &key);
 	if (jobs_keyset_find(own->there, &key) == 0)
-		jobs_keyset_add(own->there, &key, place_of(own, table, tid));
+	{
+		Place		place = {.table = table,.tid = *tid};
+
+		BufFileWrite(own->places, &place, sizeof(place));
+		jobs_keyset_add(own->there, &key, ++own->nplaces);
+	}
 }
 
-/* Table, block and offset in one number that is not 0. */
-static int64
-place_of(OwnKey *own, Oid table, ItemPointer tid)
+static Place
+place_of(OwnKey *own, int64 number)
 {
-	int			t;
+	Place		place;
 
-	for (t = own->ntables - 1; t >= 0 && own->tables[t] != table; t--)
-		;
-	if (t < 0)
-	{
-		if (own->ntables == PG_INT16_MAX)
-			ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the target has too many partitions")));
-		t = own->ntables++;
-		own->tables = repalloc(own->tables, own->ntables * sizeof(Oid));
-		own->tables[t] = table;
-	}
-	return ((int64) t << 48) | ((int64) ItemPointerGetBlockNumber(tid) << 16) | ItemPointerGetOffsetNumber(tid);
+	if (BufFileSeek(own->places, 0, (number - 1) * sizeof(place), SEEK_SET) != 0 ||
+		BufFileRead(own->places, &place, sizeof(place)) != sizeof(place))
+		ereport(ERROR, (errcode_for_file_access(), errmsg("could not read a temporary file of keys: %m")));
+	return place;
 }
 
 const KeyShape *
@@ -276,7 +284,8 @@ jobs_own_key_look_up(Constraints *c, KeyEntry **entries, const Key **keys, int n
 		jobs_existing_find(own->existing, keys, n, tids);
 	for (int i = 0; i < n; i++)
 	{
-		int64		place;
+		int64		number;
+		Place		place;
 
 		entries[i]->existing_rel = RelationGetRelid(c->target);
 		if (own->existing)
@@ -285,10 +294,11 @@ jobs_own_key_look_up(Constraints *c, KeyEntry **entries, const Key **keys, int n
 			continue;
 		}
 		ItemPointerSetInvalid(&entries[i]->existing);
-		place = jobs_keyset_find(own->there, keys[i]);
-		if (place == 0)
+		number = jobs_keyset_find(own->there, keys[i]);
+		if (number == 0)
 			continue;
-		entries[i]->existing_rel = own->tables[place >> 48];
-		ItemPointerSet(&entries[i]->existing, (BlockNumber) (place >> 16), (OffsetNumber) (place & 0xFFFF));
+		place = place_of(own, number);
+		entries[i]->existing_rel = place.table;
+		entries[i]->existing = place.tid;
 	}
 }
