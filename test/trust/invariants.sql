@@ -75,12 +75,15 @@ SELECT u.job, u.upload FROM jobs.upload_use u LEFT JOIN jobs.history h ON h.id =
 SELECT f.job FROM jobs.file f LEFT JOIN jobs.history h ON h.id = f.job WHERE h.id IS NULL;
 
 -- I7: an import has inserted all that it says, or nothing
-SELECT l.key, l.job, j.state, j.result ->> 'inserted' AS told, l.n, t.n AS inserted
-  FROM trust.ledger l JOIN jobs.job j ON j.id = l.job,
-       LATERAL (SELECT count(*) AS n, count(DISTINCT t.n) AS different FROM trust.target t WHERE t.key = l.sha::integer) t
- WHERE l.kind = 'import' AND l.fate = 'committed'
-   AND (t.n <> CASE WHEN j.state = 'succeeded' THEN l.n ELSE 0 END OR t.n <> t.different
-        OR j.state = 'succeeded' AND t.n <> (j.result ->> 'inserted')::bigint);
+WITH target AS (SELECT key::text, count(*) AS n, count(DISTINCT n) AS different FROM trust.target GROUP BY key),
+     import AS (
+    SELECT l.key, l.job, l.n, coalesce(t.n, 0) AS inserted, coalesce(t.different, 0) AS different
+      FROM trust.ledger l LEFT JOIN target t ON t.key = l.sha
+     WHERE l.kind = 'import' AND l.fate = 'committed')
+SELECT l.key, l.job, j.state, j.result ->> 'inserted' AS told, l.n, l.inserted
+  FROM import l JOIN jobs.job j ON j.id = l.job
+ WHERE (l.inserted <> CASE WHEN j.state = 'succeeded' THEN l.n ELSE 0 END OR l.inserted <> l.different
+        OR j.state = 'succeeded' AND l.inserted <> (j.result ->> 'inserted')::bigint);
 WITH previewed AS MATERIALIZED (
     SELECT l.key, l.job, l.n FROM trust.ledger l JOIN jobs.job j ON j.id = l.job WHERE l.kind = 'preview' AND j.state = 'succeeded')
 SELECT l.key, s.* FROM previewed l, jobs.import_summary(l.job) s
