@@ -151,9 +151,6 @@ TABLE check_issue;
 CALL check_file('ruled', E'b\n"x"y\n"open\nz\n', '{"quote": "\""}');
 TABLE check_result;
 TABLE check_issue;
-CALL check_file('ruled', E'a,b\n1,"' || repeat('x', 17 * 1024 * 1024) || E'"\n2,' || repeat('y', 17 * 1024 * 1024) || E'\n3,z\n', '{"delimiter": ",", "quote": "\""}');
-TABLE check_result;
-SELECT row_no, code, words FROM check_issue;
 
 -- In SQL, the row is "row" where it is no part of a string or a comment.
 CALL check_file('ruled', E'a,b\n5,x\n9,y\n', '{"rules": {"a": ["sql:row.a < 9 -- row", "sql:$q$row$q$ = ''row'' AND Row.a > 0 /* row */", "sql:/* row */ E''\\''row'' <> \"row\".b",

@@ -87,9 +87,9 @@ SELECT refused(format('SELECT jobs.sniff(%L::bytea)', data)) FROM (VALUES (:'gzi
 SELECT first_rows FROM jobs.sniff(E'a|b\n1\\n2\\t3\\r4|x\\|y\n5\\\n6|z\\\\\n7\\q|\\N\n8|\\', '{"quote": "", "escape": "\\", "delimiter": "|"}');
 SELECT first_rows FROM jobs.sniff(E'a,b\n"x\\"y\\\\z",""\n"p\\q",1\n  "r" , "s"\n', '{"escape": "\\", "header": true}');
 SELECT first_rows FROM jobs.sniff(E'a,b\n"x"y,1\n"a""b" c,2\n"open\n3,d\n4,"e"\n', '{"header": true, "delimiter": ",", "quote": "\""}');
-SELECT dialect ->> 'encoding' AS encoding, first_rows FROM jobs.sniff('\xfeff0061002c0062000ad83dde00002c4e2d000ad8000078002c0031000adc00002c0032000a0033002cd83d');
-SELECT dialect ->> 'encoding' AS encoding, first_rows FROM jobs.sniff('\xfffe61002c0062000a0033002c0034000a00ff');
-SELECT dialect ->> 'encoding' AS encoding, dialect -> 'columns' AS columns FROM jobs.sniff('\x612c62e40a312c320a', '{"encoding": "UTF8"}');
+SELECT dialect ->> 'encoding' AS encoding, first_rows FROM jobs.sniff('\xfeff0061002c0062000ad83dde00002c4e2d000ad8000078002c0031000adc00002c0032000a0033002cd83d'::bytea);
+SELECT dialect ->> 'encoding' AS encoding, first_rows FROM jobs.sniff('\xfffe61002c0062000a0033002c0034000a00ff'::bytea);
+SELECT dialect ->> 'encoding' AS encoding, dialect -> 'columns' AS columns FROM jobs.sniff('\x612c62e40a312c320a'::bytea, '{"encoding": "UTF8"}');
 
 -- Names of columns: in lower case, with underscores; all different, none empty, none a system column's.
 SELECT types(E'Full Name,order,Preis (\u20ac),,ctid,a\tb\n1,2,3,4,5,6\n');
