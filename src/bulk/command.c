@@ -56,7 +56,9 @@ jobs_bulk_check_command(const char *command)
 	ListCell   *cell;
 
 	params->params[0].ptype = JSONBOID;
+	params->params[0].value = (Datum) 0;
 	params->params[0].isnull = true;
+	params->params[0].pflags = 0; /* unknown to the planner */
 	callback.callback = jobs_query_error_context;
 	callback.arg = unconstify(char *, command);
 	callback.previous = error_context_stack;

@@ -174,17 +174,24 @@ def one_call(context, shim, kind, call, calls, n, action):
     shim.set(pid=pids[0], calls=calls, action=action, left=n)
     job = server.value('SELECT ' + call.replace('KEY', str(entry['key'])))
     entry['job'], entry['fate'] = job, 'committed'
-    try:
-        state = server.value("SELECT jobs.wait(%s, '30 s')", job)
-    except psycopg2.Error:
-        server.wait_ready()
-        state = server.value("SELECT jobs.wait(%s, '30 s')", job)
+
+    def ask(query, *arguments):
+        """A kill may come after the job's end too, and then in the middle of anything."""
+        try:
+            return server.value(query, *arguments)
+        except psycopg2.Error as error:
+            if not action:
+                context.complain('F09', f'{kind}: call {n} of kind {calls} failed, and then: {error}')
+            server.wait_ready()
+            return server.value(query, *arguments)
+
+    state = ask("SELECT jobs.wait(%s, '30 s')", job)
     hit = shim.get('left') == 0
     shim.set(pid=0, calls=0, left=0)
     if state not in ('succeeded', 'partial', 'failed', 'cancelled'):
         context.complain('I2', f'{kind}: call {n} of kind {calls} failed, and the job is {state}')
-    after = server.value("SELECT jobs.run('SELECT 1')")
-    if server.value("SELECT jobs.wait(%s, '30 s')", after) != 'succeeded':
+    after = ask("SELECT jobs.run('SELECT 1', max_attempts => 2)")
+    if ask("SELECT jobs.wait(%s, '30 s')", after) != 'succeeded':
         context.complain('F09', f'{kind}: after call {n} of kind {calls} failed no job runs')
     return hit
 
