@@ -173,7 +173,13 @@ my $sent = @{ [ mails() ] };
 $node->sql(q{SET ROLE ada; SELECT jobs.run('SELECT', title => 'Job ' || n, notify => '{"email": "ada@example.com"}') FROM generate_series(1, 60) AS n});
 ok($node->poll(q{SELECT count(*) = 60 FROM jobs.delivery JOIN jobs.job j ON j.id = job WHERE j.title ~ '^Job ' AND delivery.state = 'delivered'}), 'two couriers, sixty mails')
   or diag $node->sql('SELECT state, count(*), max(last_error) FROM jobs.delivery GROUP BY 1');
-is(@{ [ mails() ] } - $sent, 60, 'each is sent once');
+my @sent = mails();
+my %sent;
+$sent{ message_id($_) }++ for @sent[ $sent .. $#sent ];
+is(scalar keys %sent, 60, 'each is sent');
+# On a machine that is slow enough, a mail server's answer comes too late, and another attempt is made.
+my @once = split /\n/, $node->sql(q{SELECT message_id FROM jobs.delivery d JOIN jobs.job j ON j.id = d.job WHERE j.title ~ '^Job ' AND attempts = 1});
+is(join(' ', grep { ($sent{$_} // 0) != 1 } @once), '', 'and once, where there was one attempt');
 for my $courier (@couriers)
 {
 	cmp_ok(scalar(() = $kit->said($courier) =~ /attempt 1: delivered/g), '>', 0, 'one of the two has sent some');
