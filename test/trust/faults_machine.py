@@ -172,8 +172,6 @@ def one_call(context, shim, kind, call, calls, n, action):
         entry['sha'] = str(entry['key'])
         pids = server.pids('worker')
     shim.set(pid=pids[0], calls=calls, action=action, left=n)
-    job = server.value('SELECT ' + call.replace('KEY', str(entry['key'])))
-    entry['job'], entry['fate'] = job, 'committed'
 
     def ask(query, *arguments):
         """A kill may come after the job's end too, and then in the middle of anything."""
@@ -185,6 +183,15 @@ def one_call(context, shim, kind, call, calls, n, action):
             server.wait_ready()
             return server.value(query, *arguments)
 
+    try:
+        job = server.value('SELECT ' + call.replace('KEY', str(entry['key'])))
+    except psycopg2.Error:
+        # The worker has begun, and was killed, before the submission was answered.
+        job = ask("SELECT max(id) FROM jobs.job WHERE title = %s", f"k{entry['key']}")
+        if job is None:
+            shim.set(pid=0, calls=0, left=0)
+            return True
+    entry['job'], entry['fate'] = job, 'committed'
     state = ask("SELECT jobs.wait(%s, '30 s')", job)
     hit = shim.get('left') == 0
     shim.set(pid=0, calls=0, left=0)
