@@ -32,7 +32,7 @@
 #define BUFFER_STEP		(ROWS_BLOCK / 2)	/* by which libcsv's buffer grows */
 #define MUCH			(1024 * 1024)	/* what no buffer keeps */
 #define SHORT_LINE		(ROWS_MAX_ROW / 16)	/* where the end of a row that is too long is looked for */
-#define LINES_OF_FIT	16		/* that a row may have with which reading goes on */
+#define LINES_OF_FIT	16		/* that a row may have with which reading goes on, and a value with spaces before its quote */
 
 static bool parser_init(RowSplitter *s);
 static void parser_reset(RowSplitter *s);
@@ -43,8 +43,9 @@ static bool is_quoted(RowSplitter *s, const char *value, size_t len);
 static const char *take_unquoted(RowSplitter *s, const char *text, const char *end);
 static RecordState read_strict(RowSplitter *s, const char *text, const char *end, const char **next, int64_t *nlines,
 							   int *open_field);
-static RecordState read_adapted(RowSplitter *s, const char *text, const char *end, const char **next, int64_t *nlines,
-								int *odd_field);
+static const char *look_ahead(const char *line, const char *end);
+static RecordState read_adapted(RowSplitter *s, const char *text, const char *end, bool at_end, const char **next,
+								int64_t *nlines, int *odd_field);
 static bool parse_adapted(RowSplitter *s);
 static bool has_width(const RowSplitter *s, int nfields);
 static bool fits(RowSplitter *s, const char *line, const char *end);
@@ -247,29 +248,48 @@ parse_adapted(RowSplitter *s)
 	return !s->no_memory;
 }
 
-/* What libcsv has refused; the result is RECORD_DONE or RECORD_ODD with its fields, or RECORD_OPEN. */
-static RecordState
-read_adapted(RowSplitter *s, const char *text, const char *end, const char **next, int64_t *nlines, int *odd_field)
+/* Behind a line and LINES_OF_FIT more, or the end where there are not so many. */
+static const char *
+look_ahead(const char *line, const char *end)
 {
-	RecordState state = rows_adapt(s, text, end, false, next, nlines, odd_field);
+	const char *newline = rows_find_newline(line, end);
 
-	/* Spaces before a quote were no part of the value, unless then something is wrong. */
-	if (*odd_field >= 0)
+	for (int i = 0; i < LINES_OF_FIT && newline < end; i++)
+		newline = rows_find_newline(rows_behind_newline(newline, end), end);
+	return rows_behind_newline(newline, end);
+}
+
+/*
+ * What libcsv has refused; the result is RECORD_DONE or RECORD_ODD with its fields, or RECORD_OPEN.
+ *
+ * Spaces before a quote are no part of the value, unless then something is wrong while
+ * the line alone is a row with them: the quote is a character then.  It is wrong too
+ * where the quote is not closed within some lines, of which all must be there.
+ */
+static RecordState
+read_adapted(RowSplitter *s, const char *text, const char *end, bool at_end, const char **next, int64_t *nlines,
+			 int *odd_field)
+{
+	const char *limit = look_ahead(text, end);
+	const char *line = rows_behind_newline(rows_find_newline(text, end), end);
+	RecordState state = rows_adapt(s, text, limit, false, next, nlines, odd_field);
+
+	if (state == RECORD_OPEN || state == RECORD_ODD)
 	{
 		const char *other_next;
 		int64_t		other_nlines;
 		int			other_odd;
 
-		if (rows_adapt(s, text, end, true, &other_next, &other_nlines, &other_odd) == RECORD_DONE &&
-			other_nlines == 1 && has_width(s, (int) s->flags.len))
+		if (rows_adapt(s, text, line, true, &other_next, &other_nlines, &other_odd) != RECORD_DONE ||
+			!has_width(s, (int) s->flags.len))
+			state = rows_adapt(s, text, end, false, next, nlines, odd_field);
+		else if (state == RECORD_ODD || limit < end || at_end)
 		{
 			*odd_field = -1;
 			*next = other_next;
 			*nlines = other_nlines;
 			state = RECORD_DONE;
 		}
-		else
-			state = rows_adapt(s, text, end, false, next, nlines, odd_field);
 	}
 	if ((state == RECORD_DONE || state == RECORD_ODD) && !parse_adapted(s))
 		state = RECORD_NO_MEMORY;
@@ -297,7 +317,6 @@ fits(RowSplitter *s, const char *line, const char *end)
 {
 	const RowForm *form = s->form;
 	const char *newline = rows_find_newline(line, end);
-	const char *limit = newline;
 	const char *next;
 	int64_t		nlines;
 	int			odd_field;
@@ -313,10 +332,7 @@ fits(RowSplitter *s, const char *line, const char *end)
 			nfields += form->delimiter != ' ' || (p > line && p[-1] != ' ' && p + 1 < newline);
 		return form->ncolumns == 0 || nfields == form->ncolumns;
 	}
-	for (int i = 0; i < LINES_OF_FIT && limit < end; i++)
-		limit = rows_find_newline(rows_behind_newline(limit, end), end);
-	limit = rows_behind_newline(limit, end);
-	state = rows_adapt(s, line, limit, false, &next, &nlines, &odd_field);
+	state = rows_adapt(s, line, look_ahead(line, end), false, &next, &nlines, &odd_field);
 	return state == RECORD_DONE && !s->bare_quote &&
 		(form->ncolumns == 0 || (int) s->flags.len == form->ncolumns);
 }
@@ -452,7 +468,7 @@ rows_read_record(RowSplitter *s, size_t *pos, bool at_end, bool *open)
 		}
 	}
 	if (state == RECORD_REFUSED)
-		state = read_adapted(s, text, end, &next, &nlines, &odd_field);
+		state = read_adapted(s, text, end, at_end, &next, &nlines, &odd_field);
 	if (state == RECORD_NO_MEMORY)
 		return false;
 	if (state == RECORD_OPEN)

@@ -60,6 +60,10 @@ check('escape by a backslash', 'escape=\ columns=2', qq{1,"say \\"hi\\" \\\\ now
 check('a backslash without quotes', 'delimiter=t quote= escape=\ columns=2 null=\N', qq{1\ta\\\tb\n2\tx\\\ny\\n"z"\n3\t\\N\n},
 	qq{1/1 [1] [a\tb]\n2/2 [2] [x\ny\n"z"]\n3/4 [3] NULL\n});
 check('spaces around quotes', 'columns=3', qq{1, "sp, q" ,3\n}, qq{1/1 [1] "sp, q" [3]\n});
+check('a newline in quotes behind a space', 'columns=2', qq{a, "two\n} . 'l' x 70 . qq{"\nb,c\n},
+	qq{1/1 [a] "two\n} . 'l' x 70 . qq{"\n2/3 [b] [c]\n});
+check('a quote behind a space that nothing closes soon', 'columns=2', qq{a, "b\n} . "c,d\n" x 20 . qq{e,"f"\n},
+	qq{1/1 [a] [ "b]\n} . join('', map { "$_/$_ [c] [d]\n" } 2 .. 21) . qq{22/22 [e] "f"\n});
 check('null', 'null=NA columns=3', qq{NA,"NA",\n}, qq{1/1 NULL "NA" []\n});
 check('comments, blank lines, trimming', 'comment=# trim=1 columns=2', qq{# c\n1,2\n#3,4\n\n 5 , " 6 " \n  \n"# no",7\n},
 	qq{1/2 [1] [2]\n2/5 [5] "6"\n3/7 "# no" [7]\n});
