@@ -106,7 +106,11 @@ def set_clock(context):
 
 
 def set_clock_right(context):
+    """A retry that was put off by the clock of a day ahead is not waited for until then."""
     shim_of(context).set(clock=0)
+    for job, title in context.server.sql("SELECT id, title FROM jobs.job WHERE run_at > clock_timestamp() + interval '30 min' AND title LIKE 'k%%'"):
+        context.workload.ledger.entries[int(title[1:])]['cancelled'] = True
+        context.server.sql('SELECT jobs.cancel(%s)', job)
 
 
 FIXTURES = {
