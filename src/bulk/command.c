@@ -58,7 +58,7 @@ jobs_bulk_check_command(const char *command)
 	params->params[0].ptype = JSONBOID;
 	params->params[0].value = (Datum) 0;
 	params->params[0].isnull = true;
-	params->params[0].pflags = 0; /* unknown to the planner */
+	params->params[0].pflags = 0;	/* no constant: an item may be anything */
 	callback.callback = jobs_query_error_context;
 	callback.arg = unconstify(char *, command);
 	callback.previous = error_context_stack;

@@ -32,7 +32,8 @@
 #define BUFFER_STEP		(ROWS_BLOCK / 2)	/* by which libcsv's buffer grows */
 #define MUCH			(1024 * 1024)	/* what no buffer keeps */
 #define SHORT_LINE		(ROWS_MAX_ROW / 16)	/* where the end of a row that is too long is looked for */
-#define LINES_OF_FIT	16		/* that a row may have with which reading goes on, and a value with spaces before its quote */
+#define LINES_OF_FIT	16		/* behind its first that a row may have with which reading goes on, or
+								 * whose quote has spaces before it */
 
 static bool parser_init(RowSplitter *s);
 static void parser_reset(RowSplitter *s);
