@@ -124,22 +124,25 @@ SELECT what FROM shared.log WHERE what LIKE 'P25 %';
 
 RESET SESSION AUTHORIZATION;
 SELECT pg_advisory_lock(4712);
+SELECT jobs.pause('P26');
 SET SESSION AUTHORIZATION regress_jobs_mallory;
 SET ROLE regress_jobs_team;
 SELECT jobs.export('SELECT ''of the team''') AS artifact \gset
 SELECT sec.ended(:artifact);
 SELECT jobs.share(:artifact) AS token \gset
-SELECT jobs.run('SELECT 1', run_at => clock_timestamp() + '2 s') AS queued \gset
+SELECT jobs.run('SELECT 1', queue => 'P26') AS queued \gset
 -- The last two go on until after she has left; one calls a function with rights.
 SELECT jobs.run($$SELECT pg_advisory_lock(4712); SELECT jobs.run('SELECT sec.strike()')$$) AS chain \gset
 SELECT jobs.run($$SELECT pg_advisory_lock(4712); SELECT shared.bobs('INSERT INTO shared.log VALUES (''by bob'')')$$) AS chain2 \gset
 RESET SESSION AUTHORIZATION;
 SELECT test_poll($$count(*) = 2 FROM jobs.job WHERE state = 'running'$$);
 -- She is still in the team when somebody throws her out: her session stays there.
-SELECT jobs.run('REVOKE regress_jobs_team FROM regress_jobs_mallory', run_at => clock_timestamp() + '300 ms') AS id \gset
+-- The lock goes when other sessions have been told, which is after they can see it.
+SELECT jobs.run('SELECT pg_advisory_xact_lock(4713); REVOKE regress_jobs_team FROM regress_jobs_mallory', run_at => clock_timestamp() + '300 ms') AS id \gset
 SET SESSION AUTHORIZATION regress_jobs_mallory;
 SET ROLE regress_jobs_team;
 SELECT test_poll($$count(*) = 0 FROM pg_auth_members WHERE roleid = 'regress_jobs_team'::regrole AND member = 'regress_jobs_mallory'::regrole$$);
+SELECT pg_advisory_xact_lock(4713);
 SELECT current_user;
 SELECT sec.try('P26', 'a session that is still in the role', 'SELECT jobs.run(''SELECT sec.strike()'')');
 SELECT sec.try('P26', 'the same, an export', 'SELECT jobs.export(''SELECT 1'')');
@@ -152,6 +155,7 @@ SELECT sec.holds('P26', 'old links are valid until they are taken back', count(*
 RESET SESSION AUTHORIZATION;
 SELECT jobs.unshare(:artifact);
 SELECT pg_advisory_unlock(4712);
+SELECT jobs.resume('P26');
 SELECT 'P26 job that waited: ' || sec.ended(:queued);
 SELECT 'P26 job that ran, and submits another: ' || sec.ended(:chain);
 SELECT 'P26 job that ran, and calls a function of bob''s: ' || sec.ended(:chain2);

@@ -36,6 +36,7 @@ REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA jobs FROM PUBLIC;
 REVOKE USAGE ON SCHEMA jobs FROM PUBLIC;
 GRANT USAGE ON SCHEMA jobs TO application, gateway;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA jobs TO application;
+REVOKE EXECUTE ON FUNCTION jobs.claim_deliveries, jobs.finish_delivery, jobs.fail_delivery, jobs.next_delivery FROM application;
 GRANT EXECUTE ON FUNCTION jobs.shared(text), jobs.download(text) TO gateway;
 SQL
 
