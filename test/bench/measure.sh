@@ -305,11 +305,12 @@ measure_idle()
 	row "… connections to databases" "0" "$(sql -c "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'jobs%' AND datid <> 0")" "-"
 }
 
-# A new extension with a history of some jobs.
+# A new extension with a history of some jobs, and one that has just ended.
 new_history()
 {
 	settle
 	sql -c 'DROP EXTENSION jobs' -c 'CREATE EXTENSION jobs'
+	sql -c "SELECT setval('jobs.job_id', $1 + 1)" >/dev/null
 	sql >/dev/null <<-'SQL'
 		SELECT jobs.run('SELECT 1') AS id \gset
 		SELECT jobs.wait(:id);

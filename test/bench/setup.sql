@@ -124,7 +124,7 @@ DECLARE
     columns text;
 BEGIN
     SELECT string_agg(CASE attname
-               WHEN 'id' THEN 'nextval(''jobs.job_id'')'
+               WHEN 'id' THEN 'h.id - ended.i'
                WHEN 'created_at' THEN 'ended.at'
                WHEN 'started_at' THEN 'ended.at'
                WHEN 'finished_at' THEN 'ended.at'
@@ -133,6 +133,6 @@ BEGIN
       INTO columns
       FROM pg_attribute WHERE attrelid = 'jobs.history'::regclass AND attnum > 0 AND NOT attisdropped;
     EXECUTE format('INSERT INTO jobs.history SELECT %s FROM (SELECT * FROM jobs.history ORDER BY id DESC LIMIT 1) h, '
-                   'LATERAL (SELECT now() - interval ''2 hours'' - i * interval ''5 days'' / %s AS at '
+                   'LATERAL (SELECT now() - interval ''2 hours'' - i * interval ''5 days'' / %s AS at, i '
                    '           FROM generate_series(%s, 1, -1) i) ended', columns, jobs, jobs);
 END $$;
