@@ -548,9 +548,10 @@ COMMENT ON FUNCTION jobs.import_preview(regclass, bytea, text, jsonb, text, text
 The target is a table, a partitioned or foreign table, or a view that takes rows; nothing is written to it. The
 caller needs INSERT on the columns that the file fills, and with on_conflict update also UPDATE and SELECT. The
 file may be compressed with gzip and is kept as long as the job. docs/imports.md has the options; an unknown one
-is an error (22023). Targets that take no rows are refused (42809, 55000, 0A000), and so are temporary tables
-(0A000). A file that is no file of rows fails the job (22P04), and so does a header that fits nothing (42703).
-The arguments from title on are those of every submission, see docs/submitting.md.';
+is an error (22023). Targets that take no rows are refused (42809, 55000, 0A000), and so are temporary tables,
+and the options unique and on_conflict update where rows can be in a foreign table or behind a view (0A000). A
+file that is no file of rows fails the job (22P04), and so does a header that fits nothing (42703). The arguments
+from title on are those of every submission, see docs/submitting.md.';
 
 CREATE FUNCTION jobs.import_preview(target regclass, content text, filename text DEFAULT NULL,
     options jsonb DEFAULT '{}', title text DEFAULT NULL, queue text DEFAULT 'default',

@@ -33,6 +33,8 @@ static void check_updates(Checker *c);
 static void open_sensitive(Checker *c);
 static void open_columns(Checker *c);
 static bool needs_value(Checker *c, Form_pg_attribute att);
+static bool cannot_be_absent(Checker *c, Form_pg_attribute att);
+static bool type_needs_value(Checker *c, Form_pg_attribute att);
 static void check_null(void *arg);
 static void open_absent(Checker *c);
 static void open_rules(Checker *c);
@@ -175,10 +177,32 @@ open_columns(Checker *c)
 static bool
 needs_value(Checker *c, Form_pg_attribute att)
 {
+	return att->attnotnull || type_needs_value(c, att);
+}
+
+/*
+ * Behind a view, and a foreign table, may be defaults that are not seen here.  But a
+ * null that stands for a column is one of its type before a trigger or a server has it.
+ */
+static bool
+cannot_be_absent(Checker *c, Form_pg_attribute att)
+{
+	switch (c->target->rd_rel->relkind)
+	{
+		case RELKIND_VIEW:
+			return c->target->trigdesc && c->target->trigdesc->trig_insert_instead_row && type_needs_value(c, att);
+		case RELKIND_FOREIGN_TABLE:
+			return type_needs_value(c, att);
+		default:
+			return needs_value(c, att);
+	}
+}
+
+static bool
+type_needs_value(Checker *c, Form_pg_attribute att)
+{
 	ValueParser parser;
 
-	if (att->attnotnull)
-		return true;
 	if (get_typtype(att->atttypid) != TYPTYPE_DOMAIN)
 		return false;
 	jobs_value_init(&parser, att->atttypid, att->atttypmod, &c->style);
@@ -210,7 +234,7 @@ open_absent(Checker *c)
 			c->unknown = bms_add_member(c->unknown, i + 1);
 		else if (c->defaults->isnull[i] && c->target->trigdesc && c->target->trigdesc->trig_insert_before_row)
 			c->by_trigger = bms_add_member(c->by_trigger, i + 1);
-		else if (c->defaults->isnull[i] && needs_value(c, att))
+		else if (c->defaults->isnull[i] && cannot_be_absent(c, att))
 		{
 			ColumnWords *words = palloc(sizeof(ColumnWords));
 
@@ -322,7 +346,8 @@ open_file_issues(Checker *c)
 		issue->severity = SEVERITY_WARNING;
 		issue->code = "generated_column";
 		issue->column = words.name;
-		issue->message = psprintf("%s is made by the table itself", words.label);
+		issue->message = psprintf("%s is made by the %s itself", words.label,
+								  c->target->rd_rel->relkind == RELKIND_VIEW ? "view" : "table");
 		issue->action = psprintf("will import without %s", words.name);
 		c->file_issues = lappend(c->file_issues, issue);
 	}

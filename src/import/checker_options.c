@@ -8,16 +8,20 @@
 #include "postgres.h"
 
 #include "catalog/objectaddress.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "executor/executor.h"
 #include "import/checker_private.h"
 #include "miscadmin.h"
 #include "options.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 static List *named_columns(Relation target, Jsonb *options, const char *option);
 static OnConflict on_conflict_option(Jsonb *options);
+static void check_finding(Relation target, const CheckOptions *options);
 static void check_reading(Relation target, const CheckOptions *options);
 
 void
@@ -72,7 +76,36 @@ jobs_check_options(Relation target, Jsonb *options, CheckOptions *result)
 	result->unique = named_columns(target, options, "unique");
 	foreach(lc, named_columns(target, options, "sensitive"))
 		result->sensitive = bms_add_member(result->sensitive, lfirst_int(lc));
-	check_reading(target, result);
+	if (result->on_conflict == CONFLICT_UPDATE || result->unique != NIL)
+	{
+		check_finding(target, result);
+		check_reading(target, result);
+	}
+}
+
+/* Rows are found, and updated, by where they are in a table of this server. */
+static void
+check_finding(Relation target, const CheckOptions *options)
+{
+	const char *option = options->unique != NIL ? "\"unique\"" : "\"on_conflict\" \"update\"";
+	char		kind = target->rd_rel->relkind;
+	ListCell   *lc;
+
+	if (kind == RELKIND_VIEW || kind == RELKIND_FOREIGN_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("option %s cannot be used for \"%s\"", option, RelationGetRelationName(target)),
+				 errdetail_relkind_not_supported(kind),
+				 errhint("Import into a table, or leave the option out.")));
+	foreach(lc, find_all_inheritors(RelationGetRelid(target), NoLock, NULL))
+	{
+		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_FOREIGN_TABLE)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("option %s cannot be used for \"%s\"", option, RelationGetRelationName(target)),
+					 errdetail("Foreign table \"%s\" is a part of it.", get_rel_name(lfirst_oid(lc))),
+					 errhint("Import into a table without foreign tables, or leave the option out.")));
+	}
 }
 
 /* An update finds its rows by reading them, and a key that the target has not tells of its rows. */
@@ -85,8 +118,7 @@ check_reading(Relation target, const CheckOptions *options)
 	if (options->on_conflict == CONFLICT_UPDATE)
 		allowed = pg_class_aclcheck(table, GetUserId(), ACL_UPDATE) == ACLCHECK_OK ||
 			pg_attribute_aclcheck_all(table, GetUserId(), ACL_UPDATE, ACLMASK_ANY) == ACLCHECK_OK;
-	if (options->on_conflict == CONFLICT_UPDATE || options->unique != NIL)
-		allowed &= pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+	allowed &= pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
 	if (!allowed)
 		aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(target->rd_rel->relkind), RelationGetRelationName(target));
 }

@@ -15,6 +15,7 @@
 #include "commands/defrem.h"
 #include "compat.h"
 #include "import/columns.h"
+#include "import/import.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -38,7 +39,7 @@
 static const char *const rejects_columns[] = {"row_no", "reason"};
 
 static bool is_column(Form_pg_attribute att);
-static bool takes_values(Form_pg_attribute att);
+static bool takes_values(Relation target, AttrNumber attnum);
 static void match_by_mapping(ColumnMap *map, Relation target, const Dialect *dialect, Jsonb *options, bool *settled);
 static int	field_named(const Dialect *dialect, const char *name);
 static void match_by_name(ColumnMap *map, Relation target, const Dialect *dialect, bool *settled);
@@ -120,9 +121,11 @@ is_column(Form_pg_attribute att)
 
 /* By name or position: not where the table says that it always makes them. */
 static bool
-takes_values(Form_pg_attribute att)
+takes_values(Relation target, AttrNumber attnum)
 {
-	return is_column(att) && att->attgenerated == '\0' && att->attidentity != ATTRIBUTE_IDENTITY_ALWAYS;
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(target), attnum - 1);
+
+	return is_column(att) && att->attidentity != ATTRIBUTE_IDENTITY_ALWAYS && !jobs_target_generates(target, attnum);
 }
 
 AttrNumber
@@ -399,7 +402,7 @@ match_by_position(ColumnMap *map, Relation target, const Dialect *dialect, bool 
 
 	for (int i = 0; i < desc->natts && field < map->nfields; i++)
 	{
-		if (!is_column(TupleDescAttr(desc, i)) || TupleDescAttr(desc, i)->attgenerated != '\0')
+		if (!is_column(TupleDescAttr(desc, i)) || jobs_target_generates(target, i + 1))
 			continue;
 		if (!settled[field])
 		{
@@ -466,7 +469,7 @@ take(ColumnMap *map, Relation target, int field, AttrNumber attnum, bool explici
 							map->names[Max(i, field)], Max(i, field) + 1, NameStr(att->attname)),
 					 errhint("Leave one out by option \"mapping\", as {\"%d\": null}.", Max(i, field) + 1)));
 	}
-	if (att->attgenerated != '\0' || (!takes_values(att) && !explicitly))
+	if (jobs_target_generates(target, attnum) || (att->attidentity == ATTRIBUTE_IDENTITY_ALWAYS && !explicitly))
 	{
 		map->generated = lappend(map->generated, map->names[field]);
 		return;
@@ -503,7 +506,7 @@ find_missing(ColumnMap *map, Relation target)
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 		bool		filled = false;
 
-		if (!takes_values(att))
+		if (!takes_values(target, i + 1))
 			continue;
 		for (int f = 0; f < map->nfields; f++)
 			filled |= map->attnums[f] == i + 1;

@@ -10,13 +10,15 @@
  * before it and takes its own, unless it is refused.
  *
  * A constraint of a partitioned table is also one of its partitions, so what
- * counts for a row is only the table where it ends.
+ * counts for a row is only the table where it ends.  Of tables that inherit from the
+ * target, only options.unique knows: their rows may be updated, and stay there.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/sysattr.h"
+#include "access/table.h"
 #include "access/tupconvert.h"
 #include "catalog/pg_class.h"
 #include "compat.h"
@@ -27,6 +29,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/partcache.h"
 #include "utils/snapmgr.h"
@@ -58,6 +61,7 @@ typedef struct VirtualNotNull
 	ExprState  *state;
 } VirtualNotNull;
 
+static AttrMap *leaf_map(Constraints *c, Relation rel);
 static void open_not_nulls(Constraints *c, Leaf *leaf);
 static void open_virtual_not_null(Constraints *c, Leaf *leaf, Form_pg_attribute att);
 static void open_checks(Constraints *c, Leaf *leaf);
@@ -96,8 +100,7 @@ jobs_constraints_open(Relation target, const ConstraintInput *input)
 	if (input->on_conflict == CONFLICT_UPDATE)
 		jobs_merging_open(c);
 	jobs_policy_open(c);
-	if (input->unique != NIL &&
-		(RELKIND_HAS_TABLE_AM(target->rd_rel->relkind) || target->rd_rel->relkind == RELKIND_PARTITIONED_TABLE))
+	if (input->unique != NIL)
 		jobs_own_key_open(c);
 	if (target->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		jobs_routing_open(c);
@@ -124,6 +127,8 @@ jobs_constraints_close(Constraints *c)
 	}
 	if (c->routing)
 		jobs_routing_close(c);
+	foreach(lc, c->others)
+		table_close(((Leaf *) lfirst(lc))->rel, NoLock);
 	foreach(lc, c->leaves)
 	{
 		Leaf	   *leaf = lfirst(lc);
@@ -141,18 +146,16 @@ jobs_judge_leaf(Constraints *c, Relation rel)
 {
 	MemoryContext old = MemoryContextSwitchTo(c->context);
 	Leaf	   *leaf = palloc0(sizeof(Leaf));
-	int			attno = -1;
 
 	leaf->rel = rel;
 	if (rel != c->target)
-		leaf->map = jobs_attrmap_if_req(RelationGetDescr(c->target), RelationGetDescr(rel));
-	while ((attno = bms_next_member(c->input->unknown, attno)) >= 0)
+		leaf->map = leaf_map(c, rel);
+	for (AttrNumber i = 1; i <= RelationGetNumberOfAttributes(rel); i++)
 	{
-		for (AttrNumber i = 1; i <= RelationGetNumberOfAttributes(rel); i++)
-		{
-			if (jobs_judge_root_attno(leaf, i) == attno)
-				leaf->unknown = bms_add_member(leaf->unknown, i);
-		}
+		AttrNumber	root = jobs_judge_root_attno(leaf, i);
+
+		if (root == 0 ? !TupleDescAttr(RelationGetDescr(rel), i - 1)->attisdropped : bms_is_member(root, c->input->unknown))
+			leaf->unknown = bms_add_member(leaf->unknown, i);
 	}
 	c->leaves = lappend(c->leaves, leaf);
 
@@ -170,9 +173,28 @@ jobs_judge_leaf(Constraints *c, Relation rel)
 	return leaf;
 }
 
+/* From the target's attributes.  A child may have more of them, a partition not. */
+static AttrMap *
+leaf_map(Constraints *c, Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	AttrMap    *map;
+
+	if (rel->rd_rel->relispartition)
+		return jobs_attrmap_if_req(RelationGetDescr(c->target), desc);
+	map = make_attrmap(desc->natts);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		if (!TupleDescAttr(desc, i)->attisdropped)
+			map->attnums[i] = get_attnum(RelationGetRelid(c->target), NameStr(TupleDescAttr(desc, i)->attname));
+	}
+	return map;
+}
+
 Leaf *
 jobs_judge_leaf_of(Constraints *c, Oid table)
 {
+	MemoryContext old;
 	ListCell   *lc;
 	Leaf	   *leaf;
 
@@ -182,7 +204,11 @@ jobs_judge_leaf_of(Constraints *c, Oid table)
 		if (RelationGetRelid(leaf->rel) == table)
 			return leaf;
 	}
-	return jobs_routing_leaf(c, table);
+	old = MemoryContextSwitchTo(c->context);
+	leaf = jobs_judge_leaf(c, table_open(table, AccessShareLock));
+	c->others = lappend(c->others, leaf);
+	MemoryContextSwitchTo(old);
+	return leaf;
 }
 
 void
@@ -422,7 +448,7 @@ jobs_judge_send(Constraints *c, Judged *judged)
 	if (c->routing)
 		jobs_routing_send(c, judged);
 	else
-		judged->leaf = linitial(c->leaves);
+		judged->leaf = judged->update ? jobs_judge_leaf_of(c, judged->row->existing_rel) : linitial(c->leaves);
 	if (judged->leaf && judged->leaf->map)
 		judged->slot = execute_attr_map_slot(judged->leaf->map, judged->whole, leaf_slot(c, judged->leaf));
 	if (judged->leaf)

@@ -17,6 +17,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "fmgr.h"
+#include "import/import.h"
 #include "import/sniff.h"
 #include "import/upload.h"
 #include "mb/pg_wchar.h"
@@ -38,7 +39,7 @@ static bool is_unnamed(const SniffColumn *column, int i);
 static char *sql_name(const char *name);
 static int	compare_names(const void *a, const void *b);
 static bool is_taken(const char **names, int n, const char *name);
-static bool takes_values(Form_pg_attribute att, Oid relid, bool all);
+static bool takes_values(Relation target, AttrNumber attnum, bool all);
 static void put_header(StringInfo line, const char *name);
 
 /* ------------------------------------------------------------------------
@@ -219,10 +220,8 @@ jobs_import_template(PG_FUNCTION_ARGS)
 	initStringInfo(&line);
 	for (int i = 0; i < RelationGetNumberOfAttributes(target); i++)
 	{
-		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(target), i);
-
-		if (takes_values(att, RelationGetRelid(target), all))
-			put_header(&line, NameStr(att->attname));
+		if (takes_values(target, i + 1, all))
+			put_header(&line, NameStr(TupleDescAttr(RelationGetDescr(target), i)->attname));
 	}
 	if (!all && line.len == 0)
 		aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(target->rd_rel->relkind), RelationGetRelationName(target));
@@ -232,10 +231,12 @@ jobs_import_template(PG_FUNCTION_ARGS)
 
 /* Whether a file may have a column: the table does not always make it, and the caller may. */
 static bool
-takes_values(Form_pg_attribute att, Oid relid, bool all)
+takes_values(Relation target, AttrNumber attnum, bool all)
 {
-	return !att->attisdropped && att->attgenerated == '\0' && att->attidentity != ATTRIBUTE_IDENTITY_ALWAYS &&
-		(all || pg_attribute_aclcheck(relid, att->attnum, GetUserId(), ACL_INSERT) == ACLCHECK_OK);
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(target), attnum - 1);
+
+	return !att->attisdropped && att->attidentity != ATTRIBUTE_IDENTITY_ALWAYS && !jobs_target_generates(target, attnum) &&
+		(all || pg_attribute_aclcheck(RelationGetRelid(target), attnum, GetUserId(), ACL_INSERT) == ACLCHECK_OK);
 }
 
 static void

@@ -135,6 +135,12 @@ extern Relation jobs_target_open(Oid target, const char *name, LOCKMODE mode);
 /* Changes whenever its columns, their types or its partitions do. */
 extern char *jobs_target_version(Relation target);
 
+/*
+ * Whether it makes a column's values itself, so that nobody may give any: a generated
+ * column, or one of a view through which no values go.
+ */
+extern bool jobs_target_generates(Relation target, AttrNumber attnum);
+
 /* "public.contacts", quoted as needed. */
 extern char *jobs_target_name(Oid target);
 

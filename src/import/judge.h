@@ -73,7 +73,7 @@ typedef struct KeyEntries
 	int			next;			/* the first that was not met */
 } KeyEntries;
 
-/* A table whose constraints apply: the target, or a partition of it. */
+/* A table whose constraints apply: the target, or a partition or child of it. */
 struct Leaf
 {
 	Relation	rel;
@@ -81,7 +81,7 @@ struct Leaf
 	TupleTableSlot **slots;		/* rows in its form, where map is needed */
 	int			nslots;
 	int			nused;
-	Bitmapset  *unknown;		/* input->unknown in its attributes */
+	Bitmapset  *unknown;		/* input->unknown in its attributes, and those that the target has not */
 	AttrNumber *not_nulls;
 	int			nnot_nulls;
 	List	   *steps;			/* of Step * */
@@ -102,6 +102,7 @@ struct Constraints
 	ExprContext *econtext;		/* its memory is that of one row */
 	KeyMemory	memory;
 	List	   *leaves;			/* of Leaf * */
+	List	   *others;			/* those that rows were found in, and none was sent to yet */
 	List	   *shared_sets;	/* of keys.c: one set for all partitions of an index */
 	Routing    *routing;		/* NULL: not partitioned */
 	Policy	   *policy;			/* NULL: none applies */
@@ -126,7 +127,10 @@ extern AttrNumber jobs_judge_root_attno(const Leaf *leaf, AttrNumber attno);
 /* The leaf of a table that no row may have been sent to yet. */
 extern Leaf *jobs_judge_leaf_of(Constraints *c, Oid table);
 
-/* Sends a row, by judged->whole, to its table; refuses it where there is none. */
+/*
+ * Sends a row, by judged->whole, to its table; refuses it where there is none.  One of
+ * a child table stays there.
+ */
 extern void jobs_judge_send(Constraints *c, Judged *judged);
 
 /* Whether an expression over a leaf's row uses an attribute that nobody knows yet. */
@@ -233,7 +237,6 @@ extern Oid	jobs_index_top(Relation index);
 /* partition.c: finds the leaf of a row, or refuses it. */
 extern void jobs_routing_open(Constraints *c);
 extern void jobs_routing_send(Constraints *c, Judged *judged);
-extern Leaf *jobs_routing_leaf(Constraints *c, Oid table);
 extern void jobs_routing_close(Constraints *c);
 
 #endif							/* JOBS_JUDGE_H */

@@ -29,7 +29,7 @@ struct KeyCheck
 	Relation	index;			/* NULL: options.unique */
 	IndexInfo  *info;			/* the same */
 	bool		nulls_distinct;
-	bool		like_own;		/* of the same columns as options.unique, but only in this partition */
+	bool		like_own;		/* of the same columns as options.unique, but only in this one of several tables */
 	const KeyShape *shape;
 	AttrNumber *attnums;		/* of the leaf; NULL: there are expressions */
 	List	   *attnos;			/* of the target */
@@ -131,7 +131,7 @@ open_index(Constraints *c, Leaf *leaf, Relation index)
 
 /*
  * options.unique, unless it is a key of the table anyway.  A key of a partition alone
- * says nothing of the others.
+ * says nothing of the others, nor that of a table with children of these.
  */
 static void
 open_own(Constraints *c, Leaf *leaf)
@@ -163,8 +163,11 @@ open_own(Constraints *c, Leaf *leaf)
 			list_difference_int(check->attnos, other->attnos) == NIL &&
 			list_difference_int(other->attnos, check->attnos) == NIL)
 		{
-			if (RelationGetRelid(leaf->rel) == RelationGetRelid(c->target) ||
-				IndexGetRelation(jobs_index_top(other->index), false) == RelationGetRelid(c->target))
+			bool		alone = c->target->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ?
+				IndexGetRelation(jobs_index_top(other->index), false) != RelationGetRelid(c->target) :
+				c->target->rd_rel->relhassubclass;
+
+			if (!alone)
 				return;
 			other->like_own = true;
 		}

@@ -5,7 +5,8 @@
  *
  * What has to satisfy the constraints is the row that is there with the file's
  * columns replaced.  The import does it by an UPDATE, so this may also send the row
- * to another partition.
+ * to another partition.  A row of a table that inherits from the target stays there,
+ * and what constraints ask of columns that only that table has is left to the import.
  *
  *-------------------------------------------------------------------------
  */
@@ -164,8 +165,16 @@ static void
 load_old(Constraints *c, Judged *judged)
 {
 	Leaf	   *leaf = jobs_judge_leaf_of(c, judged->row->existing_rel);
-	TupleTableSlot *found = table_slot_create(leaf->rel, NULL);
+	TupleTableSlot *found;
 
+	/* One that was attached a moment ago. */
+	if (!RELKIND_HAS_TABLE_AM(leaf->rel->rd_rel->relkind))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("foreign table \"%s\" has become a part of \"%s\" meanwhile",
+						RelationGetRelationName(leaf->rel), RelationGetRelationName(c->target)),
+				 errhint("Preview the file again.")));
+	found = table_slot_create(leaf->rel, NULL);
 	if (!table_tuple_fetch_row_version(leaf->rel, &judged->row->existing, c->snapshot, found))
 		elog(ERROR, "could not fetch a row that an index has led to");
 	slot_getallattrs(found);

@@ -5,8 +5,9 @@
  *
  * PostgreSQL would not tell who may only insert whether such a key is there, so its
  * columns must be ones that the current user may read, and rows that policies hide
- * from him do not count.  Where an index helps, and no policy is in the way, it is
- * asked; else all keys are read once, by a query as the current user.
+ * from him do not count.  Those of tables that inherit from the target do, as in any
+ * query of it.  Where an index helps, and neither policies nor such tables are in the
+ * way, it is asked; else all keys are read once, by a query as the current user.
  *
  *-------------------------------------------------------------------------
  */

@@ -54,7 +54,6 @@ struct Routing
 {
 	PartitionDirectory directory;
 	Branch	   *root;
-	List	   *others;			/* of Leaf *: that rows were found in before any was sent there */
 };
 
 /* Computing the key of a branch for a row, and the guard's argument. */
@@ -113,11 +112,7 @@ jobs_routing_follows(Relation target, const Bitmapset *attnos)
 void
 jobs_routing_close(Constraints *c)
 {
-	ListCell   *lc;
-
 	close_branch(c->routing->root);
-	foreach(lc, c->routing->others)
-		table_close(((Leaf *) lfirst(lc))->rel, NoLock);
 	DestroyPartitionDirectory(c->routing->directory);
 }
 
@@ -203,29 +198,18 @@ leaf_for(Constraints *c, Relation rel)
 {
 	ListCell   *lc;
 
-	foreach(lc, c->routing->others)
+	foreach(lc, c->others)
 	{
 		Leaf	   *leaf = lfirst(lc);
 
 		if (RelationGetRelid(leaf->rel) == RelationGetRelid(rel))
 		{
-			c->routing->others = list_delete_cell(c->routing->others, lc);
+			c->others = list_delete_cell(c->others, lc);
 			table_close(rel, NoLock);
 			return leaf;
 		}
 	}
 	return jobs_judge_leaf(c, rel);
-}
-
-Leaf *
-jobs_routing_leaf(Constraints *c, Oid table)
-{
-	MemoryContext old = MemoryContextSwitchTo(c->context);
-	Leaf	   *leaf = jobs_judge_leaf(c, table_open(table, AccessShareLock));
-
-	c->routing->others = lappend(c->routing->others, leaf);
-	MemoryContextSwitchTo(old);
-	return leaf;
 }
 
 void
