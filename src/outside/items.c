@@ -198,7 +198,7 @@ begin_items(JobId id)
 	job->error_code = job->error_message = job->error_detail = job->error_hint = NULL;
 	jobs_store_update(job, JOB_QUEUED);
 	if (job->round > 1 || job->attempt > 1)
-		jobs_ledger_count(id, job->round, &counts);
+		jobs_ledger_count(id, job->round, NULL, &counts);
 	jobs_tally_begin(job, &counts);
 	return job;
 }
