@@ -508,9 +508,9 @@ apply_outcome(JobsItems *items, const JobsOutcome *outcome)
 }
 
 void
-jobs_ledger_count(JobId job, int32 round, JobsItemCounts *counts)
+jobs_ledger_count(JobId job, int32 round, Snapshot snapshot, JobsItemCounts *counts)
 {
-	JobsLedger *ledger = jobs_ledger_open(job, round, NULL, false);
+	JobsLedger *ledger = jobs_ledger_open(job, round, snapshot, false);
 	JobsItems  *items;
 
 	memset(counts, 0, sizeof(JobsItemCounts));
@@ -531,7 +531,7 @@ jobs_ledger_count_job(Job *job)
 
 	if (job->total < 0)
 		return;
-	jobs_ledger_count(job->id, job->round, &counts);
+	jobs_ledger_count(job->id, job->round, NULL, &counts);
 	job->succeeded = counts.state[ITEM_SUCCEEDED];
 	job->failed = counts.state[ITEM_FAILED];
 	job->skipped = counts.state[ITEM_SKIPPED];

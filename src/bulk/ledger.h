@@ -155,8 +155,8 @@ extern void jobs_ledger_add(JobsLedger *ledger, const JobsOutcome *outcome);
 /* Adds a rule; whoever does holds the job's row. */
 extern void jobs_ledger_add_rule(JobsLedger *ledger, const JobsItemRule *rule);
 
-/* The items of a job by their present state. */
-extern void jobs_ledger_count(JobId job, int32 round, JobsItemCounts *counts);
+/* The items of a job by their state, by a snapshot or NULL as above. */
+extern void jobs_ledger_count(JobId job, int32 round, Snapshot snapshot, JobsItemCounts *counts);
 
 /* The same into the job's counts; leaves a job alone whose items are not known yet. */
 extern void jobs_ledger_count_job(Job *job);

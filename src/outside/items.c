@@ -198,7 +198,7 @@ begin_items(JobId id)
 	job->error_code = job->error_message = job->error_detail = job->error_hint = NULL;
 	jobs_store_update(job, JOB_QUEUED);
 	if (job->round > 1 || job->attempt > 1)
-		jobs_ledger_count(id, job->round, &counts);
+		jobs_ledger_count(id, job->round, NULL, &counts);
 	jobs_tally_begin(job, &counts);
 	return job;
 }
@@ -477,7 +477,8 @@ consume(Taking *taking, Chunk *chunk, int64 item_no)
 	if (lease->until == DT_NOEND)
 		return false;
 	locked = jobs_store_lock_item_lease(lease->job, lease->first_no, JOBS_WAIT_SKIP, &held);
-	if (locked == NULL || locked->claim != lease->claim || locked->until != lease->until)
+	/* Since our look it may have been divided; a part that begins where it did is shorter. */
+	if (locked == NULL || locked->claim != lease->claim || locked->until != lease->until || locked->n != lease->n)
 	{
 		/* Nor are its other items. */
 		lease->until = DT_NOEND;

@@ -3,6 +3,13 @@
  * tally.c
  *	  The counts of bulk jobs that clients do, in shared memory.
  *
+ * Clients go on answering while a ledger is counted.  It is counted by one snapshot,
+ * and what is added after that is kept apart, so that each answer is in one of them.
+ * In both would be one that the snapshot sees and that is added after it: a
+ * transaction is seen a moment before it adds.  So it stands in committing from
+ * before its commit until it has added, and a snapshot that sees one of these is
+ * taken again.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -11,11 +18,16 @@
 #include "bulk/equal.h"
 #include "miscadmin.h"
 #include "outside/tally.h"
+#include "rel.h"
 #include "shmem.h"
+#include "storage/proc.h"
 #include "storage/shmem.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+
+#define PATIENCE_MS		100		/* for transactions that are about to add */
 
 /* What a transaction adds to a tally when it commits. */
 typedef struct Addition
@@ -32,12 +44,15 @@ typedef struct Addition
 } Addition;
 
 static HTAB *tallies = NULL;
+static TransactionId *committing = NULL;	/* of each process, in shared memory */
 static List *additions = NIL;	/* of Addition *, in TopTransactionContext */
 
 static JobsTallyKey key_of(JobId job);
 static JobsTally *find(JobId job, HASHACTION action);
 static void set_new(JobsTally *tally, const Job *job);
 static void set_counted_from(JobsTally *tally, const JobsItemCounts *counts, TimestampTz at);
+static Snapshot begin_count(const Job *job);
+static bool all_added(Snapshot snapshot);
 static Addition *addition_to(const Job *job);
 static void at_xact_end(XactEvent event, void *arg);
 static void apply(const Addition *addition);
@@ -52,14 +67,20 @@ static void at_subxact_end(SubXactEvent event, SubTransactionId mySubid, SubTran
 Size
 jobs_tally_size(void)
 {
-	return hash_estimate_size(JOBS_MAX_TALLIES, sizeof(JobsTally));
+	return add_size(hash_estimate_size(JOBS_MAX_TALLIES, sizeof(JobsTally)),
+					mul_size(MaxBackends, sizeof(TransactionId)));
 }
 
 void
 jobs_tally_init(void)
 {
 	HASHCTL		ctl = {.keysize = sizeof(JobsTallyKey), .entrysize = sizeof(JobsTally)};
+	Size		size = mul_size(MaxBackends, sizeof(TransactionId));
+	bool		found;
 
+	committing = ShmemInitStruct("jobs committing", size, &found);
+	if (!found)
+		memset(committing, 0, size);
 	tallies = ShmemInitHash("jobs tallies", JOBS_MAX_TALLIES, JOBS_MAX_TALLIES, &ctl, HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
 }
 
@@ -107,29 +128,17 @@ jobs_tally_read(const Job *job, JobsTally *copy)
 	return tally && copy->began_at == job->started_at && copy->round == job->round;
 }
 
-/* What is added meanwhile may be counted or not, so it counts only by what was added. */
 void
 jobs_tally_count(const Job *job)
 {
+	Snapshot	snapshot = begin_count(job);
 	JobsTally  *tally;
 	JobsItemCounts counts;
 
-	LWLockAcquire(jobs_shared->tally_lock, LW_EXCLUSIVE);
-	tally = find(job->id, HASH_ENTER_NULL);
-	if (tally)
-	{
-		if (tally->began_at != job->started_at || tally->round != job->round)
-		{
-			set_new(tally, job);
-			tally->counting = true;
-		}
-		tally->inexact = false;
-		memset(tally->since, 0, sizeof(tally->since));
-	}
-	LWLockRelease(jobs_shared->tally_lock);
-	if (tally == NULL)
+	if (snapshot == NULL)
 		return;
-	jobs_ledger_count(job->id, job->round, &counts);
+	jobs_ledger_count(job->id, job->round, snapshot, &counts);
+	UnregisterSnapshot(snapshot);
 	LWLockAcquire(jobs_shared->tally_lock, LW_EXCLUSIVE);
 	tally = find(job->id, HASH_FIND);
 	if (tally && tally->began_at == job->started_at && tally->round == job->round)
@@ -141,6 +150,61 @@ jobs_tally_count(const Job *job)
 		tally->counting = false;
 	}
 	LWLockRelease(jobs_shared->tally_lock);
+}
+
+/*
+ * The snapshot to count by, after which additions are kept apart; NULL where there is
+ * no room.  Where a transaction takes too long to add, it is to be counted again.
+ */
+static Snapshot
+begin_count(const Job *job)
+{
+	Snapshot	snapshot;
+	JobsTally  *tally;
+	bool		exact;
+
+	for (int waited = 0;; waited++)
+	{
+		LWLockAcquire(jobs_shared->tally_lock, LW_EXCLUSIVE);
+		snapshot = RegisterSnapshot(jobs_rel_latest());
+		exact = all_added(snapshot);
+		if (exact || waited >= PATIENCE_MS)
+			break;
+		LWLockRelease(jobs_shared->tally_lock);
+		UnregisterSnapshot(snapshot);
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(1000L);
+	}
+	tally = find(job->id, HASH_ENTER_NULL);
+	if (tally)
+	{
+		if (tally->began_at != job->started_at || tally->round != job->round)
+		{
+			set_new(tally, job);
+			tally->counting = true;
+		}
+		tally->inexact = !exact;
+		memset(tally->since, 0, sizeof(tally->since));
+	}
+	LWLockRelease(jobs_shared->tally_lock);
+	if (tally)
+		return snapshot;
+	UnregisterSnapshot(snapshot);
+	return NULL;
+}
+
+/* Whether all transactions that a snapshot sees have added what they had to; under the lock. */
+static bool
+all_added(Snapshot snapshot)
+{
+	for (int i = 0; i < MaxBackends; i++)
+	{
+		TransactionId xid = committing[i];
+
+		if (TransactionIdIsValid(xid) && !XidInMVCCSnapshot(xid, snapshot))
+			return false;
+	}
+	return true;
 }
 
 List *
@@ -276,10 +340,16 @@ jobs_tally_add(const Job *job, const JobsOutcome *outcome, int64 last_no, int64 
 static void
 at_xact_end(XactEvent event, void *arg)
 {
+	TransactionId *mine = &committing[MyProc - ProcGlobal->allProcs];
 	ListCell   *cell;
 
-	if (additions == NIL || event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+	if (additions == NIL || event == XACT_EVENT_PRE_PREPARE)
 		return;
+	if (event == XACT_EVENT_PRE_COMMIT)
+	{
+		*mine = GetTopTransactionIdIfAny();
+		return;
+	}
 	if (event == XACT_EVENT_COMMIT)
 	{
 		LWLockAcquire(jobs_shared->tally_lock, LW_EXCLUSIVE);
@@ -287,6 +357,7 @@ at_xact_end(XactEvent event, void *arg)
 			apply(lfirst(cell));
 		LWLockRelease(jobs_shared->tally_lock);
 	}
+	*mine = InvalidTransactionId;
 	additions = NIL;
 }
 

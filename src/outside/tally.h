@@ -40,7 +40,7 @@ typedef struct JobsTally
 	int64		counted_from;	/* ... when so many were done */
 	int64		total;
 	int64		n[ITEM_NUM_STATES];
-	int64		since[ITEM_NUM_STATES]; /* added since counting began */
+	int64		since[ITEM_NUM_STATES]; /* added since the snapshot that it is counted by */
 	bool		counting;		/* n is not known yet */
 	bool		inexact;		/* count again */
 	int64		equal_count;	/* items that have failed in a row with the same error ... */
