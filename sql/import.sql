@@ -348,6 +348,17 @@ SELECT ended(:id), rejects_text(:id);
 SELECT rejects_text(:id) AS mended \gset
 CALL test_preview('base', :'mended', '{"skip_lines": 1, "header_rows": 2, "quote": "", "delimiter": "|"}') \gset
 SELECT ended(:id), rejects_text(:id);
+-- With a backslash for what quotes would be for, values come back as they were, and so do names.
+CREATE TABLE escaped (a int, b text, "c,d" text);
+\set backslash '{"delimiter": ",", "quote": "", "escape": "\\\\", "mapping": {"c\\\\,d": "c,d"}}'
+CALL test_preview('escaped', E'a,b,c\\,d\nx1,C:\\\\new,a\\,b\nx2,line\\\nbreak\\nline,tab\\there\\r\nx3,C:\\dir\\\\,\\\\\\,\\\\n\nx4,,\\x\n', :'backslash') \gset
+SELECT ended(:id), rejects_text(:id);
+SELECT replace(rejects_text(:id), E'\nx', E'\n') AS mended \gset
+CALL test_preview('escaped', :'mended', :'backslash') \gset
+CALL test_import(:id) \gset
+SELECT ended(:id);
+SELECT a, to_json(b) AS b, to_json("c,d") AS c FROM escaped ORDER BY a;
+DROP TABLE escaped;
 CALL test_preview('plain', E'a\n,x\n5\n', '{"delimiter": ","}') \gset
 SELECT ended(:id), rejects_text(:id);
 SELECT jobs.import_preview('base', '\xfffe' || decode(regexp_replace(encode(convert_to(E'id,t\nx,\n14,y\n', 'UTF8'), 'hex'), '(..)', '\100', 'g'), 'hex'), options => '{"header": true}') AS id \gset

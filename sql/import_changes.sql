@@ -251,6 +251,64 @@ SELECT refusal(format('SELECT jobs.undo_import(%s)', :id));
 SELECT jobs.delete(:preview);
 SELECT refusal(format('SELECT jobs.retry(%s)', :third));
 
+-- Taking an import back leaves what triggers have done with other rows, also where rows are known by what has written them
+-- only: old ones that they changed, moved to another partition, or added.
+CREATE TABLE version (id int, key text, current boolean DEFAULT true);
+CREATE TABLE version_parted (LIKE version INCLUDING ALL) PARTITION BY LIST (current);
+CREATE TABLE version_current PARTITION OF version_parted FOR VALUES IN (true);
+CREATE TABLE version_old PARTITION OF version_parted FOR VALUES IN (false);
+CREATE TABLE version_moved (LIKE version INCLUDING ALL);
+CREATE FUNCTION close_others() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('UPDATE %I SET current = false WHERE key = $1 AND id <> $2', TG_ARGV[0]) USING NEW.key, NEW.id;
+    IF NEW.key = 'b' THEN
+        EXECUTE format('INSERT INTO %I VALUES (10 * $1, ''added'')', TG_ARGV[0]) USING NEW.id;
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER close_others AFTER INSERT ON version FOR EACH ROW WHEN (NEW.current) EXECUTE FUNCTION close_others('version');
+CREATE TRIGGER close_others AFTER INSERT ON version_parted FOR EACH ROW WHEN (NEW.current) EXECUTE FUNCTION close_others('version_parted');
+CREATE TRIGGER close_others BEFORE INSERT ON version_moved FOR EACH ROW WHEN (NEW.current) EXECUTE FUNCTION close_others('version_moved');
+INSERT INTO version VALUES (1, 'a');
+INSERT INTO version_parted VALUES (1, 'a');
+INSERT INTO version_moved VALUES (1, 'a');
+ALTER TABLE version ENABLE ROW LEVEL SECURITY;
+ALTER TABLE version_parted ENABLE ROW LEVEL SECURITY;
+CREATE POLICY p ON version USING (true);
+CREATE POLICY p ON version_parted USING (true);
+GRANT ALL ON version, version_parted TO regress_changes_anna;
+SET SESSION AUTHORIZATION regress_changes_anna;
+CALL test_preview('version', E'id,key\n2,a\n3,b\n4,c\n5,d\n') \gset
+CALL test_import(:id) \gset
+SELECT outcome(:id);
+SELECT * FROM version ORDER BY id;
+-- One that somebody has locked is found, one that somebody has tried to change is not known any more.
+BEGIN;
+SELECT FROM version WHERE id = 4 FOR KEY SHARE;
+COMMIT;
+BEGIN;
+DELETE FROM version WHERE id = 5;
+ROLLBACK;
+SELECT deleted, kept, message FROM jobs.undo_import(:id);
+SELECT * FROM version ORDER BY id;
+CALL test_preview('version_parted', E'id,key\n2,a\n3,b\n') \gset
+CALL test_import(:id) \gset
+SELECT outcome(:id);
+SELECT tableoid::regclass, * FROM version_parted ORDER BY id;
+SELECT deleted, kept FROM jobs.undo_import(:id);
+SELECT tableoid::regclass, * FROM version_parted ORDER BY id;
+RESET SESSION AUTHORIZATION;
+CALL test_preview('version_moved', E'id,key\n2,a\n3,b\n4,c\n5,d\n') \gset
+CALL test_import(:id) \gset
+SELECT outcome(:id);
+DELETE FROM version_moved WHERE id = 4;
+VACUUM FULL version_moved;
+SELECT * FROM version_moved ORDER BY id;
+SELECT deleted, kept FROM jobs.undo_import(:id);
+SELECT * FROM version_moved ORDER BY id;
+DROP TABLE version, version_parted, version_moved;
+DROP FUNCTION close_others;
+
 -- Names of columns that are longer than the counts of issues keep are cut between characters.
 CREATE TABLE wide (a int);
 SELECT repeat('ä', 100) AS long \gset

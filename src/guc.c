@@ -118,7 +118,7 @@ define_administrators_settings(void)
 							"All are counted, however many there are.",
 							&jobs_max_issues, 10000, 0, INT_MAX, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("jobs.max_upload_size", "The largest file that may be uploaded.",
-							"Counted as it is handed in: compressed, where it is.",
+							"Counted as it is handed in, and once more as a gzip inflates.",
 							&jobs_max_upload_size, 10 * 1024, 1, INT_MAX, PGC_SUSET, GUC_UNIT_MB,
 							NULL, NULL, NULL);
 	define_time("jobs.max_artifact_ttl", "The longest time that the file of an export is kept.",

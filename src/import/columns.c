@@ -38,14 +38,24 @@
 /* Words of the last columns of a file of rejects. */
 static const char *const rejects_columns[] = {"row_no", "reason"};
 
+/* A name of the file, to be looked for among many. */
+typedef struct FieldName
+{
+	const char *name;
+	int			field;
+} FieldName;
+
 static bool is_column(Form_pg_attribute att);
 static bool takes_values(Relation target, AttrNumber attnum);
 static void match_by_mapping(ColumnMap *map, Relation target, const Dialect *dialect, Jsonb *options, bool *settled);
-static int	field_named(const Dialect *dialect, const char *name);
+static FieldName *sort_names(char *const *names, int n, bool squeezed);
+static int	compare_names(const void *a, const void *b);
+static int	first_named(const FieldName *names, int n, const char *name);
+static int	field_named(const Dialect *dialect, const FieldName *exact, const FieldName *squeezed, const char *name);
 static void match_by_name(ColumnMap *map, Relation target, const Dialect *dialect, bool *settled);
 static AttrNumber column_for(Relation target, char *const *squeezed, const char *name, const Bitmapset *taken);
+static AttrNumber column_named(Relation target, char *const *squeezed, const char *name, const char *option);
 static char **squeeze_columns(Relation target);
-static bool is_squeezed(const char *name, const char *squeezed);
 static void match_by_position(ColumnMap *map, Relation target, const Dialect *dialect, bool *settled);
 static void pass_over_rejects(ColumnMap *map, Relation target, const Dialect *dialect, bool *settled);
 static void take(ColumnMap *map, Relation target, int field, AttrNumber attnum, bool explicitly);
@@ -131,6 +141,13 @@ takes_values(Relation target, AttrNumber attnum)
 AttrNumber
 jobs_columns_named(Relation target, const char *name, const char *option)
 {
+	return column_named(target, NULL, name, option);
+}
+
+/* squeezed: the names of the columns, or NULL where few are asked for. */
+static AttrNumber
+column_named(Relation target, char *const *squeezed, const char *name, const char *option)
+{
 	TupleDesc	desc = RelationGetDescr(target);
 	AttrNumber	attnum = InvalidAttrNumber;
 
@@ -140,7 +157,7 @@ jobs_columns_named(Relation target, const char *name, const char *option)
 			attnum = i + 1;
 	}
 	if (attnum == InvalidAttrNumber)
-		attnum = column_for(target, squeeze_columns(target), name, NULL);
+		attnum = column_for(target, squeezed ? squeezed : squeeze_columns(target), name, NULL);
 	if (attnum == InvalidAttrNumber)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -165,6 +182,7 @@ void
 jobs_columns_check_mapping(Relation target, Jsonb *options)
 {
 	JsonbValue *mapping = jobs_columns_option(options, "mapping");
+	char	  **squeezed;
 	JsonbIterator *it;
 	JsonbValue	v;
 
@@ -173,18 +191,20 @@ jobs_columns_check_mapping(Relation target, Jsonb *options)
 	if (mapping->type != jbvBinary || !JsonContainerIsObject(mapping->val.binary.data))
 		jobs_refuse_option(errmsg("option \"mapping\" must be a JSON object"),
 						   errhint("For example {\"mapping\": {\"E-mail\": \"email\", \"Notes\": null}}."));
+	squeezed = squeeze_columns(target);
 	it = JsonbIteratorInit(mapping->val.binary.data);
 	(void) JsonbIteratorNext(&it, &v, true);
 	while (JsonbIteratorNext(&it, &v, true) == WJB_KEY)
 	{
 		char	   *key = pnstrdup(v.val.string.val, v.val.string.len);
 
+		CHECK_FOR_INTERRUPTS();
 		(void) JsonbIteratorNext(&it, &v, true);
 		if (v.type == jbvNull)
 			continue;
 		if (v.type != jbvString)
 			jobs_refuse_option(errmsg("option \"mapping\": the column for \"%s\" must be a string or null", key));
-		(void) jobs_columns_named(target, pnstrdup(v.val.string.val, v.val.string.len), "mapping");
+		(void) column_named(target, squeezed, pnstrdup(v.val.string.val, v.val.string.len), "mapping");
 	}
 }
 
@@ -234,19 +254,24 @@ static void
 match_by_mapping(ColumnMap *map, Relation target, const Dialect *dialect, Jsonb *options, bool *settled)
 {
 	JsonbValue *mapping = jobs_columns_option(options, "mapping");
+	FieldName  *exact;
+	FieldName  *squeezed;
 	JsonbIterator *it;
 	JsonbValue	v;
 
 	if (mapping == NULL)
 		return;
 	jobs_columns_check_mapping(target, options);
+	exact = sort_names(dialect->columns, dialect->ncolumns, false);
+	squeezed = sort_names(dialect->columns, dialect->ncolumns, true);
 	it = JsonbIteratorInit(mapping->val.binary.data);
 	(void) JsonbIteratorNext(&it, &v, true);
 	while (JsonbIteratorNext(&it, &v, true) == WJB_KEY)
 	{
 		char	   *key = pnstrdup(v.val.string.val, v.val.string.len);
-		int			field = field_named(dialect, key);
+		int			field = field_named(dialect, exact, squeezed, key);
 
+		CHECK_FOR_INTERRUPTS();
 		(void) JsonbIteratorNext(&it, &v, true);
 		if (field < 0)
 			ereport(ERROR,
@@ -266,31 +291,69 @@ match_by_mapping(ColumnMap *map, Relation target, const Dialect *dialect, Jsonb 
 	}
 }
 
+/* The file's names, squeezed or as they are, or NULL where it has none. */
+static FieldName *
+sort_names(char *const *names, int n, bool squeezed)
+{
+	FieldName  *sorted;
+
+	if (names == NULL)
+		return NULL;
+	sorted = palloc(sizeof(FieldName) * (n + 1));
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		sorted[i] = (FieldName) {squeezed ? squeeze(names[i]) : names[i], i};
+	}
+	qsort(sorted, n, sizeof(FieldName), compare_names);
+	return sorted;
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+	const FieldName *x = a;
+	const FieldName *y = b;
+	int			order = strcmp(x->name, y->name);
+
+	return order != 0 ? order : x->field - y->field;
+}
+
+/* The first field of that name, or -1. */
+static int
+first_named(const FieldName *names, int n, const char *name)
+{
+	int			low = 0;
+	int			high = n;
+
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (strcmp(names[middle].name, name) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < n && strcmp(names[low].name, name) == 0 ? names[low].field : -1;
+}
+
 /* The field that a key of the mapping names, or -1. */
 static int
-field_named(const Dialect *dialect, const char *name)
+field_named(const Dialect *dialect, const FieldName *exact, const FieldName *squeezed, const char *name)
 {
 	char	   *end;
 	long		number;
+	int			found = -1;
 
-	if (dialect->columns != NULL)
+	if (exact != NULL)
 	{
-		char	   *squeezed = squeeze(name);
-		int			found = -1;
-
-		for (int i = 0; i < dialect->ncolumns; i++)
-		{
-			if (strcmp(dialect->columns[i], name) == 0)
-				return i;
-		}
-		for (int i = 0; i < dialect->ncolumns && found < 0; i++)
-		{
-			if (is_squeezed(dialect->columns[i], squeezed))
-				found = i;
-		}
-		if (found >= 0)
-			return found;
+		found = first_named(exact, dialect->ncolumns, name);
+		if (found < 0)
+			found = first_named(squeezed, dialect->ncolumns, squeeze(name));
 	}
+	if (found >= 0)
+		return found;
 	number = strtol(name, &end, 10);
 	if (*name != '\0' && *end == '\0' && number >= 1 && number <= dialect->ncolumns)
 		return number - 1;
@@ -320,6 +383,7 @@ match_by_name(ColumnMap *map, Relation target, const Dialect *dialect, bool *set
 			AttrNumber	attnum = InvalidAttrNumber;
 			const char *name = dialect->columns[i];
 
+			CHECK_FOR_INTERRUPTS();
 			if (settled[i])
 				continue;
 			/* No column's name is longer than an identifier can be. */
@@ -382,16 +446,6 @@ squeeze_columns(Relation target)
 	for (int i = 0; i < desc->natts; i++)
 		squeezed[i] = squeeze(NameStr(TupleDescAttr(desc, i)->attname));
 	return squeezed;
-}
-
-static bool
-is_squeezed(const char *name, const char *squeezed)
-{
-	char	   *s = squeeze(name);
-	bool		same = strcmp(s, squeezed) == 0;
-
-	pfree(s);
-	return same;
 }
 
 static void

@@ -546,8 +546,7 @@ step_failed(Evaluation *at, ErrorData *error)
 	/* A preview is read-only.  What needs to write is left to the import. */
 	if (!at->keys_only && error->sqlerrcode != ERRCODE_READ_ONLY_SQL_TRANSACTION)
 		jobs_judge_refuse(at->c, judged, step->code, NIL,
-						  at->c->input->sensitive ? psprintf("%s failed", step->what) :
-						  psprintf("%s failed: %s", step->what, error->message));
+						  psprintf("%s failed%s", step->what, jobs_judge_reason(at->c, judged, error)));
 }
 
 static void

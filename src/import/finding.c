@@ -133,6 +133,15 @@ jobs_judge_values(Constraints *c, CheckedRow *row, List *attnos)
 	return values.data;
 }
 
+/* They may have values of any column, and of a row to update that policies hide. */
+const char *
+jobs_judge_reason(Constraints *c, const Judged *judged, const ErrorData *error)
+{
+	if (c->input->sensitive || (judged->update && c->policy))
+		return "";
+	return psprintf(": %s", error->message);
+}
+
 void
 jobs_judge_issue(Constraints *c, Judged *judged, Severity severity, const char *code,
 				 List *attnos, char *message, const char *action, RowAction row_action)

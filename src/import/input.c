@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "guc.h"
 #include "import/gunzip.h"
 #include "import/input.h"
 #include "import/upload.h"
@@ -22,6 +23,7 @@ struct Input
 	MemoryContext chunk_context;
 	const char *all;			/* the bytes, to begin anew */
 	int64		read;
+	int64		inflated;
 	int64		total;
 	bool		gzip;
 	Gunzip	   *gunzip;
@@ -71,6 +73,7 @@ rewind_input(Input *input)
 	input->len = input->upload == 0 ? input->total : 0;
 	input->next_chunk = 0;
 	input->read = 0;
+	input->inflated = 0;
 }
 
 static void
@@ -168,6 +171,9 @@ jobs_input_read(Input *input, char *buffer, int size)
 	}
 	if (n == 0 && !gunzip_is_whole(input->gunzip))
 		jobs_input_gzip_cut();
+	input->inflated += n;
+	if (input->inflated > jobs_input_max_inflated())
+		jobs_input_gzip_large();
 	return n;
 }
 
@@ -204,4 +210,19 @@ jobs_input_gzip_broken(void)
 			(errcode(ERRCODE_BAD_COPY_FILE_FORMAT),
 			 errmsg("the gzip file is damaged"),
 			 errhint("\"gzip -t\" tells whether it was before it was uploaded.  Upload a whole one again.")));
+}
+
+int64
+jobs_input_max_inflated(void)
+{
+	return jobs_max_upload_size * INT64CONST(1048576);
+}
+
+void
+jobs_input_gzip_large(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("the gzip file holds more than %d MB", jobs_max_upload_size),
+			 errhint("Split the file, or ask an administrator to raise \"jobs.max_upload_size\".")));
 }

@@ -30,7 +30,7 @@ extern bool jobs_input_is_gzip(Input *input);
  */
 extern const char *jobs_input_peek(Input *input, int len, int *got, bool *at_end);
 
-/* The next bytes; 0 at the end.  A gzip that is cut short or broken is 22P04. */
+/* The next bytes; 0 at the end.  A gzip that is cut short or broken is 22P04, one that holds too much 54000. */
 extern int jobs_input_read(Input *input, char *buffer, int size);
 
 /*
@@ -45,8 +45,12 @@ extern int64 jobs_input_bytes_total(Input *input);
 
 extern void jobs_input_close(Input *input);
 
-/* What a gzip that is cut short, or broken, is answered with. */
+/* The bytes that a gzip may hold: a small one can hold more than anybody has time for. */
+extern int64 jobs_input_max_inflated(void);
+
+/* What a gzip that is cut short, broken, or holds too much is answered with. */
 pg_noreturn extern void jobs_input_gzip_cut(void);
 pg_noreturn extern void jobs_input_gzip_broken(void);
+pg_noreturn extern void jobs_input_gzip_large(void);
 
 #endif							/* JOBS_INPUT_H */

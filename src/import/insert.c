@@ -74,6 +74,7 @@ typedef struct Pending
 	TupleTableSlot *slot;
 	HeapTuple	original;		/* as it was before triggers, where there are some */
 	RowId		id;
+	CommandId	cid;			/* that has inserted it */
 	bool		left_out;		/* by a trigger */
 	List	   *recheck;		/* indexes whose uniqueness is checked later */
 } Pending;
@@ -561,6 +562,7 @@ insert_many(Inserter *in, int i)
 	Leaf	   *leaf = in->pending[i].leaf;
 	Relation	rel = leaf->rri->ri_RelationDesc;
 	TupleTableSlot *slots[ROWS_AT_ONCE];
+	CommandId	cid;
 	int			n;
 
 	for (n = 0; n < ROWS_AT_ONCE && i + n < in->to && in->pending[i + n].leaf == leaf; n++)
@@ -572,12 +574,14 @@ insert_many(Inserter *in, int i)
 	CHECK_FOR_INTERRUPTS();
 	in->at = i;
 	use_bulk_for(in, leaf);
-	table_multi_insert(rel, slots, n, GetCurrentCommandId(true), 0, in->bulk);
+	cid = GetCurrentCommandId(true);
+	table_multi_insert(rel, slots, n, cid, 0, in->bulk);
 	for (int j = 0; j < n; j++)
 	{
 		Pending    *p = &in->pending[i + j];
 
 		in->at = i + j;
+		p->cid = cid;
 		p->left_out = false;
 		p->recheck = NIL;
 		if (leaf->rri->ri_NumIndices > 0)
@@ -604,7 +608,8 @@ insert_one(Inserter *in, int i)
 	{
 		check_row(in, p, true);
 		use_bulk_for(in, p->leaf);
-		table_tuple_insert(rri->ri_RelationDesc, p->slot, GetCurrentCommandId(true), 0, in->bulk);
+		p->cid = GetCurrentCommandId(true);
+		table_tuple_insert(rri->ri_RelationDesc, p->slot, p->cid, 0, in->bulk);
 		if (rri->ri_NumIndices > 0)
 			p->recheck = jobs_ExecInsertIndexTuples(rri, p->slot, in->estate);
 	}
@@ -664,7 +669,7 @@ succeeded(Inserter *in)
 		}
 		in->inserted++;
 		if (in->undo)
-			jobs_undo_inserted(in->undo, p->leaf->rri->ri_RelationDesc, in->xid, &p->slot->tts_tid);
+			jobs_undo_inserted(in->undo, p->leaf->rri->ri_RelationDesc, in->xid, p->cid, &p->slot->tts_tid);
 		if (!p->leaf->after_row && p->recheck == NIL)
 			continue;
 		p->leaf->rri->ri_TrigDesc = p->leaf->other_triggers;

@@ -162,6 +162,9 @@ extern char *jobs_judge_value(Constraints *c, CheckedRow *row, AttrNumber attno)
 /* Values in quotes, with a space before, or "" where one of them is not to be shown. */
 extern char *jobs_judge_values(Constraints *c, CheckedRow *row, List *attnos);
 
+/* ": " and the words of an error; "" where they may hold a value that is not to be shown. */
+extern const char *jobs_judge_reason(Constraints *c, const Judged *judged, const ErrorData *error);
+
 /*
  * An issue about attributes of the target (integer list).  The message is palloc'd
  * in the batch's context, as the functions above give it.

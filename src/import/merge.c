@@ -155,7 +155,7 @@ jobs_merging_merge(Constraints *c)
 		generation.slot = judged->whole;
 		if (merging->generated && (error = jobs_guard(generate, &generation)) != NULL)
 			jobs_judge_refuse(c, judged, "rule_failed", NIL,
-							  psprintf("Generated column failed: %s", error->message));
+							  psprintf("Generated column failed%s", jobs_judge_reason(c, judged, error)));
 		jobs_judge_send(c, judged);
 	}
 }

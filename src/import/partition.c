@@ -237,7 +237,7 @@ jobs_routing_send(Constraints *c, Judged *judged)
 		if (error)
 		{
 			jobs_judge_refuse(c, judged, "no_partition", branch->attnos,
-							  psprintf("The partition cannot be found: %s", error->message));
+							  psprintf("The partition cannot be found%s", jobs_judge_reason(c, judged, error)));
 			return;
 		}
 		i = partition_of(branch, values, nulls);

@@ -69,6 +69,7 @@ struct Pump
 	const char *in;				/* what is left of the slot at hand; NULL: none is */
 	size_t		in_len;
 	int64_t		position;
+	int64_t		inflated;		/* bytes, so far */
 	Gunzip	   *gunzip;
 	Decoder		decoder;
 	char	   *raw;
@@ -439,6 +440,12 @@ read_source(Pump *pump, char *out, size_t size, size_t *n)
 		}
 		else if (!gunzip_some(pump->gunzip, &pump->in, &pump->in_len, out, size, n))
 			return PUMP_GZIP_BROKEN;
+		else
+		{
+			pump->inflated += *n;
+			if (pump->form->max_inflated > 0 && pump->inflated > pump->form->max_inflated)
+				return PUMP_GZIP_LARGE;
+		}
 	}
 	return PUMP_BLOCK;
 }

@@ -25,6 +25,7 @@ typedef enum PumpState
 	PUMP_END,					/* there are no more rows */
 	PUMP_GZIP_CUT,
 	PUMP_GZIP_BROKEN,
+	PUMP_GZIP_LARGE,
 	PUMP_NO_MEMORY
 } PumpState;
 
@@ -32,6 +33,7 @@ typedef struct PumpForm
 {
 	RowForm		rows;
 	bool		gzip;
+	int64_t		max_inflated;	/* bytes that a gzip may hold; 0: any number */
 	bool		bom;			/* passes over one of UTF-8 at the beginning of the text */
 	DecodeKind	decode;
 	DecodeTable table;

@@ -103,6 +103,7 @@ set_form(Reader *reader)
 		form->rows.fallback = &form->table;
 	}
 	form->gzip = jobs_input_is_gzip(reader->input) && !conversion.server;
+	form->max_inflated = jobs_input_max_inflated();
 }
 
 /* Called in a thread, as this function of the server's may be: it only looks at the bytes. */
@@ -206,6 +207,8 @@ next_block(Reader *reader)
 			jobs_input_gzip_cut();
 		case PUMP_GZIP_BROKEN:
 			jobs_input_gzip_broken();
+		case PUMP_GZIP_LARGE:
+			jobs_input_gzip_large();
 		case PUMP_NO_MEMORY:
 			ereport(ERROR,
 					(errcode(ERRCODE_OUT_OF_MEMORY),

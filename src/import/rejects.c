@@ -61,7 +61,9 @@ static void write_file(Rejects *r);
 static void write_header(Rejects *r);
 static char *reason_of(Rejects *r, int64 row_no);
 static void write_row(Rejects *r, const FileRow *row, const char *reason);
+static void begin_field(Rejects *r);
 static void append_field(Rejects *r, const char *value, int len, bool quoted);
+static void append_unquoted(Rejects *r, const char *value, int len);
 static void convert_line(Rejects *r);
 static void end_line(Rejects *r);
 static void end_chunk(Rejects *r);
@@ -218,7 +220,16 @@ write_header(Rejects *r)
 		end_line(r);
 	}
 	for (int i = 0; i < n; i++)
-		append_field(r, d->columns[i], strlen(d->columns[i]), false);
+	{
+		if (d->quote)
+			append_field(r, d->columns[i], strlen(d->columns[i]), false);
+		else
+		{
+			/* A name without quotes has kept its escapes. */
+			begin_field(r);
+			appendStringInfoString(&r->line, d->columns[i]);
+		}
+	}
 	append_field(r, "row_no", 6, false);
 	append_field(r, "reason", 6, false);
 	end_line(r);
@@ -251,13 +262,19 @@ write_row(Rejects *r, const FileRow *row, const char *reason)
 }
 
 static void
+begin_field(Rejects *r)
+{
+	if (r->nth++ > 0)
+		appendStringInfoChar(&r->line, r->dialect->delimiter);
+}
+
+static void
 append_field(Rejects *r, const char *value, int len, bool quoted)
 {
 	const Dialect *d = r->dialect;
-	bool		first = r->nth++ == 0;
+	bool		first = r->nth == 0;
 
-	if (!first)
-		appendStringInfoChar(&r->line, d->delimiter);
+	begin_field(r);
 	if (value == NULL)
 	{
 		appendStringInfoString(&r->line, d->null ? d->null : "");
@@ -268,8 +285,7 @@ append_field(Rejects *r, const char *value, int len, bool quoted)
 	}
 	if (d->quote == '\0')
 	{
-		for (int i = 0; i < len; i++)
-			appendStringInfoChar(&r->line, value[i] == d->delimiter || value[i] == '\n' || value[i] == '\r' ? ' ' : value[i]);
+		append_unquoted(r, value, len);
 		return;
 	}
 	quoted |= strcmp(value, d->null ? d->null : "") == 0 || (first && d->comment && value[0] == d->comment);
@@ -289,6 +305,28 @@ append_field(Rejects *r, const char *value, int len, bool quoted)
 		appendStringInfoChar(&r->line, value[i]);
 	}
 	appendStringInfoChar(&r->line, d->quote);
+}
+
+/* As adapt.c reads it; without an escape, spaces stand for what cannot be written. */
+static void
+append_unquoted(Rejects *r, const char *value, int len)
+{
+	const Dialect *d = r->dialect;
+
+	for (int i = 0; i < len; i++)
+	{
+		char		c = value[i];
+		bool		special = c == d->delimiter || c == '\n' || c == '\r';
+
+		if (d->escape && (special || c == d->escape))
+		{
+			appendStringInfoChar(&r->line, d->escape);
+			c = c == '\n' ? 'n' : c == '\r' ? 'r' : c;
+		}
+		else if (special)
+			c = ' ';
+		appendStringInfoChar(&r->line, c);
+	}
 }
 
 /* A character that the file's encoding does not have is a question mark: only words of ours can have it. */

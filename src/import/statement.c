@@ -30,6 +30,7 @@ typedef struct Run
 	Tuplestorestate *result;
 	int64		processed;
 	TransactionId xid;
+	CommandId	cid;
 } Run;
 
 static ErrorData *try_rows(RowStatement *statement, Tuplestorestate *rows, int64 nrows);
@@ -161,7 +162,7 @@ try_rows(RowStatement *statement, Tuplestorestate *rows, int64 nrows)
 	if (error && !jobs_is_row_error(error))
 		ReThrowError(error);
 	if (error == NULL && statement->done)
-		statement->done(statement->arg, run.xid, run.processed, run.result, statement->result);
+		statement->done(statement->arg, run.xid, run.cid, run.processed, run.result, statement->result);
 	if (run.result)
 		tuplestore_end(run.result);
 	return error;
@@ -173,6 +174,9 @@ run_guarded(void *arg)
 	Run		   *run = arg;
 
 	run->xid = GetCurrentTransactionId();
+	/* SPI would do so, if anything had used the one before. */
+	CommandCounterIncrement();
+	run->cid = GetCurrentCommandId(false);
 	run->processed = jobs_statement_execute(run->statement->sql, run->statement->desc, run->rows, run->nrows, run->result);
 }
 

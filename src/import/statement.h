@@ -20,11 +20,13 @@
 #include "import/insert.h"
 
 /*
- * A run of the statement has succeeded; xid is its subtransaction's.  result has the
- * rows that it returned, or is NULL.
+ * A run of the statement has succeeded; xid is its subtransaction's, and cid its own
+ * command, which nothing has that triggers ran.  result has the rows that it
+ * returned, or is NULL.
  */
 typedef struct Tuplestorestate Tuplestorestate;
-typedef void (*RowsDone) (void *arg, TransactionId xid, int64 processed, Tuplestorestate *result, TupleDesc desc);
+typedef void (*RowsDone) (void *arg, TransactionId xid, CommandId cid, int64 processed, Tuplestorestate *result,
+						  TupleDesc desc);
 
 typedef struct RowStatement
 {

@@ -7,15 +7,20 @@
  * what was inserted, one writes old values back.  A row that somebody has changed
  * has another place or another xmin than the record says, and is let alone.
  *
+ * Places that are not known are found anew, see find_lost.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/tableam.h"
 #include "access/transam.h"
 #include "access/xact.h"
 #include "args.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "compat.h"
 #include "control.h"
@@ -31,6 +36,7 @@
 #include "store.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -42,6 +48,17 @@ PG_FUNCTION_INFO_V1(jobs_undo_import);
 /* A transaction's number means another transaction after so many. */
 #define MAX_AGE		(UINT64CONST(1) << 31)
 
+/*
+ * What has inserted rows whose places are lost.  One without a transaction stands for
+ * the table, and one without a table for any.
+ */
+typedef struct Writer
+{
+	Oid			rel;
+	TransactionId xid;
+	CommandId	cid;
+} Writer;
+
 typedef struct Undo
 {
 	Job		   *import;
@@ -51,13 +68,11 @@ typedef struct Undo
 	Oid			last_rel;		/* whose file's number was looked up last */
 	uint64		last_number;
 
-	/* what was inserted: places, or where those are lost, transactions */
+	/* what was inserted */
 	TupleDesc	places_desc;
 	Tuplestorestate *places;
 	int64		nplaces;
-	TupleDesc	writers_desc;
-	Tuplestorestate *writers;
-	int64		nwriters;
+	HTAB	   *writers;		/* or NULL */
 
 	/* what was updated */
 	AttrNumber *columns;
@@ -75,7 +90,11 @@ static void find_columns(Undo *u);
 static void read_inserted(Undo *u);
 static void read_updated(Undo *u);
 static bytea *next_chunk(Undo *u, int64 *seq, const char **p, const char **end);
-static void add_writer(Undo *u, Oid rel, TransactionId xid);
+static void add_place(Undo *u, Oid rel, TransactionId xid, ItemPointer tid);
+static void add_writer(Undo *u, Oid rel, TransactionId xid, CommandId cid);
+static bool is_writer(const Undo *u, Oid rel, TransactionId xid, CommandId cid);
+static void find_lost(Undo *u);
+static void find_lost_in(Undo *u, Relation rel, Oid writer);
 static bool file_is_same(Undo *u, Oid relid, uint64 number);
 static int64 delete_rows(Undo *u);
 static int64 restore_rows(Undo *u);
@@ -97,6 +116,7 @@ jobs_undo_import(PG_FUNCTION_ARGS)
 	check_undoable(u.import);
 	open_undo(&u);
 	read_inserted(&u);
+	find_lost(&u);
 	read_updated(&u);
 	/* The other way round as the import did it. */
 	restored = restore_rows(&u);
@@ -104,7 +124,6 @@ jobs_undo_import(PG_FUNCTION_ARGS)
 	deleted = delete_rows(&u);
 	mark_undone(&u);
 	tuplestore_end(u.places);
-	tuplestore_end(u.writers);
 	if (u.old)
 		tuplestore_end(u.old);
 	UnregisterSnapshot(u.snapshot);
@@ -156,10 +175,6 @@ open_undo(Undo *u)
 	TupleDescInitEntry(u->places_desc, 2, "rel", OIDOID, -1, 0);
 	TupleDescInitEntry(u->places_desc, 3, "xid", XIDOID, -1, 0);
 	u->places = tuplestore_begin_heap(true, false, work_mem);
-	u->writers_desc = CreateTemplateTupleDesc(2);
-	TupleDescInitEntry(u->writers_desc, 1, "rel", OIDOID, -1, 0);
-	TupleDescInitEntry(u->writers_desc, 2, "xid", XIDOID, -1, 0);
-	u->writers = tuplestore_begin_heap(true, false, work_mem);
 	find_columns(u);
 }
 
@@ -254,15 +269,17 @@ read_inserted(Undo *u)
 			if (head == 0)
 			{
 				uint64		number;
+				CommandId	cid;
 				bool		all;
 
 				rel = (Oid) jobs_read_varint(&p, end);
 				number = jobs_read_varint(&p, end);
 				xid = (TransactionId) jobs_read_varint(&p, end);
+				cid = (CommandId) jobs_read_varint(&p, end);
 				all = jobs_read_varint(&p, end) == 1;
 				known = !all && file_is_same(u, rel, number);
 				if (!known)
-					add_writer(u, rel, xid);
+					add_writer(u, rel, xid, cid);
 				block = 0;
 			}
 			else
@@ -275,15 +292,9 @@ read_inserted(Undo *u)
 				for (uint64 i = 0; i < n && known; i++)
 				{
 					ItemPointerData tid;
-					Datum		values[3];
-					bool		nulls[3] = {false};
 
 					ItemPointerSet(&tid, (BlockNumber) block, (OffsetNumber) (offset + i));
-					values[0] = PointerGetDatum(&tid);
-					values[1] = ObjectIdGetDatum(rel);
-					values[2] = TransactionIdGetDatum(xid);
-					tuplestore_putvalues(u->places, u->places_desc, values, nulls);
-					u->nplaces++;
+					add_place(u, rel, xid, &tid);
 				}
 			}
 		}
@@ -308,13 +319,92 @@ file_is_same(Undo *u, Oid relid, uint64 number)
 }
 
 static void
-add_writer(Undo *u, Oid rel, TransactionId xid)
+add_place(Undo *u, Oid rel, TransactionId xid, ItemPointer tid)
 {
-	Datum		values[2] = {ObjectIdGetDatum(rel), TransactionIdGetDatum(xid)};
-	bool		nulls[2] = {!OidIsValid(rel), false};
+	Datum		values[3] = {PointerGetDatum(tid), ObjectIdGetDatum(rel), TransactionIdGetDatum(xid)};
+	bool		nulls[3] = {false};
 
-	tuplestore_putvalues(u->writers, u->writers_desc, values, nulls);
-	u->nwriters++;
+	tuplestore_putvalues(u->places, u->places_desc, values, nulls);
+	u->nplaces++;
+}
+
+static void
+add_writer(Undo *u, Oid rel, TransactionId xid, CommandId cid)
+{
+	HASHCTL		ctl = {.keysize = sizeof(Writer), .entrysize = sizeof(Writer), .hcxt = CurrentMemoryContext};
+	Writer		table = {rel, InvalidTransactionId, 0};
+	Writer		writer = {rel, xid, cid};
+
+	if (u->writers == NULL)
+		u->writers = hash_create("jobs undo writers", 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	(void) hash_search(u->writers, &table, HASH_ENTER, NULL);
+	(void) hash_search(u->writers, &writer, HASH_ENTER, NULL);
+}
+
+static bool
+is_writer(const Undo *u, Oid rel, TransactionId xid, CommandId cid)
+{
+	Writer		writer = {rel, xid, cid};
+
+	return hash_search(u->writers, &writer, HASH_FIND, NULL) != NULL;
+}
+
+/* ------------------------------------------------------------------------
+ * Places that are not known
+ * ------------------------------------------------------------------------
+ */
+
+/* By one pass over each table. */
+static void
+find_lost(Undo *u)
+{
+	Oid			target = RelationGetRelid(u->target);
+	List	   *tables;
+	ListCell   *cell;
+
+	if (u->writers == NULL)
+		return;
+	tables = u->target->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ?
+		find_all_inheritors(target, RowExclusiveLock, NULL) : list_make1_oid(target);
+	foreach(cell, tables)
+	{
+		Oid			relid = lfirst_oid(cell);
+		Oid			writer = is_writer(u, InvalidOid, InvalidTransactionId, 0) ? InvalidOid : relid;
+		Relation	rel;
+
+		if (!is_writer(u, writer, InvalidTransactionId, 0))
+			continue;
+		rel = relation_open(relid, NoLock);
+		if (rel->rd_tableam == GetHeapamTableAmRoutine())
+			find_lost_in(u, rel, writer);
+		relation_close(rel, NoLock);
+	}
+}
+
+/*
+ * The import's transaction may have written more than the import has: what its triggers
+ * did was done by other commands.  A version of a row that was there before is never
+ * taken, nor is a row whose command is not known any more, because somebody has tried to
+ * change or delete it.
+ */
+static void
+find_lost_in(Undo *u, Relation rel, Oid writer)
+{
+	TableScanDesc scan = table_beginscan(rel, u->snapshot, 0, NULL);
+	HeapTuple	tuple;
+
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		HeapTupleHeader header = tuple->t_data;
+		TransactionId xid = HeapTupleHeaderGetRawXmin(header);
+
+		CHECK_FOR_INTERRUPTS();
+		if ((header->t_infomask & (HEAP_UPDATED | HEAP_COMBOCID)) == 0 &&
+			(!TransactionIdIsValid(HeapTupleHeaderGetRawXmax(header)) || HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask)) &&
+			is_writer(u, writer, xid, HeapTupleHeaderGetRawCommandId(header)))
+			add_place(u, RelationGetRelid(rel), xid, &tuple->t_self);
+	}
+	table_endscan(scan);
 }
 
 static void
@@ -380,20 +470,13 @@ read_updated(Undo *u)
 static int64
 delete_rows(Undo *u)
 {
-	int64		n = 0;
-
-	if (u->nplaces > 0)
-		n += jobs_statement_execute(psprintf("DELETE FROM %s AS t USING jobs_rows AS r"
-											 " WHERE t.ctid OPERATOR(pg_catalog.=) r.tid"
-											 " AND t.tableoid OPERATOR(pg_catalog.=) r.rel"
-											 " AND t.xmin OPERATOR(pg_catalog.=) r.xid", u->name),
-									u->places_desc, u->places, u->nplaces, NULL);
-	if (u->nwriters > 0)
-		n += jobs_statement_execute(psprintf("DELETE FROM %s AS t USING jobs_rows AS r"
-											 " WHERE t.xmin OPERATOR(pg_catalog.=) r.xid"
-											 " AND (r.rel IS NULL OR t.tableoid OPERATOR(pg_catalog.=) r.rel)", u->name),
-									u->writers_desc, u->writers, u->nwriters, NULL);
-	return n;
+	if (u->nplaces == 0)
+		return 0;
+	return jobs_statement_execute(psprintf("DELETE FROM %s AS t USING jobs_rows AS r"
+										   " WHERE t.ctid OPERATOR(pg_catalog.=) r.tid"
+										   " AND t.tableoid OPERATOR(pg_catalog.=) r.rel"
+										   " AND t.xmin OPERATOR(pg_catalog.=) r.xid", u->name),
+								  u->places_desc, u->places, u->nplaces, NULL);
 }
 
 static int64
@@ -446,8 +529,8 @@ answer(FunctionCallInfo fcinfo, const Undo *u, int64 deleted, int64 restored)
 	if (updated > 0)
 		appendStringInfo(&words, ", %lld of %lld updated rows restored", (long long) restored, (long long) updated);
 	if (kept > 0)
-		appendStringInfo(&words, "; %lld %s changed since and stay%s as they are", (long long) kept,
-						 kept == 1 ? "row was" : "rows were", kept == 1 ? "s" : "");
+		appendStringInfo(&words, "; %lld %s", (long long) kept, kept == 1 ?
+						 "row was changed since and stays as it is" : "rows were changed since and stay as they are");
 	values[0] = Int64GetDatum(deleted);
 	values[1] = Int64GetDatum(restored);
 	values[2] = Int64GetDatum(kept);

@@ -3,13 +3,13 @@
  * undo.h
  *	  What an import has to remember so that it can be taken back.
  *
- * Of an inserted row where it stands and which transaction wrote it: runs of
- * neighbours, some bytes a page.  Of an updated row the same of its new version,
+ * Of an inserted row where it stands, and which command of which transaction wrote
+ * it: runs of neighbours, some bytes a page.  Of an updated row the same of its new version,
  * and the old values of the file's columns as text.  Both are kept in chunks of
  * the job, see verdict.h for their numbers.
  *
  *	 chunk		= varint(full id of the import's transaction), entries
- *	 inserted	= 0, varint(table), varint(its file), varint(transaction), varint(how)
+ *	 inserted	= 0, varint(table), varint(its file), varint(transaction), varint(command), varint(how)
  *				| varint(block - last block, zigzag, + 1), varint(offset), varint(count)
  *	 updated	= varint(table), varint(its file), varint(transaction), varint(block),
  *				  varint(offset), varint(length of what follows), the values as
@@ -33,11 +33,11 @@ typedef struct UndoRecord UndoRecord;
 /* In the current memory context. */
 extern UndoRecord *jobs_undo_begin(JobId job);
 
-/* A row that has been inserted by a transaction; cheap for neighbours. */
-extern void jobs_undo_inserted(UndoRecord *undo, Relation rel, TransactionId xid, ItemPointer tid);
+/* A row that has been inserted by a command of a transaction; cheap for neighbours. */
+extern void jobs_undo_inserted(UndoRecord *undo, Relation rel, TransactionId xid, CommandId cid, ItemPointer tid);
 
-/* All rows of the target with that xmin: where nobody could tell which they are. */
-extern void jobs_undo_inserted_by(UndoRecord *undo, TransactionId xid);
+/* All rows of the target that this command has inserted: where nobody could tell where they are. */
+extern void jobs_undo_inserted_by(UndoRecord *undo, TransactionId xid, CommandId cid);
 
 /* A row that has been updated; old is what jobs_undo_pack made. */
 extern void jobs_undo_updated(UndoRecord *undo, Oid rel, TransactionId xid, ItemPointer tid, bytea *old);

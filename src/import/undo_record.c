@@ -39,6 +39,7 @@ struct UndoRecord
 	/* the run of neighbours that is not written yet, and its place */
 	Oid			rel;
 	TransactionId xid;
+	CommandId	cid;
 	BlockNumber last_block;
 	BlockNumber block;
 	OffsetNumber offset;
@@ -91,19 +92,19 @@ write_chunk(UndoRecord *undo, Stream *stream)
 }
 
 void
-jobs_undo_inserted(UndoRecord *undo, Relation rel, TransactionId xid, ItemPointer tid)
+jobs_undo_inserted(UndoRecord *undo, Relation rel, TransactionId xid, CommandId cid, ItemPointer tid)
 {
 	BlockNumber block = ItemPointerGetBlockNumber(tid);
 	OffsetNumber offset = ItemPointerGetOffsetNumber(tid);
 
-	if (undo->count > 0 && undo->rel == RelationGetRelid(rel) && undo->xid == xid && undo->block == block &&
-		undo->offset + undo->count == offset)
+	if (undo->count > 0 && undo->rel == RelationGetRelid(rel) && undo->xid == xid && undo->cid == cid &&
+		undo->block == block && undo->offset + undo->count == offset)
 	{
 		undo->count++;
 		return;
 	}
 	end_run(undo);
-	if (undo->rel != RelationGetRelid(rel) || undo->xid != xid)
+	if (undo->rel != RelationGetRelid(rel) || undo->xid != xid || undo->cid != cid)
 	{
 		StringInfo	buf = &undo->inserted.buf;
 
@@ -111,9 +112,11 @@ jobs_undo_inserted(UndoRecord *undo, Relation rel, TransactionId xid, ItemPointe
 		jobs_append_varint(buf, RelationGetRelid(rel));
 		jobs_append_varint(buf, jobs_file_number(rel));
 		jobs_append_varint(buf, xid);
+		jobs_append_varint(buf, cid);
 		jobs_append_varint(buf, 0);
 		undo->rel = RelationGetRelid(rel);
 		undo->xid = xid;
+		undo->cid = cid;
 		undo->last_block = 0;
 	}
 	undo->block = block;
@@ -122,7 +125,7 @@ jobs_undo_inserted(UndoRecord *undo, Relation rel, TransactionId xid, ItemPointe
 }
 
 void
-jobs_undo_inserted_by(UndoRecord *undo, TransactionId xid)
+jobs_undo_inserted_by(UndoRecord *undo, TransactionId xid, CommandId cid)
 {
 	StringInfo	buf = &undo->inserted.buf;
 
@@ -131,6 +134,7 @@ jobs_undo_inserted_by(UndoRecord *undo, TransactionId xid)
 	jobs_append_varint(buf, InvalidOid);
 	jobs_append_varint(buf, 0);
 	jobs_append_varint(buf, xid);
+	jobs_append_varint(buf, cid);
 	jobs_append_varint(buf, 1);
 	undo->rel = InvalidOid;
 	(void) end_entry(undo, &undo->inserted);

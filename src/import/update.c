@@ -99,8 +99,10 @@ static bytea *old_values(Updater *up, Leaf *leaf);
 static void allow_bit(Updater *up, int64 n);
 static void refused_update(void *arg, RowId id, const ErrorData *error);
 static void refused_insert(void *arg, RowId id, const ErrorData *error);
-static void updated(void *arg, TransactionId xid, int64 processed, Tuplestorestate *result, TupleDesc desc);
-static void inserted(void *arg, TransactionId xid, int64 processed, Tuplestorestate *result, TupleDesc desc);
+static void updated(void *arg, TransactionId xid, CommandId cid, int64 processed, Tuplestorestate *result,
+					TupleDesc desc);
+static void inserted(void *arg, TransactionId xid, CommandId cid, int64 processed, Tuplestorestate *result,
+					 TupleDesc desc);
 
 /* ------------------------------------------------------------------------
  * SQL
@@ -403,7 +405,8 @@ refused_update(void *arg, RowId id, const ErrorData *error)
 
 /* The result says which rows were updated, and where they are now. */
 static void
-updated(void *arg, TransactionId xid, int64 processed, Tuplestorestate *result, TupleDesc desc)
+updated(void *arg, TransactionId xid, CommandId cid, int64 processed, Tuplestorestate *result,
+		TupleDesc desc)
 {
 	Updater    *up = arg;
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
@@ -505,13 +508,14 @@ refused_insert(void *arg, RowId id, const ErrorData *error)
 
 /* Triggers may have left out some; which ones, nobody can tell. */
 static void
-inserted(void *arg, TransactionId xid, int64 processed, Tuplestorestate *result, TupleDesc desc)
+inserted(void *arg, TransactionId xid, CommandId cid, int64 processed, Tuplestorestate *result,
+		 TupleDesc desc)
 {
 	ViewInserter *in = arg;
 
 	in->inserted += processed;
 	if (in->undo && in->can_undo)
-		jobs_undo_inserted_by(in->undo, xid);
+		jobs_undo_inserted_by(in->undo, xid, cid);
 }
 
 int64

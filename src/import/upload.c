@@ -108,7 +108,7 @@ check_size(int64 bytes)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("the upload would be larger than %d MB", jobs_max_upload_size),
-				 errhint("Compress the file with gzip, split it, or ask an administrator to raise \"jobs.max_upload_size\".")));
+				 errhint("Split the file, or ask an administrator to raise \"jobs.max_upload_size\".")));
 }
 
 static void

@@ -123,6 +123,7 @@ my %files = (
 	'random bytes' => q{import random; random.seed(1); w(random.randbytes(1_000_000))},
 	'nothing' => q{w(b'')});
 my $most = 0;
+my $id;
 for my $name (sort keys %files)
 {
 	my $path = "$dir/hostile";
@@ -162,6 +163,26 @@ SKIP:
 	skip 'memory under a sanitizer', 1 if $node->has_sanitizer;
 	cmp_ok($most, '<', 256 * 1024, "P40 a worker's memory whatever the file: expected ($most kB)");
 }
+# A gzip may hold what an upload may have, however it is decoded, and not a byte more.
+for my $encoding ('UTF8', 'UTF-16LE', 'EUC_JP')
+{
+	for my $more (0, 1)
+	{
+		system('python3', '-c', "import gzip; text = ('a,b\\n' + ('x' * 1023 + '\\n') * 65536).encode('$encoding')[:64 << 20]; "
+			  . "open('$dir/inflated', 'wb').write(gzip.compress(text + b'x' * $more, 1))") == 0 or die 'no gzip';
+		$id = $node->sql("SELECT jobs.import_preview('hers', upload => jobs.upload_file('$dir/inflated'), options => '{\"encoding\": \"$encoding\"}')");
+		$node->wait_job($id);
+		expected('P40', "a gzip of 64 MB and $more bytes in $encoding", $node->job($id, q{concat_ws(' ', state, error_code, error_message)}),
+			$more ? 'failed 54000 the gzip file holds more than 64 MB' : 'succeeded');
+	}
+}
+# Names that are equal but for case.
+$id = $node->sql(q{SELECT jobs.import_preview('hers', content => (SELECT string_agg('a' || i, ',') FROM generate_series(1, 30000) i) || E'\n',
+	options => jsonb_build_object('header', true, 'mapping', (SELECT jsonb_object_agg('A' || i, CASE WHEN i = 7 THEN 'B' END) FROM generate_series(1, 30000) i)),
+	timeout => '20 s')});
+$node->wait_job($id);
+expected('P40', 'a mapping of 30,000 names that differ by case only', $node->job($id, q{concat_ws(' ', state, error_code, result #> '{columns,columns}')}),
+	'succeeded [{"file": "a7", "target": "b"}]');
 refused('P40', 'an upload above the limit', q{SELECT jobs.upload_append(jobs.upload(), repeat('x', 70000000)::bytea)}, '54000');
 refused('P40', 'options a million levels deep',
 	q{SELECT jobs.import_preview('hers', content => 'a', options => (repeat('{"a":', 1000000) || '1' || repeat('}', 1000000))::jsonb)}, '(54001|22023|22P02)');
@@ -171,7 +192,8 @@ refused('P40', 'options a million levels deep',
 # ----------------------------------------------------------------------------
 
 as('mallory', 'CREATE TABLE checked (a int, b text)');
-my ($found, $id) = preview('mallory', 'checked', "a,b\nx,=HYPERLINK(\"\"http://evil\"\")\ny,\@SUM(1)\n");
+my $found;
+($found, $id) = preview('mallory', 'checked', "a,b\nx,=HYPERLINK(\"\"http://evil\"\")\ny,\@SUM(1)\n");
 my $rejects = $node->sql("SELECT convert_from(string_agg(c, ''), 'UTF8') FROM jobs.rejects($id) c");
 # They are the file's own bytes, to be mended and uploaded again; what is ours, the reason, begins with a word.
 like($rejects, qr/^x,"=HYPERLINK.*,1,"A ""x"" is not/m, 'P41 the rows that were left out are as they came, and say why in words: expected');
