@@ -84,7 +84,7 @@ export class Sessions {
     this.#failures.delete(key)
     this.#failures.set(key, { times: times + 1, free: turn + PAUSE }) // before the wait, so that none comes beside it
     if (this.#failures.size > NAMES) this.#failures.delete(this.#failures.keys().next().value)
-    await sleep(turn - now)
+    if (turn > now) await sleep(turn - now)
     const user = this.#users.get(name)
     const hashed = user?.password ?? await this.#nobody
     if (!await inTurn(() => matches(password, hashed)) || !user) return undefined

@@ -46,10 +46,15 @@ async function passwords (world, strict) {
   is((await signIn(port, host, 'x'.repeat(60000), 'x')).status, 413, 'a name of 60 kB is not kept')
 
   // -- Many names --
-  const many = Promise.all(Array.from({ length: 150 }, (_, i) => attempt(`nobody ${i}`, 'x')))
-  const page = request(port, 'GET', '/panel.css', { host })
-  ok(await Promise.race([page, many]) === await page, 'pages are read while many passwords are looked at')
-  is([...new Set(await many)].sort(), [401, 429], 'of which some are refused')
+  let looked = 0
+  const many = Array.from({ length: 150 }, (_, i) => attempt(`nobody ${i}`, 'x').then(status => {
+    if (status === 401) looked++
+    return status
+  }))
+  await Promise.race(many)
+  await request(port, 'GET', '/panel.css', { host })
+  ok(looked < 20, 'pages are read while many passwords are looked at', looked)
+  is([...new Set(await Promise.all(many))].sort(), [401, 429], 'of which some are refused')
 
   // -- Behind a proxy --
   const own = `localhost:${strict.port}`
