@@ -1,11 +1,16 @@
 // Hands out shared files: GET /<token of jobs.share>.  The connection is set by
 // PGHOST, PGUSER and so on; the role needs nothing but what docs/sharing.md grants.
+//   PORT      where it listens (8080)
+//   RATE      bytes a second that a reader must take (32,000)
+//   PATIENCE  seconds that a reader may stand still (60)
 import http from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import pg from 'pg'
 import QueryStream from 'pg-query-stream'
 
-const pool = new pg.Pool({ max: 20, application_name: 'download' })
+const RATE = Number(process.env.RATE ?? 32000) / 1000
+const PATIENCE = Number(process.env.PATIENCE ?? 60) * 1000
+const pool = new pg.Pool({ max: 20, application_name: 'download', connectionTimeoutMillis: 10000 })
 pool.on('error', error => console.error(error.message))
 
 async function answer (request, response) {
@@ -24,7 +29,8 @@ async function answer (request, response) {
     })
     if (request.method === 'HEAD') return response.end()
     const rows = client.query(new QueryStream('SELECT jobs.download($1::text) AS chunk', [token], { batchSize: 4 }))
-    await pipeline(rows, async function * (rows) { for await (const row of rows) yield row.chunk }, response)
+    response.setTimeout(PATIENCE, () => response.destroy())
+    await pipeline(paced(rows, response), response)
   } catch (error) {
     const invalid = error.code === '42704'
     if (!invalid) console.error((failure = error).message)
@@ -32,6 +38,22 @@ async function answer (request, response) {
     else response.writeHead(invalid ? 404 : 503, { 'Content-Type': 'text/plain' }).end(invalid ? 'This link is not valid.\n' : 'Try again later.\n')
   } finally {
     client?.release(failure)
+  }
+}
+
+// A reader may stand still for a while, and gains time by what he takes, but no more than that.  So one who is too slow
+// all along is cut off, who takes a byte now and then as well: each has a connection and a snapshot.
+async function * paced (rows, response) {
+  let left = PATIENCE
+  for await (const { chunk } of rows) {
+    const begun = Date.now()
+    const end = setTimeout(() => response.destroy(), left)
+    try {
+      yield chunk
+    } finally {
+      clearTimeout(end)
+    }
+    left = Math.min(left - (Date.now() - begun) + chunk.length / RATE, PATIENCE)
   }
 }
 

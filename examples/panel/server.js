@@ -2,7 +2,10 @@
 //   PORT, HOST      where it listens (8080, 127.0.0.1)
 //   PANEL_ORIGIN    what browsers call it (http://localhost:PORT); others' requests are refused
 //   PANEL_USERS     the file of users, see sessions.js
+//   PANEL_PROXY     1: a proxy is in front of it, and writes browsers' addresses into X-Forwarded-For
 //   PANEL_UPLOAD    bytes that a file may have (1 GB)
+//   PANEL_RATE      bytes a second that a reader of a file must take (32,000)
+//   PANEL_PATIENCE  seconds that a reader or sender may stand still (60)
 //   PANEL_MAIL      1: ask for mail at the end of a job
 import http from 'node:http'
 import { readFile } from 'node:fs/promises'
@@ -21,7 +24,12 @@ const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; ch
 const PIECE = 1 << 20
 const MAX_UPLOAD = Number(process.env.PANEL_UPLOAD ?? 1e9)
 const MAX_BODY = 65536
-const STALLED = 60000 // ms that a reader or sender may stand still
+const MAX_SIGN_IN = 4096 // what fails is remembered
+const RATE = Number(process.env.PANEL_RATE ?? 32000) / 1000
+const STALLED = Number(process.env.PANEL_PATIENCE ?? 60) * 1000
+const UPLOADS = 4 // of a session at once
+const DOWNLOADS = 3 // of a user at once, since each has a connection and a snapshot
+const FAREWELL = 1000 // ms for the end of a stream of events
 const BEAT = 15000
 const ISSUES = 100
 
@@ -49,6 +57,7 @@ let sessions
 let up = false
 const browsers = new Set()
 const uploading = new Map() // by session
+const downloading = new Map() // by user
 
 // ---------------------------------------------------------------------------
 // Requests
@@ -105,12 +114,12 @@ function json (response, status, body, headers = {}) {
 // To leave a loop over it early must not end the connection: an answer is still to come.
 const contentOf = request => request.iterator({ destroyOnReturn: false })
 
-async function bodyOf (request) {
+async function bodyOf (request, most = MAX_BODY) {
   if (!/^application\/json\b/.test(request.headers['content-type'])) throw new Refused(415, 'This is not JSON.')
   let text = ''
   for await (const piece of contentOf(request.setEncoding('utf8'))) {
     text += piece
-    if (text.length > MAX_BODY) throw new Refused(413, 'This is too much.')
+    if (text.length > most) throw new Refused(413, 'This is too much.')
   }
   try {
     return Object(JSON.parse(text || '{}'))
@@ -135,9 +144,9 @@ async function page (request, response, pathname) {
 const me = ({ login, name }) => ({ login, name: name ?? login, catalogue: shown, maxUpload: MAX_UPLOAD })
 
 async function signIn (request, response) {
-  const { user, password } = await bodyOf(request)
+  const { user, password } = await bodyOf(request, MAX_SIGN_IN)
   const cookie = await sessions.open(request, String(user), String(password))
-  if (cookie === null) throw new Refused(429, 'Too many attempts. Wait half a minute.', { 'Retry-After': '30' })
+  if (cookie === null) throw new Refused(429, 'Too many attempts. Wait ten seconds.', { 'Retry-After': '10' })
   if (!cookie) throw new Refused(401, 'Name or password is not right.')
   response.writeHead(204, { 'Set-Cookie': cookie }).end()
 }
@@ -157,24 +166,34 @@ function events (request, response, user) {
   response.writeHead(200, { 'Content-Type': 'text/event-stream', 'X-Accel-Buffering': 'no' })
   const browser = {
     session: user.session,
-    ready: () => !response.writableNeedDrain,
+    // Whether it was sent: not to one who does not read.
     send (event, data) {
+      if (response.writableEnded || response.writableNeedDrain) return false
       response.write(`event: ${event}\ndata: ${data}\n\n`)
       return true
     },
     // The session may have run out meanwhile.
     beat: () => sessions.find(request) ? browser.send('database', up ? '"up"' : '"down"') : browser.end(),
-    end: () => response.end()
+    // One who does not read would never come to the end.
+    end () {
+      gone()
+      response.end()
+      setTimeout(() => response.destroy(), FAREWELL).unref()
+    }
   }
   const forget = watch(user.role, browser)
   const beat = setInterval(browser.beat, BEAT)
-  browsers.add(browser)
-  browser.beat()
-  response.on('close', () => {
+  const gone = () => {
+    request.socket.off('close', gone)
     browsers.delete(browser)
     clearInterval(beat)
     forget()
-  })
+  }
+  // The socket's end: a response that waits behind another on it has none of its own.
+  request.socket.on('close', gone)
+  response.on('error', () => {})
+  browsers.add(browser)
+  browser.beat()
 }
 
 function database (state) {
@@ -258,6 +277,19 @@ async function act (request, response, user, id, name) {
   json(response, 200, { result })
 }
 
+// Work of somebody who may have so much of it at once.
+async function atMost (most, running, who, message, work) {
+  const others = running.get(who) ?? 0
+  if (others >= most) throw new Refused(429, message)
+  running.set(who, others + 1)
+  try {
+    await work()
+  } finally {
+    running.set(who, running.get(who) - 1)
+    if (running.get(who) === 0) running.delete(who)
+  }
+}
+
 const notice = ({ email }) => process.env.PANEL_MAIL === '1' && email ? JSON.stringify({ email }) : null
 
 function entry (list, name) {
@@ -288,25 +320,22 @@ async function submitImport (request, response, user, name) {
   const { table, options } = entry(imports, name)
   const filename = new URL(request.url, 'http://panel').searchParams.get('filename')?.slice(0, 200) || null
   if (Number(request.headers['content-length']) > MAX_UPLOAD) throw new Refused(413, `The file is larger than ${MAX_UPLOAD} bytes.`)
-  if ((uploading.get(user.session) ?? 0) >= 4) throw new Refused(429, 'Four files are being uploaded already.')
-  uploading.set(user.session, (uploading.get(user.session) ?? 0) + 1)
-  let upload
-  try {
-    request.setTimeout(STALLED, () => request.destroy())
-    upload = await value(user.role, 'SELECT jobs.upload($1)', [filename])
-    for await (const piece of pieces(request)) {
-      await write(user.role, client => client.query('SELECT jobs.upload_append($1, $2)', [upload, piece]))
+  await atMost(UPLOADS, uploading, user.session, `${UPLOADS} files are being uploaded already.`, async () => {
+    let upload
+    try {
+      request.setTimeout(STALLED, () => request.destroy())
+      upload = await value(user.role, 'SELECT jobs.upload($1)', [filename])
+      for await (const piece of pieces(request)) {
+        await write(user.role, client => client.query('SELECT jobs.upload_append($1, $2)', [upload, piece]))
+      }
+      const job = await value(user.role, 'SELECT jobs.import_preview($1::regclass, $2::bigint, options => $3, notify => $4)',
+        [table, upload, options, notice(user)])
+      json(response, 202, { job })
+    } catch (error) {
+      if (upload) await value(user.role, 'SELECT jobs.upload_delete($1)', [upload]).catch(() => {}) // else it goes within a day
+      throw error
     }
-    const job = await value(user.role, 'SELECT jobs.import_preview($1::regclass, $2::bigint, options => $3, notify => $4)',
-      [table, upload, options, notice(user)])
-    json(response, 202, { job })
-  } catch (error) {
-    if (upload) await value(user.role, 'SELECT jobs.upload_delete($1)', [upload]).catch(() => {}) // else it goes within a day
-    throw error
-  } finally {
-    uploading.set(user.session, uploading.get(user.session) - 1)
-    if (uploading.get(user.session) === 0) uploading.delete(user.session)
-  }
+  })
 }
 
 async function * pieces (request) {
@@ -330,8 +359,11 @@ async function * pieces (request) {
 // Files
 // ---------------------------------------------------------------------------
 
+const download = (user, work) =>
+  atMost(DOWNLOADS, downloading, user.login, `${DOWNLOADS} files are being downloaded already.`, () => stream(user.role, work))
+
 async function file (request, response, user, id) {
-  await stream(user.role, async client => {
+  await download(user, async client => {
     const { rows: [artifact] } = await client.query(`
       SELECT media_type, bytes, jobs.content_disposition(filename) AS disposition FROM jobs.artifact WHERE job = $1`, [id])
     if (!artifact) throw new Refused(404, 'There is no such file.')
@@ -341,7 +373,7 @@ async function file (request, response, user, id) {
 }
 
 async function rejects (request, response, user, id) {
-  await stream(user.role, async client => {
+  await download(user, async client => {
     const { rows: [{ disposition }] } = await client.query(`
       SELECT jobs.content_disposition('rejects-' || $1::text || '.csv') AS disposition`, [id])
     await send(response, client, 'SELECT jobs.rejects($1::bigint) AS chunk', id,
@@ -357,11 +389,27 @@ async function send (response, client, statement, id, headers) {
     let row = await rows.next()
     response.writeHead(200, headers)
     response.setTimeout(STALLED, () => response.destroy())
-    await pipeline(async function * () {
+    await pipeline(paced(async function * () {
       for (; !row.done; row = await rows.next()) yield row.value.chunk
-    }, response)
+    }(), response), response)
   } finally {
     chunks.destroy()
+  }
+}
+
+// A reader may stand still for a while, and gains time by what he takes, but no more than that.  So one who is too slow
+// all along is cut off, who takes a byte now and then as well.
+async function * paced (chunks, response) {
+  let left = STALLED
+  for await (const chunk of chunks) {
+    const begun = Date.now()
+    const end = setTimeout(() => response.destroy(), left)
+    try {
+      yield chunk
+    } finally {
+      clearTimeout(end)
+    }
+    left = Math.min(left - (Date.now() - begun) + chunk.length / RATE, STALLED)
   }
 }
 
@@ -380,7 +428,7 @@ server.on('error', ({ message }) => {
 server.listen(process.env.PORT ?? 8080, process.env.HOST ?? '127.0.0.1', () => {
   const { port } = server.address()
   const origins = process.env.PANEL_ORIGIN?.split(/[ ,]+/) ?? [`http://localhost:${port}`, `http://127.0.0.1:${port}`]
-  sessions = new Sessions(process.env.PANEL_USERS ?? 'users.json', origins)
+  sessions = new Sessions(process.env.PANEL_USERS ?? 'users.json', origins, process.env.PANEL_PROXY === '1')
   listen({ told, up: () => database(true), down: () => database(false), signal: ending.signal })
   console.log(`The panel is at ${origins[0]} and listens on port ${port}.`)
 })

@@ -105,9 +105,8 @@ class Watcher {
     this.#known = now
     for (const browser of this.#browsers) {
       // One that does not keep up is told everything when it does.
-      if (!browser.ready()) browser.complete = false
-      else if (!browser.complete) browser.complete = browser.send('jobs', all)
-      else if (difference) browser.complete = browser.send('jobs', difference)
+      const news = browser.complete ? difference : all
+      if (news) browser.complete = browser.send('jobs', news)
     }
   }
 }

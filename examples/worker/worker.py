@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
-"""Does the jobs of a queue, as they come: worker.py QUEUE.  Needs psycopg2; PGHOST and the like say where."""
-import pathlib, select, sys, threading, time
+"""Does the jobs of a queue, as they come: worker.py QUEUE DIRECTORY [OWNER ...], those of all who let it where no owner
+is named.  Needs psycopg2; PGHOST and the like say where."""
+import pathlib, re, select, sys, threading, time
 import psycopg2, psycopg2.errors, psycopg2.extras
 
-def work(payload, report):
-    """Writes an invoice for each customer into a directory; returns the job's result."""
-    customers = payload["customers"]
+def work(payload, directory, report):
+    """Writes an invoice for each customer into the directory; returns the job's result."""
+    month, customers = payload["month"], payload["customers"]
+    # A payload is a stranger's: where files are is not for it to say, and names are looked at.
+    if not all(re.fullmatch(r"[A-Za-z0-9_-]{1,60}", name) for name in [month, *customers]):
+        raise ValueError("a month or customer is not a word")
     for n, customer in enumerate(customers, 1):
-        file = pathlib.Path(payload["directory"], f"{payload['month']}-{customer}.txt")
-        file.write_text(f"Invoice for {customer}, {payload['month']}\n")
+        pathlib.Path(directory, f"{month}-{customer}.txt").write_text(f"Invoice for {customer}, {month}\n")
         report(n, len(customers), f"{customer} done")
     return {"files": len(customers)}
 
-def perform(call, job, payload, claim):
+def perform(call, directory, owners, job, owner, payload, claim):
     def keep():
         while not done.wait(20):
             call("SELECT jobs.extend_lease(%s, '1 minute', claim => %s)", job, claim)
@@ -23,7 +26,9 @@ def perform(call, job, payload, claim):
     lost = psycopg2.errors.ObjectNotInPrerequisiteState, psycopg2.errors.UndefinedObject
     try:
         try:
-            result = work(payload, report)
+            if owners and owner not in owners:
+                raise ValueError(f"jobs of {owner} are not done here")
+            result = work(payload, directory, report)
         except lost:
             raise
         except Exception as error:
@@ -64,14 +69,14 @@ class Database:
         except (psycopg2.OperationalError, psycopg2.InterfaceError):
             pass
 
-def main(queue):
+def main(queue, directory, *owners):
     call = Database()
     while True:
-        claimed = call("SELECT job, payload, claim FROM jobs.claim(%s)", queue)
+        claimed = call("SELECT job, owner, payload, claim FROM jobs.claim(%s)", queue)
         for job in claimed:
-            perform(call, *job)
+            perform(call, directory, owners, *job)
         if not claimed:
             call.wait(60)
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

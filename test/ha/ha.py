@@ -226,7 +226,7 @@ class Driver(trust.Driver):
             with open(os.path.join(HERE, '..', 'trust', 'setup.sql')) as f:
                 cluster.sql(f.read())
             cluster.sql('SELECT pg_stat_reset()')
-            self.fleet = outside.Fleet(cluster, os.path.join(self.options.dir, 'examples.log'))
+            self.fleet = outside.Fleet(cluster, self.directory, os.path.join(self.options.dir, 'examples.log'))
             self.fleet.start()
             self.run_mode(SYNCHRONOUS, True)
             self.run_mode(ASYNCHRONOUS, False)
@@ -256,7 +256,7 @@ class Driver(trust.Driver):
         cluster.sql('TRUNCATE trust.effect, trust.target')
         seed = f'{self.options.seed} {fault.name} {n}'
         workload = Workload(cluster, seed, scale=3, slack=self.options.slack)
-        more = [outside.Employer(workload, self.directory), outside.Importer(workload)]
+        more = [outside.Employer(workload), outside.Importer(workload)]
         context = Context(self, cluster, workload, random.Random(seed), 1)
         context.fault = fault.title
         started = time.monotonic()

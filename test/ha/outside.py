@@ -18,13 +18,13 @@ PEOPLE = 40
 class Example:
     """A program of examples/worker, which has nothing but the environment of libpq."""
 
-    def __init__(self, cluster, role, program, queue, log):
+    def __init__(self, cluster, role, log, program, *arguments):
         where = cluster.where
         env = dict(os.environ, PGHOST=where['host'], PGPORT=where['port'], PGTARGETSESSIONATTRS=where['target_session_attrs'],
                    PGCONNECT_TIMEOUT=str(where['connect_timeout']), PGUSER=role, PGDATABASE='postgres')
         self.name = program
         with open(log, 'a') as out:
-            self.process = subprocess.Popen(['/usr/bin/python3', '-B', os.path.join(EXAMPLES, program), queue], stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen(['/usr/bin/python3', '-B', os.path.join(EXAMPLES, program), *arguments], stdin=subprocess.DEVNULL,
                                             stdout=out, stderr=out, env=env)
 
     def running(self):
@@ -38,14 +38,13 @@ class Example:
 class Employer(Actor):
     """Submits invoices to be written, and mails to be sent."""
 
-    def __init__(self, workload, directory):
+    def __init__(self, workload):
         super().__init__(workload, 'trust_alice', 'employer')
-        self.directory = directory
 
     def step(self, cursor):
         if self.random.random() < 0.7:
             self.submit(cursor, 'invoices', CUSTOMERS, "jobs.submit('invoices', %s, title => %s, max_attempts => 20)",
-                        lambda key: {'customers': [f'c{i}' for i in range(CUSTOMERS)], 'directory': self.directory, 'month': f'k{key}'})
+                        lambda key: {'customers': [f'c{i}' for i in range(CUSTOMERS)], 'month': f'k{key}'})
         else:
             self.submit(cursor, 'mail', PEOPLE, "jobs.bulk(NULL, %s, title => %s, queue => 'mail', max_attempts => 20)",
                         lambda key: [{'to': f'p{i}@example.org' if i % 10 else f'p{i}@'} for i in range(PEOPLE)])
@@ -103,10 +102,10 @@ def complaints(server, directory):
 class Fleet(threading.Thread):
     """Keeps looking that the examples are alive: a lost connection must not end them."""
 
-    def __init__(self, cluster, log):
+    def __init__(self, cluster, directory, log):
         super().__init__(name='fleet', daemon=True)
-        self.examples = [Example(cluster, 'trust_alice', program, queue, log)
-                         for program, queue in (('worker.py', 'invoices'), ('worker.py', 'invoices'), ('items.py', 'mail'))]
+        invoices = 'worker.py', 'invoices', directory, 'trust_alice'
+        self.examples = [Example(cluster, 'trust_alice', log, *arguments) for arguments in (invoices, invoices, ('items.py', 'mail', 'trust_alice'))]
         self.leaving = threading.Event()
         self.ended = []
 

@@ -9,6 +9,7 @@ import { exporting } from './exporting.js'
 import { importing } from './importing.js'
 import { bulk } from './bulk.js'
 import { queue } from './queue.js'
+import { limits } from './limits.js'
 import { looks } from './looks.js'
 
 // Rows of the export up to a point come at once; the rest when the gate is opened.
@@ -77,7 +78,7 @@ async function main () {
   world.chromium = await chromium.launch({ executablePath: process.argv[2], args: ['--disable-gpu', '--disable-dev-shm-usage'] })
   world.visit = (...of) => visit(world, ...of)
   try {
-    for (const part of [door, exporting, importing, bulk, queue, looks]) await part(world)
+    for (const part of [door, exporting, importing, bulk, queue, limits, looks]) await part(world)
     is(world.complaints, [], 'nothing in the browser\'s console')
   } finally {
     await world.chromium.close()

@@ -45,9 +45,6 @@ export async function door (world) {
     ['no JSON', 400, 'POST', '/api/exports/q4', '{'], ['a body without an end', 413, 'POST', '/api/exports/q4', JSON.stringify('x'.repeat(100000))]
   ]) is((await world.as(method, path, body)).status, status, `refused: ${name}`)
 
-  const attempts = []
-  for (let i = 0; i < 7; i++) attempts.push((await request(port, 'POST', '/api/session', json, JSON.stringify({ user: 'mallory', password: String(i) }))).status)
-  is(attempts, [401, 401, 401, 401, 401, 429, 429], 'guessing is slow')
   await page.context().close()
 
   // A role that the panel is no member of, or that is not there, can do nothing.

@@ -23,7 +23,7 @@ export async function queue (world) {
   await until(async () => await card('Mail the ledger').locator('.headline').textContent() === 'Queued · Waiting for Month-end ledger to finish', 'a job that waits says for what')
   await until(async () => await card('Refresh statistics').locator('.headline').textContent() === 'Scheduled · Starts in 3 h', 'and one that waits for its time')
   await until(async () => await page.locator('.summary').textContent() === '1 job running, 2 waiting', 'how many run and wait')
-  ok(/^At \w+,? \d+ \w+,? \d\d:\d\d$/.test(await card('Refresh statistics').locator('.detail').textContent()), 'when, in the reader\'s words', await card('Refresh statistics').locator('.detail').textContent())
+  ok(/^At \w+,? \d+ \w+,? \d?\d:\d\d$/.test(await card('Refresh statistics').locator('.detail').textContent()), 'when, in the reader\'s words', await card('Refresh statistics').locator('.detail').textContent())
   await page.setViewportSize({ width: 1000, height: 1080 })
   await world.picture(page, 'queue')
 

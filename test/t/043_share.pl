@@ -79,15 +79,22 @@ is(as('gateway', "SELECT filename = 'Größe \"1\".csv', bytes, sha256 FROM jobs
 # By HTTP
 # ----------------------------------------------------------------------------
 
-my ($out, $err) = ('', '');
-my $server;
+# Starts the gateway; returns its process and its port.
+sub start_server
 {
-	local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres', PGUSER => 'gateway', PORT => 0);
-	$server = IPC::Run::start([ 'env', '-C', $dir, 'node', 'server.js' ], '<', \undef, '>', \$out, '2>', \$err,
+	my (%settings) = @_;
+	my ($out, $err) = ('', '');
+	local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres', PGUSER => 'gateway', PORT => 0, %settings);
+	my $server = IPC::Run::start([ 'env', '-C', $dir, 'node', 'server.js' ], '<', \undef, '>', \$out, '2>', \$err,
 		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+
 	$server->pump until $out =~ /port (\d+)/ || !$server->pumpable;
+	$out =~ /port (\d+)/ or BAIL_OUT("server.js did not start: $err");
+	return ($server, $1);
 }
-my ($port) = $out =~ /port (\d+)/ or BAIL_OUT("server.js did not start: $err");
+
+my ($server, $usual) = start_server();
+my $port = $usual;
 
 # Returns the status, headers in lower case, and the name of the file.
 sub get
@@ -121,6 +128,13 @@ is((get($token, '-X', 'POST'))[0], 405, 'POST');
 get($token, '--max-filesize', '1000');
 is((get($token))[0], 200, 'after a download that was broken off');
 is(Digest::SHA->new(256)->addfile("$dir/file")->hexdigest, $sha256, 'the same file again');
+
+# One that takes a little now and then, half a megabyte a second where ten are asked for.
+(my $strict, $port) = start_server(RATE => 10_000_000, PATIENCE => 1);
+get($token, '--limit-rate', '500k');
+cmp_ok(-s "$dir/file", '<', $bytes, 'a reader who is too slow is cut off');
+$strict->kill_kill;
+$port = $usual;
 
 ($status, $headers) = get(as('analyst', "SELECT jobs.share($empty)"));
 is("$status $headers->{'content-length'}", '200 0', 'an empty file');

@@ -154,7 +154,11 @@ $listener->quit;
 # ----------------------------------------------------------------------------
 
 my %env = (PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres');
+my $owner = $node->sql('SELECT current_user');
+my $elsewhere = PostgreSQL::Test::Utils::tempdir();
 my $modules = join ':', grep { defined } $ENV{JOBS_NODE_MODULES}, '/usr/share/nodejs';
+
+$node->sql('CREATE ROLE mallory');
 
 sub has
 {
@@ -170,9 +174,9 @@ sub try_example
 	my ($name) = $command[-1] =~ m{([^/]+)$};
 	my $dir = PostgreSQL::Test::Utils::tempdir();
 	my $output = '';
-	my $payload = encode_json({ month => '2026-10', directory => $dir, customers => [qw(acme umbrella)] });
+	my $payload = encode_json({ month => '2026-10', customers => [qw(acme umbrella)] });
 	local %ENV = (%ENV, %env, NODE_PATH => $modules);
-	my $example = IPC::Run::start([ @command, 'invoices' ], '<', \undef, '>&', \$output);
+	my $example = IPC::Run::start([ @command, 'invoices', $dir, $owner ], '<', \undef, '>&', \$output);
 
 	# It listens, and has found nothing.
 	ok($node->poll(q{EXISTS (SELECT FROM pg_stat_activity WHERE query ~ 'FROM jobs.claim' AND state = 'idle')}), "$name waits")
@@ -185,6 +189,19 @@ sub try_example
 	$id = $node->sql("SELECT jobs.submit('invoices', '{\"customers\": 1}', max_attempts => 1)");
 	is($node->wait_job($id), 'failed', "$name fails") or diag $output;
 	isnt($node->job($id, 'error_message'), '', 'with a message: ' . $node->job($id, 'error_message'));
+
+	# A payload is a stranger's, and so may be the job.
+	$id = $node->sql(sprintf q{SELECT jobs.submit('invoices', '%s', max_attempts => 1)},
+		encode_json({ month => '2026-11', directory => $elsewhere, customers => ['acme'] }));
+	$node->wait_job($id);
+	is(join(' ', glob("$dir/2026-11-* $elsewhere/*")), "$dir/2026-11-acme.txt", "$name writes into its own directory alone");
+	$id = $node->sql(sprintf q{SELECT jobs.submit('invoices', '%s', max_attempts => 1)},
+		encode_json({ month => '2026-11', directory => $elsewhere, customers => [ 'globex', '/../../' . basename($elsewhere) . '/x' ] }));
+	is($node->wait_job($id), 'failed', "$name refuses a name that leads elsewhere");
+	is(join('', glob("$elsewhere/* $dir/*globex*")), '', 'and has written nothing');
+	$id = $node->sql("SET ROLE mallory; SELECT jobs.submit('invoices', '$payload', max_attempts => 1)");
+	is($node->wait_job($id), 'failed', "$name does no jobs of an owner who is not named");
+	is($node->job($id, 'error_message'), 'jobs of mallory are not done here', 'and says so');
 
 	# The work fails after the job was cancelled: the client's word is refused, and it goes on.  Its
 	# file is a pipe that is full, so it waits there until nobody can read it any more.
@@ -213,28 +230,30 @@ sub try_example
 SKIP:
 {
 	my @python = ('/usr/bin/python3');
-	skip 'psycopg2 is missing (Debian: python3-psycopg2)', 9 unless has(@python, '-c', 'import psycopg2');
+	skip 'psycopg2 is missing (Debian: python3-psycopg2)', 14 unless has(@python, '-c', 'import psycopg2');
 	try_example(@python, "$top/examples/worker/worker.py");
 }
 SKIP:
 {
-	skip 'psycopg2 is missing (Debian: python3-psycopg2)', 4 unless has('/usr/bin/python3', '-c', 'import psycopg2');
+	skip 'psycopg2 is missing (Debian: python3-psycopg2)', 5 unless has('/usr/bin/python3', '-c', 'import psycopg2');
 	my $output = '';
 	local %ENV = (%ENV, %env);
-	my $example = IPC::Run::start([ '/usr/bin/python3', "$top/examples/worker/items.py", 'mail' ], '<', \undef, '>&', \$output);
+	my $example = IPC::Run::start([ '/usr/bin/python3', "$top/examples/worker/items.py", 'mail', $owner ], '<', \undef, '>&', \$output);
 
 	ok($node->poll(q{EXISTS (SELECT FROM pg_stat_activity WHERE query ~ 'FROM jobs.claimable' AND state = 'idle')}), 'items.py waits');
 	$node->sql(q{SELECT pg_notify('jobs', 'forged')});
+	my $stranger = $node->sql(q{SET ROLE mallory; SELECT jobs.bulk(NULL, '[{"to": "bob@acme.com"}]', queue => 'mail')});
 	my $id = $node->sql(q{SELECT jobs.bulk(NULL, '[{"to": "alice@acme.com"}, {"to": "bob@"}, {"to": "carol@acme.com"}]', queue => 'mail')});
 	is($node->wait_job($id), 'partial', 'items.py does items') or diag $output;
 	is($node->sql("SELECT string_agg(state, ' ' ORDER BY item_no) FROM jobs.item WHERE job = $id"),
 		'succeeded failed succeeded', 'each for itself');
 	is($node->sql("SELECT reason, count FROM jobs.failures($id)"), 'invalid email address|1', 'with the reason');
+	is($node->job($stranger, 'state'), 'queued', 'and none of an owner who is not named');
 	$example->kill_kill;
 }
 SKIP:
 {
-	skip 'Node or its module pg is missing (Debian: node-pg; else JOBS_NODE_MODULES)', 9
+	skip 'Node or its module pg is missing (Debian: node-pg; else JOBS_NODE_MODULES)', 14
 	  unless has('node', '-e', 'require("pg")');
 	try_example('node', "$top/examples/worker/worker.js");
 }

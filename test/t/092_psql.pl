@@ -45,8 +45,23 @@ SELECT jobs.wait(:job);
 SELECT count(*) FROM pg_largeobject_metadata;
 PSQL
 is($err, '', ':save_file: no complaint');
-is($out, "succeeded\nGröße 1.csv\n0\n", '... its name, a name with a blank, no large object left');
-is(sha256('Größe 1.csv'), $node->sql('SELECT sha256 FROM jobs.artifact'), '... the file is the export');
+is($out, "succeeded\njob-1-Größe_1.csv\n0\n", '... its name, no large object left');
+is(sha256('job-1-Größe_1.csv'), $node->sql('SELECT sha256 FROM jobs.artifact'), '... the file is the export');
+
+# The name of a file is chosen by whoever made the export, and must do nothing to who saves it.
+for my $name ('.psqlrc', '~root', '-n', '|touch x', q{`touch x`'"; $(touch x) & {x,y} :job %}, 'é' x 127)
+{
+	my $job = $node->sql(sprintf q{SELECT jobs.export('SELECT 1', filename => $q$%s$q$)}, $name);
+
+	$node->wait_job($job);
+	append_to_file("$dir/$name", 'mine') if $name eq '.psqlrc';
+	($out, $err) = run_psql("\\set job $job\n:save_file\n");
+	is($err, '', ":save_file of $name: no complaint");
+	like($out, qr/^job-$job-[^\x00-,\/:-@\[-^`{-\x7f]+$/, '... a name that is none of those that were there');
+	is(sha256($out =~ s/\n//r), $node->sql("SELECT sha256 FROM jobs.artifact WHERE job = $job"), '... the file is the export');
+}
+is(slurp_file("$dir/.psqlrc"), 'mine', ':save_file has left a file alone that was there');
+ok(!-e "$dir/x", '... and has run nothing');
 
 ($out, $err) = run_psql(<<'PSQL');
 SELECT jobs.run('SELECT 1') AS job \gset
