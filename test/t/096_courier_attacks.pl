@@ -473,12 +473,26 @@ $node->safe_psql('postgres', q{SET ROLE stranger; SELECT pg_notify('jobs_deliver
 letter('ada', qr/^delivered/, 'after 2,001 notifications from a stranger');
 is($kit->stop($courier), 0, 'the courier ends as it should');
 
+# Of two servers, the first takes connections and says nothing.
+my $frozen = IO::Socket::INET->new(Listen => 50, LocalAddr => '127.0.0.1') or die "could not listen: $!";
+my $two = sprintf "host=127.0.0.1,%s port=%d,%d dbname=postgres target_session_attrs=read-write connect_timeout=2",
+  $node->host, $frozen->sockport, $node->port;
+$courier = $kit->start($kit->configure($node, %mail, dsn => $two), no_wait => 1);
+ok($kit->heard($courier, qr/no answer to the attempt to connect; next attempt in 0\.5 s\n.*connected to database/), 'the next attempt begins with the second');
+letter('ada', qr/^delivered/, 'and the courier delivers');
+$node->restart;
+ok($kit->heard($courier, qr/the connection to the database is lost.*no answer to.*connected to database/s), 'when that was away, it is found again');
+letter('ada', qr/^delivered/, 'and the courier delivers');
+is($kit->stop($courier), 0, 'the courier ends as it should');
+my ($status, $out) = $kit->run_program([ '--check', '--config', $kit->configure($node, %mail, dsn => $two) ]);
+is($status, 0, '--check finds the second too') or diag $out;
+
 # Without rights it says so, and tries again later and later.
 my $file = $kit->configure($node, %mail, dsn => $node->connstr('postgres') . ' user=stranger');
 $courier = $kit->start($file, no_wait => 1);
 ok($kit->heard($courier, qr/permission denied.*next attempt in 0\.5 s.*permission denied.*next attempt in 1\.0 s/s), 'a role without rights');
 is($kit->stop($courier), 0, 'the courier ends as it should');
-my ($status, $out) = $kit->run_program([ '--check', '--config', $file ]);
+($status, $out) = $kit->run_program([ '--check', '--config', $file ]);
 is($status, 1, '--check finds that');
 like($out, qr/^FAILED rights: .*permission denied/m, 'and says so') or diag $out;
 
