@@ -288,6 +288,22 @@ like(outcome($put_off), qr/^pending: not sent: its host has left 3 requests in a
 is($node->safe_psql('postgres', "SELECT asked BETWEEN '1 s' AND '61 s' FROM jobs.outbox WHERE delivery = $put_off"), 't', 'but in a minute');
 hook("https://127.0.0.1:$port/ok?other", qr/^delivered: HTTP 204$/, 'others are');
 is(scalar(grep { $_->{path} && $_->{path} =~ /never/ } $kit->events('http')), 0, 'it has heard nothing of that');
+is($kit->stop($courier), 0, 'the courier ends as it should');
+
+# A host that fails or is late again and again gets no more than half of the places.
+$courier = $kit->start($kit->configure($node, webhook_allow_private => 'on'));
+hook("https://localhost:$port/status/500?$_", qr/^pending: HTTP 500$/, 'a host fails') for 1 .. 2;
+hook("https://localhost:$port/dripbody", qr/^delivered: HTTP 200$/, 'and takes its time');
+put('webhook', "'https://localhost:$port/slow?$_'") for 1, 2;
+ok($kit->until(sub { 2 == grep { $_->{path} && $_->{path} =~ /slow/ } $kit->events('http') }), 'it has two more requests');
+hook("https://localhost:$port/ok?never", qr/^pending: not sent: its host, which has failed or been late 3 times in a row, has half of the places$/,
+	'a third is put off');
+hook("https://127.0.0.1:$port/ok?other", qr/^delivered: HTTP 204$/, 'there is room for others');
+$kit->release('http');
+ok($kit->heard($courier, qr/((HTTP 200|no answer).*){3}/s), 'the two are over');
+hook("https://localhost:$port/ok?again", qr/^delivered: HTTP 204$/, 'and it is asked again');
+is(scalar(grep { $_->{path} && $_->{path} =~ /never/ } $kit->events('http')), 0, 'it has heard nothing of what was put off');
+
 # The receiver in the documentation: takes what was sent, and nothing else.
 my ($receiver) = slurp_file("$top/docs/notifications.md") =~ /^<!-- run: webhook -->\n```python\n(.*?)^```$/ms;
 append_to_file("$dir/receiver.py", $receiver . <<'PYTHON');
