@@ -210,6 +210,13 @@ extern void transfer_defaults(CURL *easy, const Config *config);
  */
 extern bool mail_prepare(Transfer *transfer, Verdict *verdict, char *reason);
 extern Verdict mail_judge(Transfer *transfer, CURLcode code, char *reason);
+
+/*
+ * Whether one that has failed is to be done once more, on a new connection, for which it
+ * is set up then: it has got to no text on a connection that had idled, which the server
+ * may just have closed.
+ */
+extern bool mail_again(Transfer *transfer, CURLcode code);
 extern void mail_server(CURL *easy, const Config *config);
 extern bool webhook_prepare(Transfer *transfer, Verdict *verdict, char *reason);
 extern Verdict webhook_judge(Transfer *transfer, CURLcode code, char *reason);

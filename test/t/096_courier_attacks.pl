@@ -427,6 +427,17 @@ ok(poll("state = 'delivered' AND attempt = 2 FROM jobs.outbox WHERE delivery = $
 $node->safe_psql('postgres', "UPDATE jobs.again SET wait = '1 hour'");
 is($kit->stop($courier), 0, 'the courier ends as it should');
 
+# A connection that the server has closed as the next mail came: that goes by another, if
+# the server can't have it.
+$courier = $kit->start($kit->configure($node, %mail, parallel => 1));
+letter('last', qr/^delivered/, 'a mail whose server does away with the connection');
+letter('ada', qr/^delivered/, 'the next one is delivered');
+is(scalar(grep { $_->{event} eq 'broken' } $kit->events('smtp')), 1, 'by another connection');
+my $cuts = () = grep { $_->{event} eq 'message' && $_->{recipient} eq 'cut@example.com' } $kit->events('smtp');
+letter('cut', qr/^pending: ./, 'one that the server may have');
+is(scalar(grep { $_->{event} eq 'message' && $_->{recipient} eq 'cut@example.com' } $kit->events('smtp')), $cuts + 1, 'is not sent at once again');
+is($kit->stop($courier), 0, 'the courier ends as it should');
+
 # Plain text alone; texts at the limits of lines.
 $courier = $kit->start($kit->configure($node, %mail, mail_from_name => undef));
 my $before = scalar mails();
