@@ -143,13 +143,24 @@ jobs_say_until(StringInfo buf, int64 usecs, bool in_full)
 		appendStringInfo(buf, "%lld h", (long long) hours);
 }
 
+int
+jobs_char_len(const char *p)
+{
+	int			len;
+
+	if (GetDatabaseEncoding() != PG_SQL_ASCII)
+		return pg_mblen(p);
+	len = pg_utf_mblen((const unsigned char *) p);
+	return strnlen(p, len) == len && pg_utf8_islegal((const unsigned char *) p, len) ? len : 1;
+}
+
 /* The first line of a text, not longer than a person reads at a glance. */
 void
 jobs_say_line(StringInfo buf, const char *text)
 {
 	int			chars = 0;
 
-	for (const char *p = text; *p && *p != '\n' && *p != '\r'; p += pg_mblen(p))
+	for (const char *p = text; *p && *p != '\n' && *p != '\r'; p += jobs_char_len(p))
 	{
 		if (chars++ == MAX_LINE_CHARS)
 		{
@@ -159,6 +170,6 @@ jobs_say_line(StringInfo buf, const char *text)
 		if ((unsigned char) *p < ' ' || *p == 0x7f)
 			appendStringInfoChar(buf, ' ');
 		else
-			appendBinaryStringInfo(buf, p, pg_mblen(p));
+			appendBinaryStringInfo(buf, p, jobs_char_len(p));
 	}
 }

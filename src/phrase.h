@@ -36,6 +36,9 @@ extern void jobs_say_size(StringInfo buf, int64 bytes);
 extern void jobs_say_ago(StringInfo buf, TimestampTz time, TimestampTz now);
 extern void jobs_say_until(StringInfo buf, int64 usecs, bool in_full);
 
+/* Bytes of a character; those of no known encoding are taken for UTF-8 where they are that. */
+extern int	jobs_char_len(const char *p);
+
 /* The first line of a text, not longer than a person reads at a glance. */
 extern void jobs_say_line(StringInfo buf, const char *text);
 

@@ -13,8 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CONNECT_MS 15000
-
 static const char *const functions[] = {
 	"jobs.claim_deliveries(text, integer, interval)",
 	"jobs.finish_delivery(bigint, integer, text)",
@@ -23,6 +21,7 @@ static const char *const functions[] = {
 };
 
 static bool check_database(const Config *config);
+static PGconn *connect_to_any(const Config *config, bool *good);
 static bool connect_wait(PGconn *conn);
 static bool check_functions(PGconn *conn);
 static bool check_smtp(const Config *config);
@@ -54,8 +53,8 @@ check(const Config *config)
 static bool
 check_database(const Config *config)
 {
-	PGconn	   *conn = database_begin_connect(config);
-	bool		good = conn != NULL && connect_wait(conn);
+	bool		good;
+	PGconn	   *conn = connect_to_any(config, &good);
 	char		text[REASON];
 
 	if (good)
@@ -75,11 +74,31 @@ check_database(const Config *config)
 	return good;
 }
 
+/* Each of several hosts is the first once. */
+static PGconn *
+connect_to_any(const Config *config, bool *good)
+{
+	Hosts		hosts = {0};
+	PGconn	   *conn = NULL;
+	int			n = 1;
+
+	*good = false;
+	for (int i = 0; i < n && !*good; i++)
+	{
+		PQfinish(conn);
+		conn = hosts_begin_connect(&hosts, config);
+		*good = conn != NULL && connect_wait(conn);
+		n = hosts_next(&hosts, conn);
+	}
+	hosts_free(&hosts);
+	return conn;
+}
+
 static bool
 connect_wait(PGconn *conn)
 {
 	PostgresPollingStatusType status = PGRES_POLLING_WRITING;
-	int64_t		deadline = now_ms() + CONNECT_MS;
+	int64_t		deadline = now_ms() + hosts_patience(conn);
 
 	while (PQstatus(conn) != CONNECTION_BAD && status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED)
 	{

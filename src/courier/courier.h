@@ -5,7 +5,8 @@
  *
  * One process, and one connection to the database:
  *
- *	  database.c claims deliveries while there are free places, and
+ *	  database.c claims deliveries while there are free places, from the
+ *	  server that hosts.c begins with, and
  *	  transfer.c has libcurl send them, each in a thread, as
  *	  mail.c or webhook.c say, which also judge how it went, and
  *	  database.c reports that.
@@ -138,6 +139,14 @@ typedef enum Request
 	REQUEST_NEXT
 } Request;
 
+/* Parameters of a connection that have an element for each host, as libpq knows them. */
+#define HOST_LISTS 3
+
+typedef struct Hosts
+{
+	char	   *lists[HOST_LISTS];	/* in the order to try; NULL: as configured */
+} Hosts;
+
 typedef struct Database
 {
 	PGconn	   *conn;			/* NULL: not connected */
@@ -151,6 +160,7 @@ typedef struct Database
 	int64_t		deadline;		/* for it, or for connecting */
 	int64_t		retry;			/* when to connect again */
 	int			failures;		/* in a row */
+	Hosts		hosts;
 } Database;
 
 struct Courier
@@ -164,7 +174,6 @@ struct Courier
 
 /* database.c */
 extern void database_start(Courier *courier);
-extern PGconn *database_begin_connect(const Config *config);
 /* What to poll for; false: there is no connection. */
 extern bool database_poll(const Courier *courier, struct pollfd *fd);
 /* Does what can be done without waiting; revents are of the former. */
@@ -174,6 +183,14 @@ extern int64_t database_timeout(const Courier *courier);
 extern void database_stop(Courier *courier);
 /* Keeps an outcome for the database. */
 extern void outcome_add(Courier *courier, const Delivery *delivery, Verdict verdict, const char *reason, int64_t wait);
+
+/* hosts.c */
+extern PGconn *hosts_begin_connect(const Hosts *hosts, const Config *config);
+/* Milliseconds for the attempt. */
+extern int64_t hosts_patience(PGconn *conn);
+/* The next attempt will begin with another host than this one has; returns how many there are. */
+extern int	hosts_next(Hosts *hosts, PGconn *conn);
+extern void hosts_free(Hosts *hosts);
 
 /* transfer.c */
 /* Starts threads, which write to the file when something has ended. */
@@ -193,6 +210,13 @@ extern void transfer_defaults(CURL *easy, const Config *config);
  */
 extern bool mail_prepare(Transfer *transfer, Verdict *verdict, char *reason);
 extern Verdict mail_judge(Transfer *transfer, CURLcode code, char *reason);
+
+/*
+ * Whether one that has failed is to be done once more, on a new connection, for which it
+ * is set up then: it has got to no text on a connection that had idled, which the server
+ * may just have closed.
+ */
+extern bool mail_again(Transfer *transfer, CURLcode code);
 extern void mail_server(CURL *easy, const Config *config);
 extern bool webhook_prepare(Transfer *transfer, Verdict *verdict, char *reason);
 extern Verdict webhook_judge(Transfer *transfer, CURLcode code, char *reason);

@@ -27,7 +27,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONNECT_MS 15000
 #define REQUEST_MS 60000
 #define MAX_RETRY_MS 30000
 
@@ -70,25 +69,6 @@ database_start(Courier *courier)
 {
 	for (int channel = 0; channel < CHANNELS; channel++)
 		courier->channels[channel].due = INT64_MAX;
-}
-
-/*
- * Words of the connection string go before these, but for the last two.  A host
- * that has vanished is noticed in a minute.
- */
-PGconn *
-database_begin_connect(const Config *config)
-{
-	const char *const keywords[] = {
-		"keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout",
-		"dbname", "fallback_application_name", "client_encoding", NULL
-	};
-	const char *const values[] = {
-		"30", "10", "3", "30000",
-		config->dsn, PROGRAM, "UTF8", NULL
-	};
-
-	return PQconnectStartParams(keywords, values, 1);
 }
 
 bool
@@ -140,9 +120,9 @@ database_step(Courier *courier, short revents)
 	{
 		if (now_ms() < database->retry)
 			return;
-		database->conn = database_begin_connect(courier->config);
+		database->conn = hosts_begin_connect(&database->hosts, courier->config);
 		database->polling = PGRES_POLLING_WRITING;
-		database->deadline = now_ms() + CONNECT_MS;
+		database->deadline = now_ms() + hosts_patience(database->conn);
 		if (database->conn == NULL || PQstatus(database->conn) == CONNECTION_BAD)
 			lose(courier, database->conn != NULL ? PQerrorMessage(database->conn) : "out of memory");
 	}
@@ -233,10 +213,12 @@ lose(Courier *courier, const char *why)
 		wait = MAX_RETRY_MS;
 	say("%s: %s; next attempt in %.1f s", database->ready ? "the connection to the database is lost" : "no connection to the database",
 		reason, wait / 1000.0);
+	hosts_next(&database->hosts, database->conn);
 	PQfinish(database->conn);
 	*database = (Database) {
 		.failures = database->failures + 1,
-			.retry = now_ms() + wait
+			.retry = now_ms() + wait,
+			.hosts = database->hosts
 	};
 	for (int channel = 0; channel < CHANNELS; channel++)
 	{
@@ -547,4 +529,5 @@ database_stop(Courier *courier)
 		drop_outcome(courier);
 	PQfinish(courier->database.conn);
 	courier->database.conn = NULL;
+	hosts_free(&courier->database.hosts);
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * hangs.h
- *	  Hosts that do not answer.
+ *	  Hosts that do not answer, or fail, or take their time.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,14 +11,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* So many requests in a row without an answer are enough. */
-#define MANY_HANGS 3
+typedef enum Answer
+{
+	ANSWER_GOOD,
+	ANSWER_BAD,					/* or late */
+	ANSWER_NONE
+} Answer;
 
 /*
- * Milliseconds for which a host is to be left alone.  0: ask it, and tell how that
- * went; until then, one that has hung is left alone by others.
+ * NULL: ask a host, and tell how that went; until then, it has one of so many places,
+ * and one that has hung is left alone by others.  Else why not, and for how many
+ * milliseconds at least, where that is known.
  */
-extern int64_t hangs_wait(const char *host, int64_t now);
-extern void hangs_note(const char *host, bool hung, int64_t now);
+extern const char *hangs_refused(const char *host, int places, int64_t now, int64_t *wait);
+extern void hangs_note(const char *host, Answer answer, int64_t now);
 
 #endif							/* COURIER_HANGS_H */

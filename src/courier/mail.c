@@ -27,6 +27,7 @@ static size_t read_message(char *out, size_t size, size_t count, void *arg);
 static size_t read_reply(char *line, size_t size, size_t count, void *arg);
 static int	follow(CURL *easy, curl_infotype type, char *data, size_t len, void *arg);
 static bool begins(const char *data, size_t len, const char *word);
+static long refusal(const Transfer *transfer, CURLcode code);
 
 bool
 mail_prepare(Transfer *transfer, Verdict *verdict, char *reason)
@@ -160,6 +161,40 @@ begins(const char *data, size_t len, const char *word)
 	return len >= strlen(word) && strncasecmp(data, word, strlen(word)) == 0;
 }
 
+bool
+mail_again(Transfer *transfer, CURLcode code)
+{
+	long		connects = 1;
+	curl_off_t	took = 0;
+	long		left;
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &connects);
+	curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME_T, &took);
+	left = transfer->courier->config->smtp_timeout * 1000L - took / 1000;
+	if (connects > 0 || transfer->phase >= SMTP_CONTENT || left <= 0 ||
+		(code != CURLE_SEND_ERROR && code != CURLE_RECV_ERROR) || refusal(transfer, code) > 0)
+		return false;
+	transfer->phase = SMTP_LOGIN;
+	transfer->over = false;
+	transfer->reply_len = 0;
+	transfer->reply_complete = false;
+	transfer->error[0] = '\0';
+	curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
+	curl_easy_setopt(transfer->easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, 0L);
+	curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT_MS, left);
+	return true;
+}
+
+/* The reply by which the server has refused, or 0 where something else went wrong. */
+static long
+refusal(const Transfer *transfer, CURLcode code)
+{
+	long		status = 0;
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+	return status >= 400 && status < 600 && code != CURLE_OPERATION_TIMEDOUT ? status : 0;
+}
+
 Verdict
 mail_judge(Transfer *transfer, CURLcode code, char *reason)
 {
@@ -170,7 +205,7 @@ mail_judge(Transfer *transfer, CURLcode code, char *reason)
 		[SMTP_CONTENT] = "the server refuses the message"
 	};
 	char		reply[REASON];
-	long		status = 0;
+	long		status;
 
 	make_printable(reply, sizeof(reply), transfer->reply, transfer->reply_len);
 	if (code == CURLE_OK)
@@ -178,8 +213,8 @@ mail_judge(Transfer *transfer, CURLcode code, char *reason)
 		snprintf(reason, REASON, "%s", reply);
 		return DELIVERED;
 	}
-	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-	if (status >= 400 && status < 600 && code != CURLE_OPERATION_TIMEDOUT)
+	status = refusal(transfer, code);
+	if (status > 0)
 	{
 		snprintf(reason, REASON, "%s: %.400s", refused[transfer->phase], reply);
 		return status >= 500 && transfer->phase >= SMTP_RECIPIENT ? PERMANENT : RETRY;

@@ -237,6 +237,8 @@ perform(Transfer *transfer, CURL *easy)
 		if (prepare[channel] (transfer, &transfer->verdict, transfer->reason))
 		{
 			transfer->code = curl_easy_perform(easy);
+			if (channel == CHANNEL_EMAIL && mail_again(transfer, transfer->code))
+				transfer->code = curl_easy_perform(easy);
 			transfer->verdict = judge[channel] (transfer, transfer->code, transfer->reason);
 		}
 		/* Nothing of the handle may point here any more. */

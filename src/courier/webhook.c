@@ -30,6 +30,9 @@
 
 #define MAX_URL 4096
 
+/* An answer after that is a late one. */
+#define LATE_MS 5000
+
 static bool open_url(Transfer *transfer, char *reason);
 static bool is_plain(const char *url);
 static bool sign(Transfer *transfer);
@@ -38,6 +41,7 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
 static size_t read_header(char *line, size_t size, size_t count, void *arg);
 static size_t read_body(char *bytes, size_t size, size_t count, void *arg);
 static void heed_retry_after(Transfer *transfer, char *reason);
+static Verdict judge(Transfer *transfer, CURLcode code, char *reason);
 
 bool
 webhook_prepare(Transfer *transfer, Verdict *verdict, char *reason)
@@ -45,6 +49,7 @@ webhook_prepare(Transfer *transfer, Verdict *verdict, char *reason)
 	const Config *config = transfer->courier->config;
 	const Delivery *delivery = &transfer->delivery;
 	CURL	   *easy = transfer->easy;
+	const char *why;
 	int64_t		wait;
 
 	*verdict = PERMANENT;
@@ -61,12 +66,12 @@ webhook_prepare(Transfer *transfer, Verdict *verdict, char *reason)
 		snprintf(reason, REASON, "the courier has no webhook_secret for \"%s\"", transfer->host);
 		return false;
 	}
-	wait = hangs_wait(transfer->host, now_ms());
-	if (wait > 0)
+	why = hangs_refused(transfer->host, config->parallel, now_ms(), &wait);
+	if (why != NULL)
 	{
 		*verdict = RETRY;
-		transfer->wait = wait / 1000 + 1;
-		snprintf(reason, REASON, "not sent: its host has left %d requests in a row without an answer", MANY_HANGS);
+		transfer->wait = wait > 0 ? wait / 1000 + 1 : 0;
+		snprintf(reason, REASON, "not sent: %s", why);
 		return false;
 	}
 
@@ -274,17 +279,33 @@ heed_retry_after(Transfer *transfer, char *reason)
 	snprintf(reason + len, REASON - len, ": asks to wait for %lld s", (long long) transfer->wait);
 }
 
+/* The host is judged by the time for all of it, since that is how long it has had a place. */
+Verdict
+webhook_judge(Transfer *transfer, CURLcode code, char *reason)
+{
+	Verdict		verdict = judge(transfer, code, reason);
+	Answer		answer = ANSWER_GOOD;
+	curl_off_t	took = 0;
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME_T, &took);
+	if (!transfer->answered && code == CURLE_OPERATION_TIMEDOUT)
+		answer = ANSWER_NONE;
+	else if (verdict == RETRY || took / 1000 > LATE_MS)
+		answer = ANSWER_BAD;
+	hangs_note(transfer->host, answer, now_ms());
+	return verdict;
+}
+
 /*
  * As Standard Webhooks has it: 2xx is a success, and all else a failure, after
  * which 410 alone says not to come again.  An answer without an end is one too,
  * as soon as its header is there.
  */
-Verdict
-webhook_judge(Transfer *transfer, CURLcode code, char *reason)
+static Verdict
+judge(Transfer *transfer, CURLcode code, char *reason)
 {
 	char		error[CURL_ERROR_SIZE];
 
-	hangs_note(transfer->host, !transfer->answered && code == CURLE_OPERATION_TIMEDOUT, now_ms());
 	if (transfer->answered)
 	{
 		long		status = transfer->status;

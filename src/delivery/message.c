@@ -50,6 +50,7 @@ typedef struct Message
 } Message;
 
 static void make_tellable(char *text);
+static bool has_no_utf8(const char *p, int len);
 static void read_job(Message *m, const Job *job);
 static char *clean(const char *text, int max);
 static bool is_hidden(const char *p);
@@ -92,28 +93,36 @@ jobs_message_write(const Job *job, JobsDelivery *delivery)
 
 /*
  * Couriers read UTF-8.  A character that has no counterpart there, as some encodings
- * of databases have, would be an error at each claim, and keep back all that is
- * claimed with it.
+ * of databases have, or a byte of none, would be an error at each claim, and keep back
+ * all that is claimed with it.
  */
 static void
 make_tellable(char *text)
 {
+	int			len;
+
+	if (text == NULL || GetDatabaseEncoding() == PG_UTF8)
+		return;
+	for (char *p = text; *p; p += len)
+	{
+		len = jobs_char_len(p);
+		if (IS_HIGHBIT_SET(*p) && has_no_utf8(p, len))
+			memset(p, '?', len);
+	}
+}
+
+static bool
+has_no_utf8(const char *p, int len)
+{
 	int			encoding = GetDatabaseEncoding();
 	unsigned char out[8 * MAX_CONVERSION_GROWTH];
 	Oid			proc;
-	int			len;
 
-	if (text == NULL || encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
-		return;
+	if (encoding == PG_SQL_ASCII)
+		return len == 1;
 	proc = FindDefaultConversionProc(encoding, PG_UTF8);
-	for (char *p = text; *p; p += len)
-	{
-		len = pg_mblen(p);
-		if (IS_HIGHBIT_SET(*p) &&
-			(!OidIsValid(proc) ||
-			 pg_do_encoding_conversion_buf(proc, encoding, PG_UTF8, (unsigned char *) p, len, out, sizeof(out), true) < len))
-			memset(p, '?', len);
-	}
+	return !OidIsValid(proc) ||
+		pg_do_encoding_conversion_buf(proc, encoding, PG_UTF8, (unsigned char *) p, len, out, sizeof(out), true) < len;
 }
 
 static void
@@ -179,7 +188,7 @@ clean(const char *text, int max)
 	int			chars = 0;
 
 	initStringInfo(&buf);
-	for (const char *p = text; *p; p += pg_mblen(p))
+	for (const char *p = text; *p; p += jobs_char_len(p))
 	{
 		if (is_hidden(p))
 			continue;
@@ -191,7 +200,7 @@ clean(const char *text, int max)
 		if ((unsigned char) *p < ' ' || *p == 0x7f)
 			appendStringInfoChar(&buf, ' ');
 		else
-			appendBinaryStringInfo(&buf, p, pg_mblen(p));
+			appendBinaryStringInfo(&buf, p, jobs_char_len(p));
 	}
 	return buf.data;
 }
@@ -200,9 +209,10 @@ clean(const char *text, int max)
 static bool
 is_hidden(const char *p)
 {
+	int			encoding = GetDatabaseEncoding();
 	pg_wchar	c;
 
-	if (!IS_HIGHBIT_SET(*p) || GetDatabaseEncoding() != PG_UTF8)
+	if (!IS_HIGHBIT_SET(*p) || (encoding != PG_UTF8 && encoding != PG_SQL_ASCII) || jobs_char_len(p) == 1)
 		return false;
 	c = utf8_to_unicode((const unsigned char *) p);
 	return (c >= 0x80 && c <= 0x9f) || c == 0x061C || c == 0x200E || c == 0x200F ||

@@ -9,6 +9,7 @@ JSON in DIR/smtp.log tells of it and of all else that happens. The recipient's n
     slow      keeps the message, and says so as soon as there is DIR/release
     cut       the connection breaks when the message is there
     silent    550 to the recipient, and no answer to QUIT
+    last      is the last of its connection, which breaks at the next mail
 
 Options: --tls CERT KEY   STARTTLS is offered, and demanded
          --wrap           TLS from the first byte on
@@ -49,6 +50,9 @@ class Handler:
         self.seen = set()
 
     async def handle_MAIL(self, server, session, envelope, address, mail_options):
+        if server.last:
+            log(event='broken')
+            server.transport.abort()
         if options.deny:
             log(event='sender refused', sender=address)
             return '550 5.7.1 you may not send'
@@ -78,6 +82,7 @@ class Handler:
         if name == 'cut':
             server.transport.abort()
             return '250 never heard'
+        server.last = name == 'last'
         self.mails += 1
         number = self.mails
         path = f'{options.dir}/mail/{number}.eml'
@@ -93,6 +98,7 @@ class Handler:
 
 class Server(SMTP):
     silent = False
+    last = False
 
     async def smtp_QUIT(self, arg):
         if self.silent:

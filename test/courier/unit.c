@@ -203,41 +203,95 @@ test_secrets(void)
 }
 
 /* ---------------------------------------------------------------------------
- * Hosts that hang
+ * Hosts that hang or fail
  * ---------------------------------------------------------------------------
  */
+
+/* For how long a host is left alone. */
+static int64_t
+left_alone(const char *host, int64_t now)
+{
+	int64_t		wait;
+
+	return hangs_refused(host, 4, now, &wait) == NULL ? 0 : wait;
+}
+
+/* Whether it is asked. */
+static bool
+asked(const char *host, int places, int64_t now)
+{
+	int64_t		wait;
+
+	return hangs_refused(host, places, now, &wait) == NULL;
+}
+
+static void
+note(const char *host, Answer answer, int n, int64_t now)
+{
+	while (n-- > 0)
+		hangs_note(host, answer, now);
+}
 
 static void
 test_hangs(void)
 {
 	char		name[20];
 
-	hangs_note("a.example", true, 1000);
-	hangs_note("A.Example", true, 1000);
-	ok(hangs_wait("a.example", 1000) == 0, "a host that has hung twice is asked");
-	hangs_note("a.example", true, 1000);
-	ok(hangs_wait("A.EXAMPLE", 1000) == 60000, "after the third time it is left alone");
-	ok(hangs_wait("a.example", 60999) == 1, "for a minute");
-	ok(hangs_wait("b.example", 1000) == 0, "others are asked");
-	ok(hangs_wait("a.example", 61000) == 0, "then one asks");
-	ok(hangs_wait("a.example", 61000) > 10000, "and one only");
-	hangs_note("a.example", true, 71000);
-	ok(hangs_wait("a.example", 71000) == 60000, "without an answer it is left alone again");
-	ok(hangs_wait("a.example", 131000) == 0, "asked again");
-	hangs_note("a.example", false, 131500);
-	ok(hangs_wait("a.example", 131500) == 0 && hangs_wait("a.example", 131500) == 0, "it answers, and all may ask");
-	hangs_note("a.example", true, 132000);
-	hangs_note("a.example", true, 132000);
-	hangs_note("a.example", false, 132000);
-	hangs_note("a.example", true, 132000);
-	ok(hangs_wait("a.example", 132000) == 0, "three that are not in a row");
-	for (int i = 0; i < 300; i++)
+	note("a.example", ANSWER_NONE, 1, 1000);
+	note("A.Example", ANSWER_NONE, 1, 1000);
+	ok(asked("a.example", 4, 1000), "a host that has hung twice is asked");
+	note("a.example", ANSWER_NONE, 1, 1000);
+	ok(left_alone("A.EXAMPLE", 1000) == 60000, "after the third time it is left alone");
+	ok(left_alone("a.example", 60999) == 1, "for a minute");
+	ok(asked("b.example", 4, 1000), "others are asked");
+	ok(asked("a.example", 4, 61000), "then one asks");
+	ok(left_alone("a.example", 61000) > 10000, "and one only");
+	note("a.example", ANSWER_NONE, 1, 71000);
+	ok(left_alone("a.example", 71000) == 60000, "without an answer it is left alone again");
+	ok(asked("a.example", 4, 131000), "asked again");
+	note("a.example", ANSWER_GOOD, 1, 131500);
+	ok(asked("a.example", 4, 131500) && asked("a.example", 4, 131500), "it answers, and all may ask");
+	note("a.example", ANSWER_NONE, 2, 132000);
+	note("a.example", ANSWER_GOOD, 1, 132000);
+	note("a.example", ANSWER_NONE, 1, 132000);
+	ok(asked("a.example", 4, 132000), "three that are not in a row");
+	for (int i = 0; i < 900; i++)
 	{
 		snprintf(name, sizeof(name), "%d.example", i / 3);
-		hangs_note(name, true, 200000 + i);
+		note(name, ANSWER_NONE, 1, 200000 + i);
 	}
-	ok(hangs_wait("0.example", 200300) == 0, "of many, the first are forgotten");
-	ok(hangs_wait("99.example", 200300) > 0 && hangs_wait("40.example", 200300) > 0, "and the last are not");
+	ok(asked("0.example", 4, 200900), "of many, the first are forgotten");
+	ok(left_alone("299.example", 200900) > 0 && left_alone("60.example", 200900) > 0, "and the last are not");
+}
+
+static void
+test_failing_hosts(void)
+{
+	char		name[20];
+	bool		good = true;
+
+	for (int i = 0; i < 4; i++)
+		good = good && asked("c.example", 4, 1000);
+	ok(good, "a host that is not known may have all places");
+	note("c.example", ANSWER_BAD, 2, 1000);
+	ok(asked("c.example", 4, 1000) && asked("c.example", 4, 1000), "so may one that has failed twice");
+	note("c.example", ANSWER_BAD, 2, 1000);
+	ok(!asked("c.example", 4, 1000) && !asked("C.Example", 4, 1000), "after the third time, no more than half");
+	ok(asked("d.example", 4, 1000), "others are asked");
+	ok(asked("c.example", 6, 1000), "of six, three");
+	note("c.example", ANSWER_NONE, 1, 2000);
+	note("c.example", ANSWER_BAD, 1, 2000);
+	ok(asked("c.example", 4, 2000) && !asked("c.example", 4, 2000), "the place of one that has ended is the next one's");
+	note("c.example", ANSWER_GOOD, 1, 3000);
+	ok(asked("c.example", 4, 3000) && asked("c.example", 4, 3000), "one good answer, and it may have all again");
+	note("e.example", ANSWER_BAD, 3, 3000);
+	ok(asked("e.example", 1, 3000) && !asked("e.example", 1, 3000), "where there is one place, it may have that");
+	for (int i = 0; i < 900; i++)
+	{
+		snprintf(name, sizeof(name), "%d.example", i);
+		note(name, ANSWER_BAD, 1, 4000 + i);
+	}
+	ok(!asked("e.example", 1, 5000), "one that is being asked is not forgotten for others");
 }
 
 /* ---------------------------------------------------------------------------
@@ -310,6 +364,7 @@ main(void)
 	test_texts();
 	test_secrets();
 	test_hangs();
+	test_failing_hosts();
 	test_messages();
 	printf("1..%d\n", tests);
 	return failures > 0;

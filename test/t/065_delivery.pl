@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 
+use JSON::PP;
 use JobsTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -106,6 +107,33 @@ is($node->sql(q{SET client_encoding = 'UTF8'; SELECT string_agg(subject, ', ' OR
 is($node->sql(q{SET client_encoding = 'UTF8'; SELECT string_agg(payload::jsonb #>> '{data,title}', ', ' ORDER BY job) FROM jobs.claim_deliveries('webhook')}, 'west'),
 	"caf\xc3\xa9 ?!, another", 'nor of webhooks');
 $node->sql('DROP DATABASE west (FORCE)');
+
+# One without an encoding takes any bytes; those of UTF-8 arrive, and others are no error.
+$node->sql(q{CREATE DATABASE bytes ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0});
+$node->sql('CREATE EXTENSION jobs', 'bytes');
+for my $case (
+	[ q{run('SELECT 1'}, q{E'caf\xc3\xa9 \xff\xe2\x80\xae\xf0\x9f\x92!\xc3'} ],
+	[ q{run('SELECT 1'}, q{repeat(E'\xc3\xa9', 200)} ],
+	[ q{run('DO $$ BEGIN RAISE EXCEPTION USING message = E''\xfe'' || repeat(E''\xc3\xa9'', 3000); END $$'}, q('error') ],
+	[ q{bulk('SELECT ($1 #>> ''{}'')::int', E'["\xff"]'}, q('item') ],
+	[ q{run('SELECT 1'}, q('another') ])
+{
+	my ($command, $title) = @$case;
+
+	$id = $node->sql("SELECT jobs.$command, title => $title, notify => $both)", 'bytes');
+	$node->sql("SELECT jobs.wait($id)", 'bytes');
+}
+my @subjects = split /\n/, $node->sql(q{SET client_encoding = 'UTF8'; SELECT subject FROM jobs.claim_deliveries('email') ORDER BY job}, 'bytes');
+is($subjects[0], "caf\xc3\xa9 ????!? has finished: 1 row processed", 'bytes of no character');
+is($subjects[1], "\xc3\xa9" x 150 . '... has finished: 1 row processed', 'a title is cut between characters');
+like($subjects[2], qr/^error has failed: \?(\xc3\xa9)+\.\.\.$/, 'so is an error');
+is($subjects[4], 'another has finished: 1 row processed', 'none keeps couriers from others');
+my @payloads = split /\n/, $node->sql(q{SET client_encoding = 'UTF8'; SELECT payload FROM jobs.claim_deliveries('webhook') ORDER BY job}, 'bytes');
+is(scalar(grep { eval { decode_json($_) } } @payloads), 5, 'webhooks are JSON in UTF-8');
+like(decode_json($payloads[0])->{data}{title}, qr/^caf\xe9 \?\x{202e}\?\?\?!\?$/, 'the title');
+like(decode_json($payloads[3])->{data}{reasons}[0]{error_message}, qr/"\?"$/, 'the reason of an item');
+like(decode_json($payloads[2])->{data}{error_message}, qr/^\?\xe9+\?$/, 'the error, which is cut');
+$node->sql('DROP DATABASE bytes (FORCE)');
 
 # ----------------------------------------------------------------------------
 # Couriers that race

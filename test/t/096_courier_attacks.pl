@@ -288,6 +288,22 @@ like(outcome($put_off), qr/^pending: not sent: its host has left 3 requests in a
 is($node->safe_psql('postgres', "SELECT asked BETWEEN '1 s' AND '61 s' FROM jobs.outbox WHERE delivery = $put_off"), 't', 'but in a minute');
 hook("https://127.0.0.1:$port/ok?other", qr/^delivered: HTTP 204$/, 'others are');
 is(scalar(grep { $_->{path} && $_->{path} =~ /never/ } $kit->events('http')), 0, 'it has heard nothing of that');
+is($kit->stop($courier), 0, 'the courier ends as it should');
+
+# A host that fails or is late again and again gets no more than half of the places.
+$courier = $kit->start($kit->configure($node, webhook_allow_private => 'on'));
+hook("https://localhost:$port/status/500?$_", qr/^pending: HTTP 500$/, 'a host fails') for 1 .. 2;
+hook("https://localhost:$port/dripbody", qr/^delivered: HTTP 200$/, 'and takes its time');
+put('webhook', "'https://localhost:$port/slow?$_'") for 1, 2;
+ok($kit->until(sub { 2 == grep { $_->{path} && $_->{path} =~ /slow/ } $kit->events('http') }), 'it has two more requests');
+hook("https://localhost:$port/ok?never", qr/^pending: not sent: its host, which has failed or been late 3 times in a row, has half of the places$/,
+	'a third is put off');
+hook("https://127.0.0.1:$port/ok?other", qr/^delivered: HTTP 204$/, 'there is room for others');
+$kit->release('http');
+ok($kit->heard($courier, qr/((HTTP 200|no answer).*){3}/s), 'the two are over');
+hook("https://localhost:$port/ok?again", qr/^delivered: HTTP 204$/, 'and it is asked again');
+is(scalar(grep { $_->{path} && $_->{path} =~ /never/ } $kit->events('http')), 0, 'it has heard nothing of what was put off');
+
 # The receiver in the documentation: takes what was sent, and nothing else.
 my ($receiver) = slurp_file("$top/docs/notifications.md") =~ /^<!-- run: webhook -->\n```python\n(.*?)^```$/ms;
 append_to_file("$dir/receiver.py", $receiver . <<'PYTHON');
@@ -411,6 +427,17 @@ ok(poll("state = 'delivered' AND attempt = 2 FROM jobs.outbox WHERE delivery = $
 $node->safe_psql('postgres', "UPDATE jobs.again SET wait = '1 hour'");
 is($kit->stop($courier), 0, 'the courier ends as it should');
 
+# A connection that the server has closed as the next mail came: that goes by another, if
+# the server can't have it.
+$courier = $kit->start($kit->configure($node, %mail, parallel => 1));
+letter('last', qr/^delivered/, 'a mail whose server does away with the connection');
+letter('ada', qr/^delivered/, 'the next one is delivered');
+is(scalar(grep { $_->{event} eq 'broken' } $kit->events('smtp')), 1, 'by another connection');
+my $cuts = () = grep { $_->{event} eq 'message' && $_->{recipient} eq 'cut@example.com' } $kit->events('smtp');
+letter('cut', qr/^pending: ./, 'one that the server may have');
+is(scalar(grep { $_->{event} eq 'message' && $_->{recipient} eq 'cut@example.com' } $kit->events('smtp')), $cuts + 1, 'is not sent at once again');
+is($kit->stop($courier), 0, 'the courier ends as it should');
+
 # Plain text alone; texts at the limits of lines.
 $courier = $kit->start($kit->configure($node, %mail, mail_from_name => undef));
 my $before = scalar mails();
@@ -473,12 +500,26 @@ $node->safe_psql('postgres', q{SET ROLE stranger; SELECT pg_notify('jobs_deliver
 letter('ada', qr/^delivered/, 'after 2,001 notifications from a stranger');
 is($kit->stop($courier), 0, 'the courier ends as it should');
 
+# Of two servers, the first takes connections and says nothing.
+my $frozen = IO::Socket::INET->new(Listen => 50, LocalAddr => '127.0.0.1') or die "could not listen: $!";
+my $two = sprintf "host=127.0.0.1,%s port=%d,%d dbname=postgres target_session_attrs=read-write connect_timeout=2",
+  $node->host, $frozen->sockport, $node->port;
+$courier = $kit->start($kit->configure($node, %mail, dsn => $two), no_wait => 1);
+ok($kit->heard($courier, qr/no answer to the attempt to connect; next attempt in 0\.5 s\n.*connected to database/), 'the next attempt begins with the second');
+letter('ada', qr/^delivered/, 'and the courier delivers');
+$node->restart;
+ok($kit->heard($courier, qr/the connection to the database is lost.*no answer to.*connected to database/s), 'when that was away, it is found again');
+letter('ada', qr/^delivered/, 'and the courier delivers');
+is($kit->stop($courier), 0, 'the courier ends as it should');
+my ($status, $out) = $kit->run_program([ '--check', '--config', $kit->configure($node, %mail, dsn => $two) ]);
+is($status, 0, '--check finds the second too') or diag $out;
+
 # Without rights it says so, and tries again later and later.
 my $file = $kit->configure($node, %mail, dsn => $node->connstr('postgres') . ' user=stranger');
 $courier = $kit->start($file, no_wait => 1);
 ok($kit->heard($courier, qr/permission denied.*next attempt in 0\.5 s.*permission denied.*next attempt in 1\.0 s/s), 'a role without rights');
 is($kit->stop($courier), 0, 'the courier ends as it should');
-my ($status, $out) = $kit->run_program([ '--check', '--config', $file ]);
+($status, $out) = $kit->run_program([ '--check', '--config', $file ]);
 is($status, 1, '--check finds that');
 like($out, qr/^FAILED rights: .*permission denied/m, 'and says so') or diag $out;
 
