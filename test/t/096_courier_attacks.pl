@@ -406,7 +406,14 @@ $began = time;
 letter('silent', qr/^failed: the server refuses the recipient/, 'a server that does not answer QUIT');
 letter('ada', qr/^delivered/, 'and the next');
 cmp_ok(time - $began, '<', 9, 'do not wait for it');
-ok($kit->until(sub { grep { $_->{event} eq 'silent' } $kit->events('smtp') }), 'which it was told');
+SKIP:
+{
+	my ($libcurl) = join(' ', $kit->run_program(['--version'])) =~ m{libcurl/(\d+)};
+
+	# From some version of 8 on it goes on with a connection on which a recipient was refused.
+	skip 'is not told', 1 if $libcurl > 7;
+	ok($kit->until(sub { grep { $_->{event} eq 'silent' } $kit->events('smtp') }), 'which it was told');
+}
 is(join(' ', grep { !$_->{good} } grep { $_->{event} eq 'login' } $kit->events('smtp')), '', 'no login has failed');
 unlike($kit->said($courier), qr/s3cret|czNjcmV0|ada\@/, 'neither passwords nor addresses in the log');
 unlike(slurp_file("/proc/$courier->{pid}/cmdline"), qr/s3cret/, 'nor in the list of processes');
