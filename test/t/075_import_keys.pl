@@ -115,7 +115,7 @@ CREATE TABLE facts (n int CHECK (passes(n)), month int, id int, other int, PRIMA
 DO \$\$BEGIN
 	FOR m IN 1..100 LOOP
 		EXECUTE format('CREATE TABLE months_%s PARTITION OF months FOR VALUES IN (%1\$s)', m);
-		EXECUTE format('CREATE TABLE facts_%s (id int, month int NOT NULL, other int, n int NOT NULL, CHECK (passes(n)))', m);
+		EXECUTE format('CREATE TABLE facts_%s (id int, month int NOT NULL, other int, n int NOT NULL, CONSTRAINT facts_n_check CHECK (passes(n)))', m);
 		EXECUTE format('ALTER TABLE facts ATTACH PARTITION facts_%s FOR VALUES IN (%1\$s)', m);
 	END LOOP;
 END\$\$;
