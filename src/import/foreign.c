@@ -98,12 +98,11 @@ open_key(Constraints *c, Leaf *leaf, ForeignKeyCacheInfo *info)
 	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(info->conoid));
 	Form_pg_constraint form;
 	Relation	index;
-	Reference	reference;
+	Reference	reference = {0};
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for constraint %u", info->conoid);
 	form = (Form_pg_constraint) GETSTRUCT(tuple);
-	MemSet(&reference, 0, sizeof(reference));
 	reference.index = form->conindid;
 	reference.nkeys = info->nkeys;
 	reference.temporal = jobs_is_temporal(form);

@@ -66,7 +66,7 @@ typedef struct KeyEntry
 	Oid			existing_rel;	/* ... and its table */
 } KeyEntry;
 
-/* Those of a constraint, in the order of the rows; all zero at the beginning of a batch, in whose context they are. */
+/* Those of a constraint, in the order of the rows and the batch's context; all zero before it. */
 typedef struct KeyEntries
 {
 	KeyEntry   *entries;
@@ -187,13 +187,13 @@ extern void jobs_foreign_begin_batch(Leaf *leaf);
 extern void jobs_foreign_look_up(Constraints *c, Leaf *leaf);
 extern void jobs_foreign_met(Constraints *c, Judged *judged);
 
-/* referenced.c: by what a foreign key looks for rows.  Zero where nothing is said. */
+/* referenced.c: how a foreign key looks for rows, by columns of an index. */
 typedef struct Reference
 {
 	Oid			index;
 	int			nkeys;
 	bool		temporal;		/* the last is a PERIOD */
-	Oid			types[INDEX_MAX_KEYS];	/* of the values, in the order of the index */
+	Oid			types[INDEX_MAX_KEYS];	/* of the values */
 	Oid			subtypes[INDEX_MAX_KEYS];	/* that the operators take them for */
 	Oid			functions[INDEX_MAX_KEYS];	/* ... of these operators */
 	uint16		strategies[INDEX_MAX_KEYS];

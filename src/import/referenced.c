@@ -64,6 +64,7 @@ struct Referenced
 	Remembered **cache;
 };
 
+static bool is_same(const Reference *a, const Reference *b);
 static Holder *open_holder(Referenced *referenced, Oid table);
 static void open_partitioned(Referenced *referenced, Holder *holder, Relation index);
 static bool is_wider(Oid type, Oid than);
@@ -85,11 +86,11 @@ jobs_referenced_open(Constraints *c, Oid table, const Reference *reference)
 	foreach(lc, c->referenced)
 	{
 		referenced = lfirst(lc);
-		if (memcmp(&referenced->reference, reference, sizeof(Reference)) == 0)
+		if (is_same(&referenced->reference, reference))
 			return referenced;
 	}
 	referenced = palloc0(sizeof(Referenced));
-	memcpy(&referenced->reference, reference, sizeof(Reference));
+	referenced->reference = *reference;
 	for (int i = 0; i < reference->nkeys; i++)
 	{
 		Oid			type = reference->types[i];
@@ -108,6 +109,15 @@ jobs_referenced_open(Constraints *c, Oid table, const Reference *reference)
 	referenced->cache = palloc0(CACHE_SLOTS * sizeof(Remembered *));
 	c->referenced = lappend(c->referenced, referenced);
 	return referenced;
+}
+
+/* All else follows from these. */
+static bool
+is_same(const Reference *a, const Reference *b)
+{
+	return a->index == b->index && a->nkeys == b->nkeys &&
+		memcmp(a->types, b->types, a->nkeys * sizeof(Oid)) == 0 &&
+		memcmp(a->functions, b->functions, a->nkeys * sizeof(Oid)) == 0;
 }
 
 static Holder *
@@ -327,19 +337,20 @@ finds(Referenced *referenced, Lookup *lookup, const Datum *values, const bool *n
 static bool
 is_found(Referenced *referenced, Lookup *lookup, Datum period)
 {
+	const int16 *attnums = lookup->index->rd_index->indkey.values;
 	int			nkeys = referenced->reference.nkeys;
 	bool		isnull;
 
 	for (int i = 0; i < nkeys && lookup->scan->xs_recheck; i++)
 	{
 		ScanKey		key = &lookup->keys[i];
-		Datum		value = slot_getattr(lookup->slot, lookup->index->rd_index->indkey.values[i], &isnull);
+		Datum		value = slot_getattr(lookup->slot, attnums[i], &isnull);
 
 		if (isnull || !DatumGetBool(FunctionCall2Coll(&key->sk_func, key->sk_collation, value, key->sk_argument)))
 			return false;
 	}
 	if (referenced->cover == NULL)
 		return true;
-	jobs_cover_add(referenced->cover, slot_getattr(lookup->slot, lookup->index->rd_index->indkey.values[nkeys - 1], &isnull));
+	jobs_cover_add(referenced->cover, slot_getattr(lookup->slot, attnums[nkeys - 1], &isnull));
 	return jobs_cover_contains(referenced->cover, period);
 }
