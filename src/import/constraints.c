@@ -68,6 +68,7 @@ static void open_checks(Constraints *c, Leaf *leaf);
 static void open_bounds(Constraints *c, Leaf *leaf);
 static void begin_batch(Constraints *c, CheckedRow **rows, int n);
 static void begin_keys(Constraints *c);
+static void trim_slots(Leaf *leaf);
 static void settle(Constraints *c, Judged *judged);
 static TupleTableSlot *leaf_slot(Constraints *c, Leaf *leaf);
 static void check_not_nulls(Constraints *c, Judged *judged);
@@ -121,10 +122,8 @@ jobs_constraints_close(Constraints *c)
 	if (c->merging)
 		jobs_merging_close(c);
 	foreach(lc, c->leaves)
-	{
 		jobs_exclusions_close(lfirst(lc));
-		jobs_foreign_close(lfirst(lc));
-	}
+	jobs_referenced_close(c);
 	if (c->routing)
 		jobs_routing_close(c);
 	foreach(lc, c->others)
@@ -422,7 +421,7 @@ begin_batch(Constraints *c, CheckedRow **rows, int n)
 		c->rows[i].refused = false;
 	}
 	foreach(lc, c->leaves)
-		((Leaf *) lfirst(lc))->nused = 0;
+		trim_slots(lfirst(lc));
 	begin_keys(c);
 }
 
@@ -453,6 +452,15 @@ jobs_judge_send(Constraints *c, Judged *judged)
 		judged->slot = execute_attr_map_slot(judged->leaf->map, judged->whole, leaf_slot(c, judged->leaf));
 	if (judged->leaf)
 		judged->slot->tts_tableOid = RelationGetRelid(judged->leaf->rel);
+}
+
+/* Partitions may get their rows one after the other: what the last batch did not need goes. */
+static void
+trim_slots(Leaf *leaf)
+{
+	while (leaf->nslots > 2 * leaf->nused)
+		ExecDropSingleTupleTableSlot(leaf->slots[--leaf->nslots]);
+	leaf->nused = 0;
 }
 
 /* One that no other row of the batch has. */

@@ -168,8 +168,7 @@ jobs_exclusions_begin_batch(Leaf *leaf)
 	{
 		Exclusion  *exclusion = lfirst(lc);
 
-		exclusion->entries.n = 0;
-		exclusion->entries.next = 0;
+		exclusion->entries = (KeyEntries) {0};
 	}
 }
 
@@ -242,6 +241,7 @@ jobs_exclusions_look_up(Constraints *c, Leaf *leaf)
 			jobs_lookup_end(lookup);
 			ResetExprContext(c->econtext);
 		}
+		jobs_lookup_end_scan(lookup);
 	}
 }
 

@@ -29,6 +29,7 @@
 #define ENTRIES_PER_LOOKUP	8
 #define MIN_LOOKUPS			20000	/* before a filter is thought of */
 #define FILTER_MEMORY		(16 * 1024 * 1024)
+#define MIN_FILTER			(1024 * 1024)	/* bloom_create makes none that is smaller */
 
 struct Existing
 {
@@ -59,6 +60,8 @@ typedef struct Wanted
 static void find_bounds(Existing *existing);
 static bool end_of_index(Existing *existing, ScanDirection direction, Datum *value);
 static bool may_filter(Existing *existing);
+static bool has_room(Existing *existing);
+static Size filter_bytes(Existing *existing);
 static void fill_filter(Existing *existing);
 static bool may_exist(Existing *existing, const Key *key);
 static int	compare_wanted(const void *a, const void *b, void *arg);
@@ -124,11 +127,11 @@ jobs_existing_find(Existing *existing, const Key **keys, int n, ItemPointerData 
 		if (jobs_lookup_next(existing->lookup))
 			tids[wanted[i].place] = existing->lookup->slot->tts_tid;
 	}
-	jobs_lookup_end(existing->lookup);
+	jobs_lookup_end_scan(existing->lookup);
 	pfree(wanted);
 	existing->nlookups += nwanted;
 	if (existing->can_filter && existing->filter == NULL && existing->nlookups > MIN_LOOKUPS &&
-		existing->nlookups > existing->nentries / ENTRIES_PER_LOOKUP)
+		existing->nlookups > existing->nentries / ENTRIES_PER_LOOKUP && has_room(existing))
 		fill_filter(existing);
 }
 
@@ -229,6 +232,19 @@ may_filter(Existing *existing)
 	return true;
 }
 
+/* Filters of many partitions together are within the limit, too. */
+static bool
+has_room(Existing *existing)
+{
+	return existing->memory->used + filter_bytes(existing) <= existing->memory->limit;
+}
+
+static Size
+filter_bytes(Existing *existing)
+{
+	return Max(MIN_FILTER, Min(FILTER_MEMORY, 2 * existing->nentries));
+}
+
 /* Whether the entries' rows are seen does not matter here. */
 static void
 fill_filter(Existing *existing)
@@ -240,7 +256,7 @@ fill_filter(Existing *existing)
 	IndexScanDesc scan;
 	int64		n = 0;
 
-	existing->filter_bytes = Min(FILTER_MEMORY, 2 * existing->nentries);
+	existing->filter_bytes = filter_bytes(existing);
 	existing->memory->used += existing->filter_bytes;
 	filter = bloom_create(existing->nentries, FILTER_MEMORY / 1024, 0);
 	scan = jobs_index_beginscan(lookup->table, lookup->index, lookup->snapshot, 0);

@@ -85,7 +85,7 @@ jobs_judge_key(Constraints *c, KeyEntries *entries, const KeyShape *shape, Judge
 	{
 		entries->size = Max(64, 2 * entries->size);
 		entries->entries = entries->entries ? repalloc(entries->entries, entries->size * sizeof(KeyEntry)) :
-			MemoryContextAlloc(c->context, entries->size * sizeof(KeyEntry));
+			MemoryContextAlloc(c->batch, entries->size * sizeof(KeyEntry));
 	}
 	entry = &entries->entries[entries->n];
 	old = MemoryContextSwitchTo(c->batch);

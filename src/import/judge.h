@@ -19,6 +19,7 @@
 #include "import/keyset.h"
 #include "import/lookup.h"
 #include "nodes/execnodes.h"
+#include "partitioning/partdefs.h"
 
 typedef struct Leaf Leaf;
 typedef struct Step Step;
@@ -29,6 +30,7 @@ typedef struct Policy Policy;
 typedef struct Routing Routing;
 typedef struct Merging Merging;
 typedef struct OwnKey OwnKey;
+typedef struct Referenced Referenced;
 
 /* A row of the batch. */
 typedef struct Judged
@@ -64,7 +66,7 @@ typedef struct KeyEntry
 	Oid			existing_rel;	/* ... and its table */
 } KeyEntry;
 
-/* Those of a constraint, in the order of the rows. */
+/* Those of a constraint, in the order of the rows and the batch's context; all zero before it. */
 typedef struct KeyEntries
 {
 	KeyEntry   *entries;
@@ -104,6 +106,7 @@ struct Constraints
 	List	   *leaves;			/* of Leaf * */
 	List	   *others;			/* those that rows were found in, and none was sent to yet */
 	List	   *shared_sets;	/* of keys.c: one set for all partitions of an index */
+	List	   *referenced;		/* of Referenced * */
 	Routing    *routing;		/* NULL: not partitioned */
 	Policy	   *policy;			/* NULL: none applies */
 	OwnKey	   *own_key;		/* options.unique; NULL: none */
@@ -190,7 +193,23 @@ extern void jobs_foreign_open(Constraints *c, Leaf *leaf);
 extern void jobs_foreign_begin_batch(Leaf *leaf);
 extern void jobs_foreign_look_up(Constraints *c, Leaf *leaf);
 extern void jobs_foreign_met(Constraints *c, Judged *judged);
-extern void jobs_foreign_close(Leaf *leaf);
+
+/* referenced.c: how a foreign key looks for rows, by columns of an index. */
+typedef struct Reference
+{
+	Oid			index;
+	int			nkeys;
+	bool		temporal;		/* the last is a PERIOD */
+	Oid			types[INDEX_MAX_KEYS];	/* of the values */
+	Oid			subtypes[INDEX_MAX_KEYS];	/* that the operators take them for */
+	Oid			functions[INDEX_MAX_KEYS];	/* ... of these operators */
+	uint16		strategies[INDEX_MAX_KEYS];
+} Reference;
+
+/* The same for all that look for the same by the same index. */
+extern Referenced *jobs_referenced_open(Constraints *c, Oid table, const Reference *reference);
+extern bool jobs_referenced_has(Referenced *referenced, const Key *key);
+extern void jobs_referenced_close(Constraints *c);
 
 /* Whether the row itself has these values in a unique index, given by its uppermost parent. */
 extern bool jobs_keys_is_own(Constraints *c, Judged *judged, Oid index, const Datum *values, const bool *nulls);
@@ -237,7 +256,10 @@ extern List *jobs_index_attnos(const Leaf *leaf, IndexInfo *info);
 extern void jobs_index_types(const Leaf *leaf, IndexInfo *info, Oid *types);
 extern Oid	jobs_index_top(Relation index);
 
-/* partition.c: finds the leaf of a row, or refuses it. */
+/* partition.c: the place of a key's partition in the description, or -1. */
+extern int	jobs_partition_of(PartitionKey key, PartitionDesc desc, Datum *values, bool *nulls);
+
+/* Finds the leaf of a row, or refuses it. */
 extern void jobs_routing_open(Constraints *c);
 extern void jobs_routing_send(Constraints *c, Judged *judged);
 extern void jobs_routing_close(Constraints *c);

@@ -260,8 +260,7 @@ jobs_keys_begin_batch(Leaf *leaf)
 	{
 		KeyCheck   *check = lfirst(lc);
 
-		check->entries.n = 0;
-		check->entries.next = 0;
+		check->entries = (KeyEntries) {0};
 		check->current = NULL;
 	}
 }

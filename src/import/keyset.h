@@ -28,7 +28,7 @@ typedef struct KeyColumn
 	FmgrInfo	compare;		/* of the operator class: three-way */
 	FmgrInfo	equal;
 	FmgrInfo	hash;			/* agrees with equal; not used where image_equal */
-	FmgrInfo	overlaps;		/* of ranges: those that overlap count as the same; fn_oid 0: none */
+	FmgrInfo	overlaps;		/* of ranges: those that overlap count as the same; fn_oid 0: none.  One column's at most */
 } KeyColumn;
 
 typedef struct KeyShape
@@ -62,7 +62,10 @@ extern KeyShape *jobs_key_shape_of_bytes(int ncolumns, const Oid *types);
  */
 extern void jobs_key_make(const KeyShape *shape, const Datum *values, const bool *nulls, Key *key);
 
-/* Three-way, in the order of the operator classes, nulls last; directions do not count. */
+/*
+ * Three-way, in the order of the operator classes, nulls last; directions do not count.
+ * A column with overlaps comes after all others.
+ */
 extern int	jobs_key_compare(const KeyShape *shape, const Datum *values1, const bool *nulls1,
 							 const Datum *values2, const bool *nulls2);
 

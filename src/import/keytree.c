@@ -3,7 +3,8 @@
  * keytree.c
  *	  Keys with an order but no hash function, in a tree in memory.
  *
- * Few types are like that: bit strings and tsvector are among PostgreSQL's own.
+ * Few types are like that: tsvector, and arrays, composites and ranges of types such as
+ * bit and money, are among PostgreSQL's own.
  *
  *-------------------------------------------------------------------------
  */

@@ -69,10 +69,18 @@ jobs_lookup_end(Lookup *lookup)
 }
 
 void
-jobs_lookup_close(Lookup *lookup)
+jobs_lookup_end_scan(Lookup *lookup)
 {
+	ExecClearTuple(lookup->slot);
 	if (lookup->scan)
 		index_endscan(lookup->scan);
+	lookup->scan = NULL;
+}
+
+void
+jobs_lookup_close(Lookup *lookup)
+{
+	jobs_lookup_end_scan(lookup);
 	ExecDropSingleTupleTableSlot(lookup->slot);
 	pfree(lookup);
 }

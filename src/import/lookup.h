@@ -24,7 +24,7 @@ typedef struct Lookup
 	Snapshot	snapshot;
 	int			nkeys;			/* the first columns of the index */
 	ScanKeyData keys[INDEX_MAX_KEYS];	/* arguments are filled in by each look-up */
-	IndexScanDesc scan;			/* begun with the first look-up */
+	IndexScanDesc scan;			/* begun where it is needed */
 	TupleTableSlot *slot;		/* what was found */
 	bool		empty;			/* the table has no rows */
 	MemoryContext context;
@@ -46,6 +46,9 @@ extern bool jobs_lookup_next(Lookup *lookup);
 
 /* Lets go of what the last look-up holds. */
 extern void jobs_lookup_end(Lookup *lookup);
+
+/* And of the scan, which takes some 30 kB, until it is needed again. */
+extern void jobs_lookup_end_scan(Lookup *lookup);
 
 extern void jobs_lookup_close(Lookup *lookup);
 

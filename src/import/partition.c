@@ -70,7 +70,6 @@ static Branch *open_branch(Constraints *c, Routing *routing, Relation rel);
 static Part *open_part(Constraints *c, Branch *branch, int i);
 static Leaf *leaf_for(Constraints *c, Relation rel);
 static void form_key(void *arg);
-static int	partition_of(Branch *branch, Datum *values, bool *nulls);
 static void close_branch(Branch *branch);
 
 void
@@ -240,7 +239,7 @@ jobs_routing_send(Constraints *c, Judged *judged)
 							  psprintf("The partition cannot be found%s", jobs_judge_reason(c, judged, error)));
 			return;
 		}
-		i = partition_of(branch, values, nulls);
+		i = jobs_partition_of(branch->key, branch->desc, values, nulls);
 		ResetExprContext(c->econtext);
 		if (i < 0)
 		{
@@ -279,16 +278,14 @@ form_key(void *arg)
 	}
 }
 
-/* The place of a partition in the description, or -1. */
-static int
-partition_of(Branch *branch, Datum *values, bool *nulls)
+int
+jobs_partition_of(PartitionKey key, PartitionDesc desc, Datum *values, bool *nulls)
 {
-	PartitionKey key = branch->key;
-	PartitionBoundInfo bounds = branch->desc->boundinfo;
+	PartitionBoundInfo bounds = desc->boundinfo;
 	int			found = -1;
 	bool		equal = false;
 
-	if (branch->desc->nparts == 0)
+	if (desc->nparts == 0)
 		return -1;
 	if (key->strategy == PARTITION_STRATEGY_HASH)
 	{

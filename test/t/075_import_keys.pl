@@ -104,5 +104,39 @@ is($node->wait_job($import), 'succeeded', 'its import');
 is($node->sql('SELECT count(*) FROM (SELECT id, k, n FROM truth EXCEPT SELECT * FROM big) d'), '0', 'takes the same rows');
 is($node->sql('SELECT count(*) FROM big'), $node->sql('SELECT count(*) FROM truth'), 'and no others');
 
+# --- partitions that refer to partitions -------------------------------------------------
+# What is kept of the tables that are referred to does not grow with the partitions that refer to them.
+$node->add_gate;
+$node->sql(<<SQL);
+CREATE FUNCTION passes(n int) RETURNS boolean LANGUAGE plpgsql AS
+	\$\$BEGIN IF n = 0 THEN PERFORM wait_to_go(); END IF; RETURN true; END\$\$;
+CREATE TABLE months (month int, id int, PRIMARY KEY (id, month)) PARTITION BY LIST (month);
+CREATE TABLE facts (n int CHECK (passes(n)), month int, id int, other int, PRIMARY KEY (month, n)) PARTITION BY LIST (month);
+DO \$\$BEGIN
+	FOR m IN 1..100 LOOP
+		EXECUTE format('CREATE TABLE months_%s PARTITION OF months FOR VALUES IN (%1\$s)', m);
+		EXECUTE format('CREATE TABLE facts_%s (id int, month int NOT NULL, other int, n int NOT NULL, CONSTRAINT facts_n_check CHECK (passes(n)))', m);
+		EXECUTE format('ALTER TABLE facts ATTACH PARTITION facts_%s FOR VALUES IN (%1\$s)', m);
+	END LOOP;
+END\$\$;
+INSERT INTO months SELECT m, i FROM generate_series(1, 100) m, generate_series(1, 100) i;
+ALTER TABLE facts ADD FOREIGN KEY (month, id) REFERENCES months (month, id), ADD FOREIGN KEY (month, other) REFERENCES months (month, id);
+SQL
+$job = $node->sql(q{SELECT jobs.import_preview('facts', E'n,month,id,other\n' ||
+	(SELECT string_agg(format('%s,%s,%s,%s', i, 1 + i % 100, 1 + i * 7919 % 101, 1 + i / 501), E'\n' ORDER BY i) FROM generate_series(1, 50000) i) || E'\n0,1,1,1\n')});
+my $worker = $node->wait_running($job);
+ok($node->poll("(SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $worker)"), 'a preview with 100 partitions that refer to 100');
+my $memory = $node->memory_of($worker);
+note("worker: $memory kB");
+SKIP:
+{
+	skip 'a sanitizer takes memory of its own', 1 if $node->has_sanitizer;
+	cmp_ok($memory / 1024, '<', 64, 'memory of the worker');
+}
+$node->open_gate;
+is($node->wait_job($job), 'succeeded', 'goes to its end');
+is($node->job($job, q{result -> 'to_insert'}),
+	$node->sql('SELECT count(*) + 1 FROM generate_series(1, 50000) i WHERE i * 7919 % 101 < 100'), 'and finds the rows that refer to some');
+
 $node->log_ok;
 done_testing();
