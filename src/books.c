@@ -473,11 +473,15 @@ waits_no_more(JobId id, JobId ended)
 	return !held && !jobs_store_has_dependencies(id);
 }
 
-/* Whether what a job waits for has ended: then it goes on, or is cancelled. */
+/*
+ * Whether what a job waits for has ended: then it goes on, or is cancelled.  Of what has
+ * ended before this job was there to be seen, nobody tells again.
+ */
 static void
 check_waiting(JobId id)
 {
 	List	   *awaited = jobs_store_dependencies(id);
+	List	   *ended = NIL;
 	ListCell   *cell;
 	bool		pending = false;
 
@@ -499,10 +503,18 @@ check_waiting(JobId id)
 				noted = add_id(noted, id);
 			return;
 		}
-		pending |= !job_state_is_final(other->state);
+		if (job_state_is_final(other->state))
+			ended = lappend(ended, lfirst(cell));
+		else
+			pending = true;
 	}
 	if (!pending)
 		release(id);
+	else
+	{
+		foreach(cell, ended)
+			(void) waits_no_more(id, *(int64 *) lfirst(cell));
+	}
 }
 
 /* Why a job that waits for another will not begin, or NULL. */
