@@ -199,6 +199,7 @@ typedef struct JobsShared
 {
 	LWLock	   *lock;
 	LWLock	   *tally_lock;		/* see outside/tally.h */
+	LWLock	   *prepared_lock;	/* see wake.c */
 	pid_t		launcher_pid;
 	Latch	   *launcher_latch;
 	TimestampTz short_at;		/* the server was last out of processes */
