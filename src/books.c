@@ -33,6 +33,7 @@
 
 static JobsDatabase *db = NULL;
 static MemoryContext noted_context = NULL;
+static MemoryContext one_context = NULL;	/* what is read of one job */
 static List *noted = NIL;		/* of int64 * */
 static List *ranges = NIL;		/* of int64[2] */
 static List *downloads = NIL;	/* of int64 * */
@@ -55,6 +56,7 @@ static JobId first_foreign = PG_INT64_MAX;
 static bool is_known(JobId id);
 static void begin(void);
 static void commit(void);
+static void done_with_one(MemoryContext old);
 static MemoryContext switch_to_noted(void);
 static List *add_id(List *list, JobId id);
 static void tell_end(JobId id);
@@ -157,6 +159,7 @@ begin(void)
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
+	one_context = AllocSetContextCreate(TopTransactionContext, "jobs one job", ALLOCSET_DEFAULT_SIZES);
 }
 
 static void
@@ -164,6 +167,14 @@ commit(void)
 {
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+}
+
+/* A round may look at all the jobs that there are: what it has read of one goes before the next. */
+static void
+done_with_one(MemoryContext old)
+{
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(one_context);
 }
 
 /* ------------------------------------------------------------------------
@@ -216,6 +227,7 @@ void
 jobs_books_look(void)
 {
 	ListCell   *cell;
+	MemoryContext old;
 
 	jobs_held_due(jobs_books_note);
 	while (noted != NIL || ranges != NIL || downloads != NIL || all_ended != NIL)
@@ -229,7 +241,11 @@ jobs_books_look(void)
 		noted = ranges = downloads = all_ended = NIL;
 		begin();
 		foreach(cell, ended)
+		{
+			old = MemoryContextSwitchTo(one_context);
 			gone(*(int64 *) lfirst(cell));
+			done_with_one(old);
+		}
 		for (int i = 0; i < list_length(bounds); i += 2)
 			look_range(*(int64 *) list_nth(bounds, i), *(int64 *) list_nth(bounds, i + 1));
 		/* One that was noted twice has changed twice, and is told of once. */
@@ -238,7 +254,9 @@ jobs_books_look(void)
 		{
 			if (last == NULL || *last != *(int64 *) lfirst(cell))
 			{
+				old = MemoryContextSwitchTo(one_context);
 				look_one(*(int64 *) lfirst(cell));
+				done_with_one(old);
 				jobs_held_forget(*(int64 *) lfirst(cell));
 			}
 			last = lfirst(cell);
@@ -265,7 +283,10 @@ compare_ids(const ListCell *a, const ListCell *b)
 static void
 place_row(const Job *job, void *arg)
 {
+	MemoryContext old = MemoryContextSwitchTo(one_context);
+
 	place(job);
+	done_with_one(old);
 }
 
 /* Brings the queue up to date with a live row. */
@@ -399,7 +420,7 @@ static void
 look_one(JobId id)
 {
 	bool		own;
-	Job		   *job = jobs_store_find(id, &own);
+	Job		   *job = jobs_store_find_brief(id, &own);
 	JobsEntry  *entry = jobs_queue_find(id);
 
 	if (job != NULL && !job_state_is_final(job->state))
@@ -447,7 +468,7 @@ gone(JobId id)
 	if (dependants != NIL)
 	{
 		bool		own;
-		Job		   *job = jobs_store_find(id, &own);
+		Job		   *job = jobs_store_find_brief(id, &own);
 		bool		well = why_not(id, job) == NULL && job_state_is_final(job->state);
 
 		foreach(cell, dependants)
@@ -473,18 +494,22 @@ waits_no_more(JobId id, JobId ended)
 	return !held && !jobs_store_has_dependencies(id);
 }
 
-/* Whether what a job waits for has ended: then it goes on, or is cancelled. */
+/*
+ * Whether what a job waits for has ended: then it goes on, or is cancelled.  Of what has
+ * ended before this job was there to be seen, nobody tells again.
+ */
 static void
 check_waiting(JobId id)
 {
 	List	   *awaited = jobs_store_dependencies(id);
+	List	   *ended = NIL;
 	ListCell   *cell;
 	bool		pending = false;
 
 	foreach(cell, awaited)
 	{
 		bool		own;
-		Job		   *other = jobs_store_find(*(int64 *) lfirst(cell), &own);
+		Job		   *other = jobs_store_find_brief(*(int64 *) lfirst(cell), &own);
 		char	   *reason = why_not(*(int64 *) lfirst(cell), other);
 
 		if (reason)
@@ -499,10 +524,18 @@ check_waiting(JobId id)
 				noted = add_id(noted, id);
 			return;
 		}
-		pending |= !job_state_is_final(other->state);
+		if (job_state_is_final(other->state))
+			ended = lappend(ended, lfirst(cell));
+		else
+			pending = true;
 	}
 	if (!pending)
 		release(id);
+	else
+	{
+		foreach(cell, ended)
+			(void) waits_no_more(id, *(int64 *) lfirst(cell));
+	}
 }
 
 /* Why a job that waits for another will not begin, or NULL. */
@@ -556,7 +589,12 @@ jobs_books_settle_slot(int slotno, bool requeue)
 	}
 	begin();
 	for (int i = 0; i < slot->inbox_n; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(one_context);
+
 		unclaimed(slot->inbox[(slot->inbox_first + i) % JOBS_INBOX], slot);
+		done_with_one(old);
+	}
 	slot->inbox_n = 0;
 	if (slot->job != 0)
 		settle_lost(slot->job, &failure, requeue && !slot->cancel);

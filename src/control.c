@@ -29,6 +29,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
@@ -348,6 +349,8 @@ jobs_wait(PG_FUNCTION_ARGS)
 	JobId		id;
 	JobsDatabase *db;
 	ConditionVariable *changed;
+	MemoryContext turn;
+	MemoryContext old;
 	Job		   *job;
 
 	id = jobs_job_arg(fcinfo);
@@ -368,12 +371,16 @@ jobs_wait(PG_FUNCTION_ARGS)
 				 errmsg("extension \"jobs\" is in use in too many databases"),
 				 errhint("One cluster can have it in %d databases.", JOBS_MAX_DATABASES)));
 	changed = &db->changed[id % JOBS_WAIT_CVS];
+	/* Others' ends wake us too, as often as there are any. */
+	turn = AllocSetContextCreate(CurrentMemoryContext, "jobs wait", ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(turn);
 	ConditionVariablePrepareToSleep(changed);
 	for (;;)
 	{
 		long		left;
 		bool		check;
 
+		MemoryContextReset(turn);
 		job = find_awaited(id);
 		left = deadline == DT_NOEND ? LONG_MAX : TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 		if (job_state_is_final(job->state) || left == 0)
@@ -383,6 +390,7 @@ jobs_wait(PG_FUNCTION_ARGS)
 			check_deadlock(id);
 	}
 	ConditionVariableCancelSleep();
+	MemoryContextSwitchTo(old);
 	PG_RETURN_TEXT_P(cstring_to_text(job_state_names[jobs_shown_state_now(job)]));
 }
 
@@ -447,8 +455,10 @@ static Job *
 find_awaited(JobId id)
 {
 	bool		own = false;
-	Job		   *job = jobs_find_seen(id, &own);
+	Job		   *job = jobs_store_find_brief(id, &own);
 
+	if (job == NULL || !jobs_may_see(job->owner, job->tenant))
+		jobs_no_such_job(id);
 	if (job_state_is_final(job->state))
 	{
 		jobs_flush();

@@ -495,7 +495,7 @@ resolve_role(JobsEntry *entry, Oid *connect_as)
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	job = jobs_store_find(id, &own);
+	job = jobs_store_find_brief(id, &own);
 	if (job == NULL || job_state_is_final(job->state))
 	{
 		jobs_queue_forget(entry);

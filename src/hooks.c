@@ -28,13 +28,10 @@
 #include "compat.h"
 #include "hooks.h"
 #include "miscadmin.h"
-#include "outside/tally.h"
 #include "shmem.h"
 #include "slots.h"
-#include "store.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
-#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
@@ -54,7 +51,6 @@ static List *quieted = NIL;
 static void process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 							ProcessUtilityContext context, ParamListInfo params,
 							QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc);
-static void tell_of_prepared(void);
 static Oid	database_to_empty(Node *statement);
 static Oid	template_of(CreatedbStmt *statement);
 static bool may_empty(Oid dboid, bool as_template);
@@ -82,42 +78,26 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	Node	   *statement = pstmt->utilityStmt;
 	Oid			dboid = database_to_empty(statement);
 	JobsDatabase *db;
-	bool		prepared = IsA(statement, TransactionStmt) &&
-		(((TransactionStmt *) statement)->kind == TRANS_STMT_COMMIT_PREPARED ||
-		 ((TransactionStmt *) statement)->kind == TRANS_STMT_ROLLBACK_PREPARED);
+	TransactionStmt *transaction = IsA(statement, TransactionStmt) ? (TransactionStmt *) statement : NULL;
+	bool		ends_prepared = transaction && (transaction->kind == TRANS_STMT_COMMIT_PREPARED ||
+												transaction->kind == TRANS_STMT_ROLLBACK_PREPARED);
 
 	if (OidIsValid(dboid) && (db = make_quiet(dboid)) != NULL)
 		wait_until_empty(db, false);
 	else if (drops_extension(statement) && (db = make_quiet(MyDatabaseId)) != NULL)
 		wait_until_empty(db, true);
+	if (transaction && transaction->kind == TRANS_STMT_PREPARE)
+		jobs_wake_prepare(transaction->gid);
+	if (ends_prepared)
+		jobs_wake_end_prepared(transaction->gid);
 
 	if (prev_ProcessUtility_hook)
 		prev_ProcessUtility_hook(pstmt, query, read_only_tree, context, params, env, dest, qc);
 	else
 		standard_ProcessUtility(pstmt, query, read_only_tree, context, params, env, dest, qc);
 
-	if (prepared)
-		tell_of_prepared();
-}
-
-/*
- * Nobody knows what the transaction has done to jobs and queues.  It may even
- * have created the extension, or claimed what is free again.
- */
-static void
-tell_of_prepared(void)
-{
-	JobsDatabase *db;
-
-	AcceptInvalidationMessages();
-	if (!jobs_store_exists() || (db = jobs_database(MyDatabaseId, true)) == NULL)
-		return;
-	jobs_tally_distrust();
-	jobs_push_event(db, (JobsDbEvent) {.lo = 0, .hi = PG_INT64_MAX});
-	SpinLockAcquire(&db->mutex);
-	db->paused_changed = true;
-	SpinLockRelease(&db->mutex);
-	jobs_wake_scheduler(db);
+	if (ends_prepared)
+		jobs_wake_prepared_ended();
 }
 
 /* ------------------------------------------------------------------------

@@ -10,7 +10,7 @@
  *
  * Kept in shared memory: the least id for each minute or second, noted before the commit
  * that ends a job or lets it be seen, and the least id that the scheduler knows
- * to be live.  They may be less than they need be, never more.
+ * to be live or is about to look at.  They may be less than they need be, never more.
  *
  *-------------------------------------------------------------------------
  */

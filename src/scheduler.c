@@ -335,6 +335,15 @@ take_database_events(void)
 	n = db->nevents;
 	memcpy(events, db->events, n * sizeof(JobsDbEvent));
 	db->nevents = 0;
+	/* Readers must see at once what we are only about to look at. */
+	for (int i = 0; i < n; i++)
+	{
+		if (!events[i].download && events[i].lo < db->first_live)
+		{
+			db->first_live = events[i].lo;
+			published_at = 0;
+		}
+	}
 	paused = db->paused_changed;
 	db->paused_changed = false;
 	SpinLockRelease(&db->mutex);

@@ -16,6 +16,7 @@
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
+#include "wake.h"
 
 #define JOBS_TRANCHE	"jobs"
 
@@ -54,7 +55,8 @@ jobs_shmem_request(void)
 		prev_shmem_request_hook();
 	RequestAddinShmemSpace(jobs_shmem_size());
 	RequestAddinShmemSpace(jobs_tally_size());
-	RequestNamedLWLockTranche(JOBS_TRANCHE, 2);
+	RequestAddinShmemSpace(jobs_wake_size());
+	RequestNamedLWLockTranche(JOBS_TRANCHE, 3);
 }
 
 static void
@@ -74,6 +76,7 @@ jobs_shmem_startup(void)
 		memset(jobs_shared, 0, jobs_shmem_size());
 		jobs_shared->lock = &(GetNamedLWLockTranche(JOBS_TRANCHE))[0].lock;
 		jobs_shared->tally_lock = &(GetNamedLWLockTranche(JOBS_TRANCHE))[1].lock;
+		jobs_shared->prepared_lock = &(GetNamedLWLockTranche(JOBS_TRANCHE))[2].lock;
 		jobs_shared->nslots = jobs_max_workers;
 		if (started_before)
 			jobs_shared->careful_until = GetCurrentTimestamp() + CAREFUL_US;
@@ -98,6 +101,7 @@ jobs_shmem_startup(void)
 		}
 	}
 	jobs_tally_init();
+	jobs_wake_shmem_init();
 	LWLockRelease(AddinShmemInitLock);
 }
 

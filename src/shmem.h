@@ -73,7 +73,7 @@ typedef struct JobsDatabase
 	bool		recent_known;	/* no minute is missing from then on ... */
 	bool		recent_filled;	/* ... and what was before has been read */
 	JobsRecent	touched[JOBS_TOUCHED_SECONDS];
-	JobId		first_live;		/* that the scheduler knows; 0: it does not know yet */
+	JobId		first_live;		/* that the scheduler knows or is about to look at; 0: it does not know yet */
 	/* flags, each written by one process */
 	bool		leave;			/* the scheduler shall leave */
 	bool		cooling;		/* scheduler will look by itself soon */
@@ -199,6 +199,7 @@ typedef struct JobsShared
 {
 	LWLock	   *lock;
 	LWLock	   *tally_lock;		/* see outside/tally.h */
+	LWLock	   *prepared_lock;	/* see wake.c */
 	pid_t		launcher_pid;
 	Latch	   *launcher_latch;
 	TimestampTz short_at;		/* the server was last out of processes */

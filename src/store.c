@@ -57,10 +57,11 @@ static const int legal_next[JOB_NUM_STATES] = {
 };
 
 static void job_to_row(const Job *job, Datum *values, bool *nulls);
-static Job *row_to_job(TupleTableSlot *slot);
+static Job *row_to_job(TupleTableSlot *slot, bool brief);
 static bool written_here(TupleTableSlot *slot);
-static Job *find_in(JobsRelName name, const char *index, JobId id, bool *own);
-static Job *lock_in(JobsRelName name, const char *index, JobId id, JobsWaitPolicy policy, bool *held);
+static Job *find_in(JobsRelName name, const char *index, JobId id, bool brief, bool *own);
+static Job *find(JobId id, bool brief, bool *own);
+static Job *lock_in(JobsRelName name, const char *index, JobId id, bool brief, JobsWaitPolicy policy, bool *held);
 static void check_transition(JobId id, JobState old, JobState state);
 static void move(Job *job, JobState old, JobsRelName from, const char *index, JobsRelName to);
 static void scan_rel(JobsRel *r, JobId lo, JobId hi, JobsScanFn fn, void *arg);
@@ -126,7 +127,7 @@ job_to_row(const Job *job, Datum *values, bool *nulls)
 #define GET_COUNT(a)	(slot->tts_isnull[a] ? -1 : DatumGetInt64(GET(a)))
 
 static Job *
-row_to_job(TupleTableSlot *slot)
+row_to_job(TupleTableSlot *slot, bool brief)
 {
 	Job		   *job = palloc0(sizeof(Job));
 
@@ -164,18 +165,20 @@ row_to_job(TupleTableSlot *slot)
 	job->error_message = GET_TEXT(A_ERROR_MESSAGE);
 	job->error_detail = GET_TEXT(A_ERROR_DETAIL);
 	job->error_hint = GET_TEXT(A_ERROR_HINT);
+	job->unique_key = GET_TEXT(A_UNIQUE_KEY);
+	if (!slot->tts_isnull[A_NOTIFY])
+		job->notify = DatumGetJsonbPCopy(GET(A_NOTIFY));
+	job->origin = DatumGetInt64(GET(A_ORIGIN));
+	job->outside = jobs_is_outside(job->kind, GET(A_COMMAND), job->total);
+	if (brief)
+		return job;
 	if (!slot->tts_isnull[A_RESULT])
 		job->result = DatumGetJsonbPCopy(GET(A_RESULT));
-	job->unique_key = GET_TEXT(A_UNIQUE_KEY);
 	job->command = GET_TEXT(A_COMMAND);
 	if (!slot->tts_isnull[A_OPTIONS])
 		job->options = DatumGetJsonbPCopy(GET(A_OPTIONS));
 	if (!slot->tts_isnull[A_SETTINGS])
 		job->settings = DatumGetArrayTypePCopy(GET(A_SETTINGS));
-	if (!slot->tts_isnull[A_NOTIFY])
-		job->notify = DatumGetJsonbPCopy(GET(A_NOTIFY));
-	job->origin = DatumGetInt64(GET(A_ORIGIN));
-	job->outside = jobs_is_outside(job->kind, GET(A_COMMAND), job->total);
 	return job;
 }
 
@@ -223,7 +226,7 @@ written_here(TupleTableSlot *slot)
 }
 
 static Job *
-find_in(JobsRelName name, const char *index, JobId id, bool *own)
+find_in(JobsRelName name, const char *index, JobId id, bool brief, bool *own)
 {
 	JobsRel		r;
 	Job		   *job = NULL;
@@ -231,7 +234,7 @@ find_in(JobsRelName name, const char *index, JobId id, bool *own)
 	jobs_rel_open(&r, name, AccessShareLock);
 	if (jobs_rel_find(&r, index, id))
 	{
-		job = row_to_job(r.slot);
+		job = row_to_job(r.slot, brief);
 		*own = written_here(r.slot);
 	}
 	jobs_rel_close(&r);
@@ -242,18 +245,30 @@ find_in(JobsRelName name, const char *index, JobId id, bool *own)
  * A job that moves from one table to the other between our two looks, each
  * with its own snapshot, is found by the third.
  */
-Job *
-jobs_store_find(JobId id, bool *own)
+static Job *
+find(JobId id, bool brief, bool *own)
 {
 	Job		   *job;
 
 	*own = false;
-	job = find_in(REL_LIVE, "live_pkey", id, own);
+	job = find_in(REL_LIVE, "live_pkey", id, brief, own);
 	if (job == NULL)
-		job = find_in(REL_HISTORY, "history_pkey", id, own);
+		job = find_in(REL_HISTORY, "history_pkey", id, brief, own);
 	if (job == NULL)
-		job = find_in(REL_LIVE, "live_pkey", id, own);
+		job = find_in(REL_LIVE, "live_pkey", id, brief, own);
 	return job;
+}
+
+Job *
+jobs_store_find(JobId id, bool *own)
+{
+	return find(id, false, own);
+}
+
+Job *
+jobs_store_find_brief(JobId id, bool *own)
+{
+	return find(id, true, own);
 }
 
 void
@@ -283,7 +298,7 @@ jobs_store_find_key(Oid owner, const char *tenant, const char *key)
 	jobs_key_text(&keys[2], 3, key);
 	jobs_rel_scan(&scan, &live, "live_unique_key", keys, 3, jobs_rel_snapshot());
 	if (jobs_rel_next(&scan))
-		job = row_to_job(live.slot);
+		job = row_to_job(live.slot, false);
 	jobs_rel_scan_end(&scan);
 	jobs_rel_close(&live);
 	return job;
@@ -362,7 +377,7 @@ report_row(TupleTableSlot *slot, JobsScanFn fn, void *arg)
  */
 
 static Job *
-lock_in(JobsRelName name, const char *index, JobId id, JobsWaitPolicy policy, bool *held)
+lock_in(JobsRelName name, const char *index, JobId id, bool brief, JobsWaitPolicy policy, bool *held)
 {
 	JobsRel		r;
 	Job		   *job = NULL;
@@ -370,7 +385,7 @@ lock_in(JobsRelName name, const char *index, JobId id, JobsWaitPolicy policy, bo
 	*held = false;
 	jobs_rel_open(&r, name, RowExclusiveLock);
 	if (jobs_rel_find(&r, index, id) && jobs_rel_lock(&r, policy, held))
-		job = row_to_job(r.slot);
+		job = row_to_job(r.slot, brief);
 	jobs_rel_close(&r);
 	return job;
 }
@@ -378,7 +393,7 @@ lock_in(JobsRelName name, const char *index, JobId id, JobsWaitPolicy policy, bo
 Job *
 jobs_store_lock(JobId id, JobsWaitPolicy policy, bool *held)
 {
-	return lock_in(REL_LIVE, "live_pkey", id, policy, held);
+	return lock_in(REL_LIVE, "live_pkey", id, false, policy, held);
 }
 
 Job *
@@ -386,7 +401,15 @@ jobs_store_lock_final(JobId id, JobsWaitPolicy policy)
 {
 	bool		held;
 
-	return lock_in(REL_HISTORY, "history_pkey", id, policy, &held);
+	return lock_in(REL_HISTORY, "history_pkey", id, false, policy, &held);
+}
+
+Job *
+jobs_store_lock_final_brief(JobId id, JobsWaitPolicy policy)
+{
+	bool		held;
+
+	return lock_in(REL_HISTORY, "history_pkey", id, true, policy, &held);
 }
 
 static void

@@ -61,6 +61,12 @@ extern void jobs_store_insert(Job *job);
 extern Job *jobs_store_find(JobId id, bool *own);
 
 /*
+ * The same for those who look at many: command, options, settings and result, which
+ * may be long, are not read and are NULL.  Not to be written back.
+ */
+extern Job *jobs_store_find_brief(JobId id, bool *own);
+
+/*
  * Finds a live job by its unique key; NULL if none.  The lock, held to the end
  * of the transaction, keeps others from adding a job with that key meanwhile;
  * take it first.
@@ -85,8 +91,9 @@ extern void jobs_store_scan(JobId lo, JobId hi, JobsScanFn fn, void *arg);
  */
 extern Job *jobs_store_lock(JobId id, JobsWaitPolicy policy, bool *held);
 
-/* The same for a final job. */
+/* The same for a final job, and one as in jobs_store_find_brief. */
 extern Job *jobs_store_lock_final(JobId id, JobsWaitPolicy policy);
+extern Job *jobs_store_lock_final_brief(JobId id, JobsWaitPolicy policy);
 
 /*
  * Writes a locked live job's row anew.  old is the state it must have had;

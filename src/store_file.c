@@ -286,6 +286,7 @@ jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit, Times
 	for (int i = 0; i < n; i++)
 	{
 		bool		held = false;
+		bool		own;
 		bool		mine;
 		bool		deliveries = jobs_outbox_busy(due[i].job);
 		Job		   *job;
@@ -299,7 +300,9 @@ jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit, Times
 				*from = due[i].time + 1;
 			continue;
 		}
-		job = jobs_store_lock_final(due[i].job, JOBS_WAIT_SKIP);
+		job = jobs_store_lock_final_brief(due[i].job, JOBS_WAIT_SKIP);
+		if (job && job->kind == JOB_IMPORT_PREVIEW)
+			job = jobs_store_find(due[i].job, &own);
 		mine = job && !jobs_preview_in_use(job);
 		if (mine)
 			(void) lock_file(due[i].job, JOBS_WAIT_SKIP, &held);

@@ -246,13 +246,13 @@ awaited_titles(JobId id)
 	int			n = 0;
 	char	   *title = NULL;
 	bool		own;
-	Job		   *job = jobs_store_find(id, &own);
+	Job		   *job = jobs_store_find_brief(id, &own);
 
 	if (job == NULL || !jobs_may_see(job->owner, job->tenant))
 		return NULL;
 	foreach(cell, jobs_store_dependencies(id))
 	{
-		Job		   *other = jobs_store_find(*(int64 *) lfirst(cell), &own);
+		Job		   *other = jobs_store_find_brief(*(int64 *) lfirst(cell), &own);
 
 		CHECK_FOR_INTERRUPTS();
 		if (other == NULL || job_state_is_final(other->state))

@@ -7,14 +7,19 @@
  */
 #include "postgres.h"
 
+#include "access/twophase.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "miscadmin.h"
+#include "outside/tally.h"
 #include "recent.h"
+#include "storage/shmem.h"
+#include "store.h"
+#include "utils/inval.h"
 #include "wake.h"
 
-/* Ranges of this transaction; more than these are merged into the last. */
+/* Ranges of a transaction; more than these are merged into the last. */
 #define MAX_NOTED	16
 
 typedef struct Noted
@@ -23,16 +28,34 @@ typedef struct Noted
 	JobId		hi;
 } Noted;
 
-static Noted noted[MAX_NOTED];
-static int	nnoted = 0;
-static bool noted_pause = false;
-static bool noted_claim = false;	/* some of it was claimed by a client ... */
-static bool undone_claim = false;	/* ... and that was rolled back */
+typedef struct Notes
+{
+	int			n;
+	Noted		noted[MAX_NOTED];
+	bool		pause;
+	bool		claim;			/* some of it was claimed by a client ... */
+	bool		undone;			/* ... and that was rolled back */
+} Notes;
+
+/* One that is prepared, with or without notes; in shared memory, under prepared_lock, which is taken alone. */
+typedef struct Prepared
+{
+	char		gid[GIDSIZE];	/* "": the entry is free */
+	Notes		notes;
+} Prepared;
+
+static Notes notes = {0};		/* of this transaction */
+static char preparing[GIDSIZE] = "";	/* its name, if it is to be prepared */
+static Notes ending = {0};		/* of the prepared transaction that a command is about to end */
+static Prepared *all_prepared = NULL;
 static JobsDatabase *my_database = NULL;
 
 static void at_xact_end(XactEvent event, void *arg);
 static void at_subxact_end(SubXactEvent event, SubTransactionId mySubid, SubTransactionId parentSubid, void *arg);
-static void push_noted(bool again);
+static JobId first_of(const Notes *what);
+static void push(const Notes *what, bool again);
+static Prepared *prepared_entry(const char *gid);
+static void keep_prepared(void);
 
 void
 jobs_wake_init(void)
@@ -43,44 +66,44 @@ jobs_wake_init(void)
 
 /*
  * After an abort there is nothing to tell, unless others passed over what was claimed
- * meanwhile: a row that the scheduler found locked is looked at again by itself.  At PREPARE TRANSACTION the ranges are dropped:
- * COMMIT PREPARED, seen by the utility hook, makes the scheduler look at everything.
+ * meanwhile: a row that the scheduler found locked is looked at again by itself.
  */
 static void
 at_xact_end(XactEvent event, void *arg)
 {
-	if (nnoted == 0 && !noted_pause)
-		return;
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
-			if (nnoted > 0)
+			if (notes.n > 0)
 				jobs_recent_touch(jobs_first_noted());
 			return;
 		case XACT_EVENT_COMMIT:
-			push_noted(undone_claim);
+			if (notes.n > 0 || notes.pause)
+				push(&notes, notes.undone);
 			break;
 		case XACT_EVENT_ABORT:
-			noted_pause = false;
-			if (noted_claim || undone_claim)
-				push_noted(true);
+			notes.pause = false;
+			if (notes.claim || notes.undone)
+				push(&notes, true);
 			break;
 		case XACT_EVENT_PREPARE:
+			keep_prepared();
 			break;
 		default:
 			return;
 	}
-	nnoted = 0;
-	noted_pause = noted_claim = undone_claim = false;
+	notes.n = 0;
+	notes.pause = notes.claim = notes.undone = false;
+	preparing[0] = '\0';
 }
 
 /* Which of them does not matter: being told once too often does no harm. */
 static void
 at_subxact_end(SubXactEvent event, SubTransactionId mySubid, SubTransactionId parentSubid, void *arg)
 {
-	if (event == SUBXACT_EVENT_ABORT_SUB && noted_claim)
-		undone_claim = true;
+	if (event == SUBXACT_EVENT_ABORT_SUB && notes.claim)
+		notes.undone = true;
 }
 
 /*
@@ -88,7 +111,7 @@ at_subxact_end(SubXactEvent event, SubTransactionId mySubid, SubTransactionId pa
  * back meanwhile.  If it does so later, it sees our events.
  */
 static void
-push_noted(bool again)
+push(const Notes *what, bool again)
 {
 	JobsDatabase *db;
 
@@ -100,11 +123,11 @@ push_noted(bool again)
 		if (db == NULL)
 			return;
 		SpinLockAcquire(&db->mutex);
-		if (noted_pause)
+		if (what->pause)
 			db->paused_changed = true;
 		SpinLockRelease(&db->mutex);
-		for (int i = 0; i < nnoted; i++)
-			jobs_push_event(db, (JobsDbEvent) {.again = again, .lo = noted[i].lo, .hi = noted[i].hi});
+		for (int i = 0; i < what->n; i++)
+			jobs_push_event(db, (JobsDbEvent) {.again = again, .lo = what->noted[i].lo, .hi = what->noted[i].hi});
 		jobs_wake_scheduler(db);
 	} while (db->dboid != MyDatabaseId);
 }
@@ -126,48 +149,57 @@ attach(void)
 void
 jobs_note_job(JobId id)
 {
+	Noted	   *last;
+
 	attach();
-	for (int i = nnoted - 1; i >= 0 && i >= nnoted - 2; i--)
+	for (int i = notes.n - 1; i >= 0 && i >= notes.n - 2; i--)
 	{
-		if (id >= noted[i].lo && id <= noted[i].hi + 1)
+		Noted	   *noted = &notes.noted[i];
+
+		if (id >= noted->lo && id <= noted->hi + 1)
 		{
-			noted[i].hi = Max(noted[i].hi, id);
+			noted->hi = Max(noted->hi, id);
 			return;
 		}
 	}
-	if (nnoted < MAX_NOTED)
+	if (notes.n < MAX_NOTED)
 	{
-		noted[nnoted].lo = noted[nnoted].hi = id;
-		nnoted++;
+		notes.noted[notes.n].lo = notes.noted[notes.n].hi = id;
+		notes.n++;
+		return;
 	}
-	else
-	{
-		noted[nnoted - 1].lo = Min(noted[nnoted - 1].lo, id);
-		noted[nnoted - 1].hi = Max(noted[nnoted - 1].hi, id);
-	}
+	last = &notes.noted[MAX_NOTED - 1];
+	last->lo = Min(last->lo, id);
+	last->hi = Max(last->hi, id);
 }
 
 void
 jobs_note_claim(JobId id)
 {
 	jobs_note_job(id);
-	noted_claim = true;
+	notes.claim = true;
 }
 
 void
 jobs_note_pause(void)
 {
 	attach();
-	noted_pause = true;
+	notes.pause = true;
 }
 
 JobId
 jobs_first_noted(void)
 {
+	return first_of(&notes);
+}
+
+static JobId
+first_of(const Notes *what)
+{
 	JobId		first = PG_INT64_MAX;
 
-	for (int i = 0; i < nnoted; i++)
-		first = Min(first, noted[i].lo);
+	for (int i = 0; i < what->n; i++)
+		first = Min(first, what->noted[i].lo);
 	return first;
 }
 
@@ -222,4 +254,101 @@ jobs_push_event(JobsDatabase *db, JobsDbEvent event)
 		last->hi = Max(last->hi, event.hi);
 	}
 	SpinLockRelease(&db->mutex);
+}
+
+/* ------------------------------------------------------------------------
+ * Two-phase commit
+ * ------------------------------------------------------------------------
+ */
+
+Size
+jobs_wake_size(void)
+{
+	return mul_size(max_prepared_xacts, sizeof(Prepared));
+}
+
+/* After a crash the transactions are still there and the notes are not. */
+void
+jobs_wake_shmem_init(void)
+{
+	bool		found;
+
+	all_prepared = ShmemInitStruct("jobs prepared", jobs_wake_size(), &found);
+	if (!found)
+		memset(all_prepared, 0, jobs_wake_size());
+}
+
+/* Under the lock; "" finds a free entry. */
+static Prepared *
+prepared_entry(const char *gid)
+{
+	for (int i = 0; i < max_prepared_xacts; i++)
+	{
+		if (strcmp(all_prepared[i].gid, gid) == 0)
+			return &all_prepared[i];
+	}
+	return NULL;
+}
+
+void
+jobs_wake_prepare(const char *gid)
+{
+	strlcpy(preparing, gid, GIDSIZE);
+}
+
+/* Also where there are no notes: else that could not be told from not knowing. */
+static void
+keep_prepared(void)
+{
+	Prepared   *entry;
+
+	if (all_prepared == NULL || preparing[0] == '\0')
+		return;
+	LWLockAcquire(jobs_shared->prepared_lock, LW_EXCLUSIVE);
+	entry = prepared_entry(preparing);
+	if (entry == NULL)
+		entry = prepared_entry("");
+	if (entry)
+	{
+		strlcpy(entry->gid, preparing, GIDSIZE);
+		entry->notes = notes;
+	}
+	LWLockRelease(jobs_shared->prepared_lock);
+}
+
+/*
+ * The entry goes before the command can fail: then nobody knows any more, which only makes
+ * work.  Readers shall see what becomes visible before the scheduler has been told.
+ */
+void
+jobs_wake_end_prepared(const char *gid)
+{
+	Prepared   *entry;
+
+	LWLockAcquire(jobs_shared->prepared_lock, LW_EXCLUSIVE);
+	entry = gid[0] ? prepared_entry(gid) : NULL;
+	if (entry)
+	{
+		ending = entry->notes;
+		entry->gid[0] = '\0';
+	}
+	else
+		ending = (Notes) {.n = 1, .noted = {{0, PG_INT64_MAX}}, .pause = true};
+	LWLockRelease(jobs_shared->prepared_lock);
+	if (ending.n > 0)
+		jobs_recent_touch(first_of(&ending));
+}
+
+/* It may even have created the extension, or claimed what is free again. */
+void
+jobs_wake_prepared_ended(void)
+{
+	if (ending.n == 0 && !ending.pause)
+		return;
+	AcceptInvalidationMessages();
+	if (!jobs_store_exists() || jobs_database(MyDatabaseId, true) == NULL)
+		return;
+	for (int i = 0; i < ending.n; i++)
+		jobs_tally_distrust(ending.noted[i].lo, ending.noted[i].hi);
+	push(&ending, ending.claim || ending.undone);
 }

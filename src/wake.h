@@ -6,6 +6,10 @@
  * A backend notes the jobs that its transaction touches; when it commits, the
  * scheduler is told to look at them.  Nothing here writes a row.
  *
+ * What a prepared transaction has noted waits in shared memory for its end.  Of one that
+ * is older than that memory, or that had no room there, nobody knows what it has done to
+ * jobs: the scheduler looks at everything.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef JOBS_WAKE_H
@@ -16,6 +20,18 @@
 
 /* Registers the transaction callbacks; from _PG_init. */
 extern void jobs_wake_init(void);
+
+/* At the server's start. */
+extern Size jobs_wake_size(void);
+extern void jobs_wake_shmem_init(void);
+
+/*
+ * Around the commands of two-phase commit: before PREPARE TRANSACTION, before COMMIT
+ * PREPARED or ROLLBACK PREPARED, and after one of these has done its work.
+ */
+extern void jobs_wake_prepare(const char *gid);
+extern void jobs_wake_end_prepared(const char *gid);
+extern void jobs_wake_prepared_ended(void);
 
 /*
  * Notes that the current transaction has added or changed a job, or paused or

@@ -233,7 +233,7 @@ jobs_tally_all(void)
 }
 
 void
-jobs_tally_distrust(void)
+jobs_tally_distrust(JobId lo, JobId hi)
 {
 	HASH_SEQ_STATUS status;
 	JobsTally  *tally;
@@ -241,7 +241,7 @@ jobs_tally_distrust(void)
 	LWLockAcquire(jobs_shared->tally_lock, LW_EXCLUSIVE);
 	hash_seq_init(&status, tallies);
 	while ((tally = hash_seq_search(&status)) != NULL)
-		tally->inexact |= tally->key.dboid == MyDatabaseId;
+		tally->inexact |= tally->key.dboid == MyDatabaseId && tally->key.job >= lo && tally->key.job <= hi;
 	LWLockRelease(jobs_shared->tally_lock);
 }
 

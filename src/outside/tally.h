@@ -67,8 +67,8 @@ extern void jobs_tally_count(const Job *job);
 /* Copies of all of this database's; a list of JobsTally *. */
 extern List *jobs_tally_all(void);
 
-/* All of this database's have to be counted again. */
-extern void jobs_tally_distrust(void);
+/* Those of this database's jobs from lo to hi have to be counted again. */
+extern void jobs_tally_distrust(JobId lo, JobId hi);
 
 /* Removes a job's; those of a database's jobs that are not known (NULL: all). */
 extern void jobs_tally_end(JobId job);

@@ -147,6 +147,40 @@ is($node->wait_job($job), 'succeeded', 'that job ends, too');
 $_->quit foreach ($client, $gate);
 
 # ----------------------------------------------------------------------------
+# Transactions that have nothing to do with jobs
+# ----------------------------------------------------------------------------
+
+# What clients can claim is told of again after each look at everything.
+my $listener = $node->background_psql('postgres');
+my $heard = '';
+$listener->query_safe('LISTEN jobs');
+$node->sql(q{SELECT jobs.submit('clients')});
+$heard .= $listener->query('SELECT 1') until $heard =~ /"external"/;
+$heard = '';
+for my $i (1 .. 50)
+{
+	prepare('other', q{UPDATE effect SET job = 'other' WHERE job = 'restart'});
+	$node->sql(($i % 2 ? 'COMMIT' : 'ROLLBACK') . q{ PREPARED 'other'});
+}
+$job = $node->sql(q{SELECT jobs.run('SELECT 1')});
+$heard .= $listener->query('SELECT 1') until $heard =~ /"job": $job,.*"succeeded"/;
+unlike($heard, qr/"external"/, 'make the scheduler look at nothing');
+$listener->quit;
+
+# The name of one that was refused its end, and whatever had it before.
+$node->sql('CREATE ROLE mallory LOGIN');
+$job = prepare('other', q{SELECT jobs.run('SELECT 1')});
+like($node->error(q{COMMIT PREPARED 'other'}, extra_params => [ '-U', 'mallory' ]), qr/permission denied to finish prepared transaction/,
+	'a stranger cannot end it');
+$node->sql(q{COMMIT PREPARED 'other'});
+is($node->wait_job($job), 'succeeded', 'its job runs all the same');
+like($node->error(q{BEGIN; INSERT INTO effect VALUES ('failed'); SELECT pg_export_snapshot(); PREPARE TRANSACTION 'other'}),
+	qr/cannot PREPARE/, 'one that cannot be prepared');
+$job = prepare('other', q{SELECT jobs.run('SELECT 1')});
+$node->sql(q{COMMIT PREPARED 'other'});
+is($node->wait_job($job), 'succeeded', 'leaves nothing to the next of its name');
+
+# ----------------------------------------------------------------------------
 # CREATE EXTENSION itself
 # ----------------------------------------------------------------------------
 

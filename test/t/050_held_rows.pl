@@ -145,6 +145,20 @@ $admin->query_safe('ROLLBACK');
 is($node->wait_job($lost), 'failed', 'that job is settled after that');
 is($node->job($lost, 'error_code, error_message'), '57P01|terminated by administrator', 'with the reason');
 
+# The scheduler is in the middle of a look, which takes long: readers see what it has not seen yet.
+ok($node->poll('jobs._live_floor() = 9223372036854775807'), 'the scheduler knows of no live job');
+$admin->query_safe('BEGIN; LOCK TABLE jobs.offer');
+my ($due, $at) = split /\|/, $mallory->query_safe(q{BEGIN; SELECT jobs.submit('due', run_at => now() + '100 ms'), now()});
+$node->poll("clock_timestamp() > timestamptz '$at' + '100 ms'");
+$mallory->query_safe('COMMIT');
+$at = $node->sql('SELECT clock_timestamp()');
+$node->poll(q{EXISTS (SELECT FROM pg_locks WHERE relation = 'jobs.offer'::regclass AND NOT granted)});
+# For two seconds the commit itself would have shown it.
+$node->poll("clock_timestamp() > timestamptz '$at' + '3 s'");
+is($node->sql("SELECT state FROM jobs.job WHERE id = $due"), 'queued', 'a job is seen before the scheduler has looked at it');
+$admin->query_safe('ROLLBACK');
+$node->sql("SELECT jobs.cancel($due)");
+
 # A role's settings change again and again.  Each time its jobs need a new
 # session, and none is forgotten between the old one and the new.
 my @ids;
