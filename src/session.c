@@ -179,7 +179,11 @@ jobs_session_enter(const Job *job)
 
 	snprintf(name, sizeof(name), "jobs %lld %s", (long long) job->id, job_kind_names[job->kind]);
 	SetConfigOption("application_name", name, PGC_USERSET, PGC_S_SESSION);
-	activity = psprintf("job %lld \"%s\": %s", (long long) job->id, job->title, job->command);
+	/* Whoever can log in as the session's role reads it, and need not be a member of the owner. */
+	if (GetSessionUserId() == job->owner)
+		activity = psprintf("job %lld \"%s\": %s", (long long) job->id, job->title, job->command);
+	else
+		activity = psprintf("job %lld", (long long) job->id);
 	pgstat_report_activity(STATE_RUNNING, activity);
 }
 
