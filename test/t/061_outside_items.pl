@@ -138,6 +138,23 @@ ok($node->sql("SELECT lease_until <= now() FROM jobs.lease WHERE job = $job") eq
 my ($first, $claim) = split /\|/, $node->sql("SELECT min(item_no), min(claim) FROM jobs.claim_items($job, 2)");
 is($first, 1, 'and get the items');
 
+# A timeout beyond the end of time is none, and keeps nobody busy.
+sub cpu_ticks
+{
+	my ($pid) = @_;
+	my @fields = split / /, slurp_file("/proc/$pid/stat") =~ s/.*\) //sr;
+
+	return $fields[11] + $fields[12];
+}
+
+my $endless = $node->sql(q{SELECT jobs.bulk(NULL, '[1, 2]', timeout => '1000000 years')});
+is($node->sql("SELECT item_no FROM jobs.claim_items($endless)"), 1, 'an item of a job with a million years');
+my $scheduler = $node->wait_process('scheduler', 'postgres');
+my $ticks = cpu_ticks($scheduler);
+is($node->sql("SELECT jobs.wait($endless, '1 s')"), 'running', 'runs');
+cmp_ok(cpu_ticks($scheduler) - $ticks, '<', 20, 'and the scheduler rests');
+$node->sql("SELECT jobs.cancel($endless)");
+
 # Counts of many jobs at once.
 my $many = $node->sql(q{SELECT array_agg(jobs.bulk(NULL, '[1, 2, 3]', queue => 'many')) FROM generate_series(1, 200)});
 $node->sql("SELECT count(*) FROM unnest('$many'::bigint[]) AS j, jobs.claim_items(j, 3)\\; SELECT jobs.finish_items(j, '{2}'), jobs.fail_item(j, 1, 'no') FROM unnest('$many'::bigint[]) AS j");
