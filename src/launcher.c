@@ -66,6 +66,7 @@ static void attach(void);
 static void detach(int code, Datum arg);
 static void list_databases(void);
 static void visit_databases(void);
+static bool is_looking(int i, TimestampTz now);
 static void want_all(bool enabled);
 static TimestampTz watch_all(TimestampTz now);
 static void reap(int i, TimestampTz now);
@@ -191,10 +192,11 @@ list_databases(void)
 static void
 visit_databases(void)
 {
+	TimestampTz now = GetCurrentTimestamp();
 	int			looking = 0;
 
 	for (int i = 0; i < JOBS_MAX_DATABASES; i++)
-		looking += jobs_shared->databases[i].starting || jobs_shared->databases[i].wanted;
+		looking += is_looking(i, now);
 	while (unvisited != NIL && looking < MAX_LOOKING)
 	{
 		JobsDatabase *db = jobs_database(linitial_oid(unvisited), true);
@@ -208,6 +210,18 @@ visit_databases(void)
 		unvisited = list_delete_first(unvisited);
 		looking++;
 	}
+}
+
+/* Those whose scheduler fails again and again would keep all others waiting. */
+static bool
+is_looking(int i, TimestampTz now)
+{
+	JobsDatabase *db = &jobs_shared->databases[i];
+	Watch	   *watch = &watches[i];
+
+	if (!db->starting && !db->wanted)
+		return false;
+	return watch->dboid != db->dboid || (watch->failures == 0 && watch->not_before <= now);
 }
 
 /*
