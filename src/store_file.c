@@ -113,7 +113,8 @@ jobs_store_find_file(JobId job)
 
 /*
  * Whoever removes chunks or tokens of a file locks its row first, so that
- * retention, which must not wait for anybody, needs to ask for this one only.
+ * retention, which must not wait for anybody, needs to ask for this one only.  When
+ * a file has expired, its chunks are jobs_ledger_purge's.
  */
 static bool
 lock_file(JobId job, JobsWaitPolicy policy, bool *held)
