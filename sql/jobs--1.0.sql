@@ -431,7 +431,7 @@ COMMENT ON FUNCTION jobs.pause(text) IS
 
 What runs goes on, but for bulk jobs, which are queued again after the batch at hand. In a session with
 jobs.tenant it is for the jobs of that role and tenant. Each of these is a pause of its own, which the same kind
-of caller resumes.';
+of caller resumes. A role can have 1,000 of them.';
 
 CREATE FUNCTION jobs.resume(queue text) RETURNS void
 AS 'MODULE_PATHNAME', 'jobs_resume' LANGUAGE C VOLATILE PARALLEL UNSAFE;

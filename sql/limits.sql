@@ -32,6 +32,25 @@ SELECT test_poll('bool_and(state = ''succeeded'') FROM limited JOIN jobs.job USI
 ALTER ROLE regress_jobs_alice RESET jobs.max_running_per_role;
 DROP TABLE limited;
 
+-- Among settings of many kilobytes, which are stored apart, of a role that nobody has asked for before.
+CREATE ROLE regress_jobs_carol LOGIN;
+DO $$
+BEGIN
+    EXECUTE format('ALTER ROLE regress_jobs_carol SET limits.note = %L', (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 300) i));
+END $$;
+ALTER ROLE regress_jobs_carol SET jobs.max_running_per_role = 1;
+SELECT count(*) > 0 AS apart FROM pg_toast.pg_toast_2964;
+SELECT pg_advisory_lock(20020);
+SET ROLE regress_jobs_carol;
+SELECT jobs.run('SELECT pg_advisory_xact_lock_shared(20020)') AS first \gset
+SELECT test_poll(format('state = ''running'' FROM jobs.job WHERE id = %s', :first));
+SELECT jobs.run('SELECT 1') AS id \gset
+SELECT test_poll(format('waiting_for LIKE ''%%at most 1 at once)'' FROM jobs.job WHERE id = %s', :id));
+RESET ROLE;
+SELECT pg_advisory_unlock(20020);
+SELECT jobs.wait(:id);
+DROP ROLE regress_jobs_carol;
+
 -- A database's limit counts where the role has none.
 ALTER DATABASE :"DBNAME" SET jobs.max_running_per_role = 1;
 SELECT pg_advisory_lock(20020);

@@ -121,6 +121,43 @@ SELECT waiting_for FROM jobs.job WHERE id = :a;
 SELECT jobs.resume('default');
 SELECT jobs.wait(:a);
 
+-- No role has any number of them.  An operator's are not counted.
+\c - regress_jobs_alice
+DO $$
+BEGIN
+    FOR i IN 1..1000 LOOP
+        PERFORM jobs.pause('pause_' || i);
+    END LOOP;
+END $$;
+SELECT jobs.pause('pause_1');
+SELECT jobs.pause('pause_a');
+SET jobs.tenant = 'acme';
+SELECT jobs.pause('pause_1');
+RESET jobs.tenant;
+\c - regress_jobs_bob
+SELECT jobs.pause('pause_a');
+SELECT jobs.resume('pause_a');
+\c - regress_jobs_operator
+SELECT jobs.pause('pause_a');
+SELECT jobs.resume('pause_a');
+\c - regress_jobs_alice
+SELECT jobs.resume('pause_1000');
+SELECT jobs.pause('pause_a');
+SELECT jobs.run('SELECT 1', queue => 'pause_a') AS a \gset
+SELECT jobs.run('SELECT 1', queue => 'pause_999') AS b \gset
+SELECT jobs.run('SELECT 1', queue => 'pause_1000') AS c \gset
+SELECT jobs.wait(:c);
+SELECT state, waiting_for FROM jobs.job WHERE id IN (:a, :b, :c) ORDER BY id;
+DO $$
+BEGIN
+    FOR i IN 1..1000 LOOP
+        PERFORM jobs.resume('pause_' || i);
+    END LOOP;
+END $$;
+SELECT jobs.resume('pause_a');
+SELECT jobs.wait(:a), jobs.wait(:b);
+\c - :admin
+
 -- Wrong names.
 SELECT jobs.pause(NULL);
 SELECT jobs.resume(NULL);

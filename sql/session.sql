@@ -179,6 +179,7 @@ SELECT jobs.run($$
     SET default_transaction_read_only = on;
     SELECT set_config('search_path', 'pg_temp, session_a', false);
     SET statement_timeout = '1ms';
+    SET LOCAL synchronous_commit = off;
 $$) AS first \gset
 SELECT jobs.run($$
     SELECT public.session_note('temp', to_regclass('session_temp')::text);
@@ -190,6 +191,7 @@ SELECT jobs.run($$
     SELECT public.session_note('locks', count(*)::text) FROM pg_locks WHERE locktype = 'advisory' AND objid = 20030;
     SELECT public.session_note('read_only', current_setting('transaction_read_only'));
     SELECT public.session_note('statement_timeout', current_setting('statement_timeout'));
+    SELECT public.session_note('synchronous_commit', current_setting('synchronous_commit'));
     SELECT public.session_note('application_name', regexp_replace(current_setting('application_name'), '\d+', 'N'));
 $$, after => ARRAY[:first]) AS second \gset
 SELECT jobs.wait(:second);

@@ -187,7 +187,7 @@ jobs_books_open(JobsDatabase *database, bool announce_all)
 {
 	db = database;
 	begin();
-	jobs_queue_set_paused(jobs_store_paused());
+	jobs_queue_set_paused(jobs_store_paused(NULL));
 	announcing = announce_all;
 	if (CountDBSubscriptions(MyDatabaseId) > 0)
 		first_foreign = 0;
@@ -215,7 +215,7 @@ void
 jobs_books_read_paused(void)
 {
 	begin();
-	jobs_queue_set_paused(jobs_store_paused());
+	jobs_queue_set_paused(jobs_store_paused(NULL));
 	commit();
 }
 

@@ -51,6 +51,7 @@ PG_FUNCTION_INFO_V1(jobs_resume);
 
 static bool cancel_running(JobId id);
 static bool cancel_unbegun(JobId id);
+static bool cancel_if_unbegun(JobId id);
 static void cancel_stored(Job *job);
 static char *queue_arg(FunctionCallInfo fcinfo, const char *function, Oid *owner);
 static TimestampTz wait_deadline(FunctionCallInfo fcinfo);
@@ -134,31 +135,54 @@ cancel_running(JobId id)
 /*
  * False where the job has begun here or ended meanwhile.  In a subtransaction, because
  * its worker needs the row, and our lock would last as long as the caller's
- * transaction.
+ * transaction.  An error must not leave it open: what catches errors outside would
+ * end it for its own.
  */
 static bool
 cancel_unbegun(JobId id)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	Job		   *job;
-	bool		held;
 	bool		cancelled;
 
 	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	job = jobs_store_lock(id, JOBS_WAIT_BLOCK, &held);
-	cancelled = job != NULL && (job->state != JOB_RUNNING || job->outside);
-	if (cancelled)
+	PG_TRY();
 	{
-		cancel_stored(job);
-		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		cancelled = cancel_if_unbegun(id);
+		if (cancelled)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
 	}
-	else
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		ReThrowError(error);
+	}
+	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	return cancelled;
+}
+
+static bool
+cancel_if_unbegun(JobId id)
+{
+	bool		held;
+	Job		   *job = jobs_store_lock(id, JOBS_WAIT_BLOCK, &held);
+
+	if (job == NULL || (job->state == JOB_RUNNING && !job->outside))
+		return false;
+	cancel_stored(job);
+	return true;
 }
 
 static void

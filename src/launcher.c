@@ -66,6 +66,7 @@ static void attach(void);
 static void detach(int code, Datum arg);
 static void list_databases(void);
 static void visit_databases(void);
+static bool is_looking(int i);
 static void want_all(bool enabled);
 static TimestampTz watch_all(TimestampTz now);
 static void reap(int i, TimestampTz now);
@@ -121,6 +122,8 @@ jobs_launcher_main(Datum arg)
 		}
 		visit_databases();
 		next = watch_all(GetCurrentTimestamp());
+		if (unvisited != NIL)
+			next = Min(next, GetCurrentTimestamp() + FIRST_DELAY_US);
 		if (next != DT_NOEND)
 			left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (left >= 0 ? WL_TIMEOUT : 0),
@@ -194,7 +197,7 @@ visit_databases(void)
 	int			looking = 0;
 
 	for (int i = 0; i < JOBS_MAX_DATABASES; i++)
-		looking += jobs_shared->databases[i].starting || jobs_shared->databases[i].wanted;
+		looking += is_looking(i);
 	while (unvisited != NIL && looking < MAX_LOOKING)
 	{
 		JobsDatabase *db = jobs_database(linitial_oid(unvisited), true);
@@ -208,6 +211,18 @@ visit_databases(void)
 		unvisited = list_delete_first(unvisited);
 		looking++;
 	}
+}
+
+/* Those that are closed, or whose scheduler fails each time, would keep all others waiting. */
+static bool
+is_looking(int i)
+{
+	JobsDatabase *db = &jobs_shared->databases[i];
+	Watch	   *watch = &watches[i];
+
+	if (!db->starting && !db->wanted)
+		return false;
+	return watch->dboid != db->dboid || db->no_process || (watch->failures == 0 && watch->not_before == 0);
 }
 
 /*

@@ -21,7 +21,7 @@
 #include "utils/timestamp.h"
 
 #define BATCH		500
-#define PURGE_BATCH	5000		/* rows of bulk jobs that were deleted */
+#define PURGE_BATCH	5000		/* rows of what was deleted or has expired */
 #define PAUSE_US	20000
 #define SWEEP_US	USECS_PER_HOUR
 

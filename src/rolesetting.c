@@ -90,16 +90,22 @@ read_setting(Relation rel, Oid database, Oid role, const char *setting, int *lim
 	return found;
 }
 
-/* In the order in which a session would apply them; limit is this process's own. */
+/*
+ * In the order in which a session would apply them; limit is this process's own.
+ * Settings of more than 2 kB are stored apart, and reading them takes a snapshot,
+ * which the scheduler has none of.
+ */
 static int
 read_limit(Oid role, const char *setting, int limit)
 {
 	Relation	rel = table_open(DbRoleSettingRelationId, AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetCatalogSnapshot(DbRoleSettingRelationId));
 
 	if (!read_setting(rel, MyDatabaseId, role, setting, &limit) &&
 		!read_setting(rel, InvalidOid, role, setting, &limit) &&
 		!read_setting(rel, MyDatabaseId, InvalidOid, setting, &limit))
 		(void) read_setting(rel, InvalidOid, InvalidOid, setting, &limit);
+	UnregisterSnapshot(snapshot);
 	table_close(rel, AccessShareLock);
 	return limit;
 }

@@ -88,19 +88,14 @@ jobs_session_isolate(JobKind kind)
 void
 jobs_session_commit(bool async)
 {
-	int			saved = synchronous_commit;
-
+	/* A commit would end the subtransaction only, and leave the rest to nobody. */
+	if (GetCurrentTransactionNestLevel() != 1)
+		elog(ERROR, "a subtransaction of a job was left open");
+	/* Of this transaction only, on top of what the job may have set for it. */
 	if (async && synchronous_commit > SYNCHRONOUS_COMMIT_OFF)
-		synchronous_commit = SYNCHRONOUS_COMMIT_OFF;
-	PG_TRY();
-	{
-		CommitTransactionCommand();
-	}
-	PG_FINALLY();
-	{
-		synchronous_commit = saved;
-	}
-	PG_END_TRY();
+		(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_LOCAL, true, 0, false);
+	CommitTransactionCommand();
 	/* A transaction must not begin with the identity that one has taken. */
 	SetUserIdAndSecContext(GetSessionUserId(), 0);
 }
@@ -108,7 +103,7 @@ jobs_session_commit(bool async)
 void
 jobs_session_abort(void)
 {
-	AbortCurrentTransaction();
+	AbortOutOfAnyTransaction();
 	PortalErrorCleanup();
 	SetUserIdAndSecContext(GetSessionUserId(), 0);
 }
@@ -184,7 +179,11 @@ jobs_session_enter(const Job *job)
 
 	snprintf(name, sizeof(name), "jobs %lld %s", (long long) job->id, job_kind_names[job->kind]);
 	SetConfigOption("application_name", name, PGC_USERSET, PGC_S_SESSION);
-	activity = psprintf("job %lld \"%s\": %s", (long long) job->id, job->title, job->command);
+	/* Whoever can log in as the session's role reads it, and need not be a member of the owner. */
+	if (GetSessionUserId() == job->owner)
+		activity = psprintf("job %lld \"%s\": %s", (long long) job->id, job->title, job->command);
+	else
+		activity = psprintf("job %lld", (long long) job->id);
 	pgstat_report_activity(STATE_RUNNING, activity);
 }
 

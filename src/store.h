@@ -138,7 +138,9 @@ typedef struct JobsPaused
 	Oid			owner;			/* InvalidOid: everybody's */
 	char	   *tenant;
 } JobsPaused;
-extern List *jobs_store_paused(void);	/* of JobsPaused * */
+/* Of one queue, or with NULL of all; a list of JobsPaused *. */
+extern List *jobs_store_paused(const char *queue);
+extern bool jobs_store_is_paused(const Job *job);
 extern bool jobs_paused_applies(const JobsPaused *paused, const char *queue, Oid owner, const char *tenant);
 
 /* Artifacts: the file's row, and its bytes in chunks numbered from 0. */
@@ -161,12 +163,6 @@ extern bytea *jobs_store_get_chunk(JobId job, int64 seq, Snapshot snapshot);
 extern void jobs_store_append(JobId job, const char *data, Size len);
 extern int64 jobs_store_appended(JobId job);
 
-/*
- * Removes a file's chunks and tokens and sets its chunks to 0; the row stays to
- * tell that it expired.  Returns how many chunks it had.
- */
-extern int64 jobs_store_remove_chunks(JobId job);
-
 /* Removes a file altogether: row, chunks and tokens. */
 extern void jobs_store_remove_file(JobId job);
 
@@ -183,11 +179,11 @@ extern void jobs_store_remove_tokens(JobId job);
 
 /*
  * Retention, a batch at a time: deletes final jobs that ended before a time,
- * removes the bytes of files that have expired (at most about limit chunks).  A
- * job whose file has not expired is kept, as is one with deliveries that are still
- * to be made: *kept_until becomes no later than when to look for those again.
+ * has files expire, whose bytes are then left to jobs_ledger_purge.  A job whose
+ * file has not expired is kept, as is one with deliveries that are still to be
+ * made: *kept_until becomes no later than when to look for those again.
  * *from is where to begin, DT_NOBEGIN at first, and moves on.  Returns whether
- * there is more to do now; *removed says whether a file has gone.  The other two
+ * there is more to do now; *removed says whether a file has expired.  The other two
  * give the time at which the oldest of each kind ended or expires, or DT_NOEND.
  */
 extern bool jobs_store_prune_history(TimestampTz *from, TimestampTz before, int limit, TimestampTz *kept_until);

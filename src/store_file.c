@@ -9,6 +9,7 @@
 
 #include "access/htup_details.h"
 #include "access/tableam.h"
+#include "bulk/ledger.h"
 #include "executor/executor.h"
 #include "delivery/delivery.h"
 #include "miscadmin.h"
@@ -43,6 +44,7 @@ static void change_file(JobId job, int64 downloads, bool no_chunks);
 static bool lock_file(JobId job, JobsWaitPolicy policy, bool *held);
 static bytea *hash_value(const uint8 *hash);
 static bool file_is_alive(JobId job);
+static void expire_file(JobId job);
 
 /* ------------------------------------------------------------------------
  * Files
@@ -111,7 +113,8 @@ jobs_store_find_file(JobId job)
 
 /*
  * Whoever removes chunks or tokens of a file locks its row first, so that
- * retention, which must not wait for anybody, needs to ask for this one only.
+ * retention, which must not wait for anybody, needs to ask for this one only.  When
+ * a file has expired, its chunks are jobs_ledger_purge's.
  */
 static bool
 lock_file(JobId job, JobsWaitPolicy policy, bool *held)
@@ -156,21 +159,16 @@ jobs_store_count_downloads(JobId job, int64 n)
 	change_file(job, n, false);
 }
 
-int64
-jobs_store_remove_chunks(JobId job)
-{
-	int64		n = jobs_rel_delete_by_job(REL_CHUNK, "chunk_pkey", 1, job, JOBS_WAIT_BLOCK, PG_INT64_MAX);
-
-	(void) jobs_rel_delete_by_job(REL_TOKEN, "share_token_job", 1, job, JOBS_WAIT_BLOCK, PG_INT64_MAX);
-	change_file(job, 0, true);
-	return n;
-}
-
+/* The chunks of one that has expired are left to jobs_ledger_purge. */
 void
 jobs_store_remove_file(JobId job)
 {
+	JobsFile   *file;
+
 	(void) lock_file(job, JOBS_WAIT_BLOCK, NULL);
-	(void) jobs_rel_delete_by_job(REL_CHUNK, "chunk_pkey", 1, job, JOBS_WAIT_BLOCK, PG_INT64_MAX);
+	file = jobs_store_find_file(job);
+	if (file && file->chunks > 0)
+		(void) jobs_rel_delete_by_job(REL_CHUNK, "chunk_pkey", 1, job, JOBS_WAIT_BLOCK, PG_INT64_MAX);
 	(void) jobs_rel_delete_by_job(REL_TOKEN, "share_token_job", 1, job, JOBS_WAIT_BLOCK, PG_INT64_MAX);
 	(void) jobs_rel_delete_by_job(REL_FILE, "file_pkey", 1, job, JOBS_WAIT_BLOCK, PG_INT64_MAX);
 }
@@ -264,13 +262,22 @@ jobs_store_remove_tokens(JobId job)
  * ------------------------------------------------------------------------
  */
 
-/* Whether a file can still be downloaded; its job is kept with it. */
+/* Whether a file has not expired, or only just now; its job is kept with it. */
 static bool
 file_is_alive(JobId job)
 {
 	JobsFile   *file = jobs_store_find_file(job);
 
-	return file && file->chunks > 0 && file->expires_at > GetCurrentTimestamp();
+	return file && file->chunks > 0;
+}
+
+/* The row stays to tell that it expired; its bytes may be many and go in batches. */
+static void
+expire_file(JobId job)
+{
+	(void) jobs_rel_delete_by_job(REL_TOKEN, "share_token_job", 1, job, JOBS_WAIT_BLOCK, PG_INT64_MAX);
+	change_file(job, 0, true);
+	jobs_ledger_remove(job);
 }
 
 bool
@@ -321,20 +328,19 @@ jobs_store_expire_files(TimestampTz *from, TimestampTz now, int limit, bool *rem
 {
 	JobsDue		   *due = palloc(limit * sizeof(JobsDue));
 	int			n = jobs_due(&file_times, *from, now, due, limit);
-	int64		chunks = 0;
 	bool		left = false;
-	int			i;
 
-	for (i = 0; i < n && chunks < limit; i++)
+	*removed = false;
+	for (int i = 0; i < n; i++)
 	{
 		bool		mine = lock_file(due[i].job, JOBS_WAIT_SKIP, NULL);
 
 		if (mine)
-			chunks += jobs_store_remove_chunks(due[i].job);
+			expire_file(due[i].job);
+		*removed |= mine;
 		jobs_due_passed(&due[i], mine, &left, from);
 	}
-	*removed = chunks > 0;
-	return (i < n || n == limit) && chunks > 0;
+	return n == limit && *removed;
 }
 
 void

@@ -9,6 +9,7 @@
 
 #include "access/tableam.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "rel.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
@@ -17,7 +18,11 @@
 #define GET(a)		(slot->tts_values[a])
 #define GET_TEXT(a)	TextDatumGetCString(GET(a))
 
+/* Of one role.  The scheduler keeps all pauses in memory, for everybody. */
+#define MAX_PAUSED		1000
+
 static bool find_paused(JobsRel *r, const char *queue, Oid owner, const char *tenant);
+static void check_max_paused(Oid owner);
 
 static bool
 find_paused(JobsRel *r, const char *queue, Oid owner, const char *tenant)
@@ -53,10 +58,29 @@ jobs_store_pause(const char *queue, Oid owner, const char *tenant)
 		CStringGetTextDatum(tenant), TimestampTzGetDatum(GetCurrentTimestamp())};
 		bool		nulls[4] = {false, false, false, false};
 
+		check_max_paused(owner);
 		jobs_rel_insert(&paused, values, nulls);
 	}
 	jobs_rel_close(&paused);
 	return !found;
+}
+
+/* Operators, who pause for everybody, know what they do. */
+static void
+check_max_paused(Oid owner)
+{
+	ListCell   *cell;
+	int			n = 0;
+
+	if (!OidIsValid(owner))
+		return;
+	foreach(cell, jobs_store_paused(NULL))
+		n += ((JobsPaused *) lfirst(cell))->owner == owner;
+	if (n >= MAX_PAUSED)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("role \"%s\" has %d queues paused", GetUserNameFromId(owner, false), n),
+				 errhint("Resume those that need not be paused any more.")));
 }
 
 bool
@@ -75,16 +99,18 @@ jobs_store_resume(const char *queue, Oid owner, const char *tenant)
 }
 
 List *
-jobs_store_paused(void)
+jobs_store_paused(const char *queue)
 {
 	JobsRel		paused;
-	Snapshot	snapshot = RegisterSnapshot(jobs_rel_latest());
-	TableScanDesc scan;
+	JobsRelScan scan;
+	ScanKeyData key;
 	List	   *list = NIL;
 
 	jobs_rel_open(&paused, REL_PAUSED, AccessShareLock);
-	scan = table_beginscan(paused.rel, snapshot, 0, NULL);
-	while (table_scan_getnextslot(scan, ForwardScanDirection, paused.slot))
+	if (queue)
+		jobs_key_text(&key, 1, queue);
+	jobs_rel_scan(&scan, &paused, "paused_pkey", queue ? &key : NULL, queue ? 1 : 0, jobs_rel_snapshot());
+	while (jobs_rel_next(&scan))
 	{
 		TupleTableSlot *slot = paused.slot;
 		JobsPaused *p = palloc(sizeof(JobsPaused));
@@ -95,10 +121,23 @@ jobs_store_paused(void)
 		p->tenant = GET_TEXT(2);
 		list = lappend(list, p);
 	}
-	table_endscan(scan);
-	UnregisterSnapshot(snapshot);
+	jobs_rel_scan_end(&scan);
 	jobs_rel_close(&paused);
 	return list;
+}
+
+bool
+jobs_store_is_paused(const Job *job)
+{
+	JobsRel		paused;
+	bool		found;
+
+	jobs_rel_open(&paused, REL_PAUSED, AccessShareLock);
+	found = find_paused(&paused, job->queue, InvalidOid, "") ||
+		find_paused(&paused, job->queue, job->owner, "") ||
+		(job->tenant[0] != '\0' && find_paused(&paused, job->queue, job->owner, job->tenant));
+	jobs_rel_close(&paused);
+	return found;
 }
 
 bool

@@ -26,6 +26,7 @@
 #include "shmem.h"
 #include "store.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "waiting.h"
@@ -36,13 +37,19 @@ PG_FUNCTION_INFO_V1(jobs_waiting);
 typedef struct Outlook
 {
 	TupleDesc	desc;
-	List	   *paused;			/* of JobsPaused * */
+	HTAB	   *queues;			/* of QueuePauses */
 	int			nfree;			/* slots */
 	int			nidle;			/* workers without a job */
 	int			nslots;
 	bool		no_process;
 	List	   *owners;			/* of Running * */
 } Outlook;
+
+typedef struct QueuePauses
+{
+	char		queue[NAMEDATALEN];
+	List	   *paused;			/* of JobsPaused * */
+} QueuePauses;
 
 typedef struct Running
 {
@@ -53,6 +60,7 @@ typedef struct Running
 
 static Outlook *outlook(FunctionCallInfo fcinfo);
 static void look_around(Outlook *look);
+static bool is_paused(Outlook *look, const Job *job);
 static Running *running_of(Outlook *look, Oid owner);
 static JobState shown_state(const Job *job, Outlook *look, char **waiting_for);
 static char *queued_for(Outlook *look, const Job *job, bool *turn);
@@ -114,8 +122,9 @@ static void
 look_around(Outlook *look)
 {
 	JobsDatabase *db = jobs_database(MyDatabaseId, false);
+	HASHCTL		ctl = {.keysize = NAMEDATALEN, .entrysize = sizeof(QueuePauses), .hcxt = CurrentMemoryContext};
 
-	look->paused = jobs_store_paused();
+	look->queues = hash_create("jobs queues", 16, &ctl, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	if (jobs_shared == NULL)
 		return;
 	look->no_process = db != NULL && db->no_process;
@@ -131,6 +140,28 @@ look_around(Outlook *look)
 			look->nidle++;
 	}
 	LWLockRelease(jobs_shared->lock);
+}
+
+static bool
+is_paused(Outlook *look, const Job *job)
+{
+	ListCell   *cell;
+	bool		found;
+	QueuePauses *pauses = hash_search(look->queues, job->queue, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(look));
+
+		pauses->paused = jobs_store_paused(job->queue);
+		MemoryContextSwitchTo(old);
+	}
+	foreach(cell, pauses->paused)
+	{
+		if (jobs_paused_applies(lfirst(cell), job->queue, job->owner, job->tenant))
+			return true;
+	}
+	return false;
 }
 
 static Running *
@@ -199,7 +230,6 @@ shown_state(const Job *job, Outlook *look, char **waiting_for)
 static char *
 queued_for(Outlook *look, const Job *job, bool *turn)
 {
-	ListCell   *cell;
 	Running    *running;
 
 	if (job->origin != jobs_origin())
@@ -210,13 +240,10 @@ queued_for(Outlook *look, const Job *job, bool *turn)
 		return pstrdup("jobs to be in shared_preload_libraries");
 	if (!jobs_enabled)
 		return pstrdup("jobs.enabled to be on");
-	foreach(cell, look->paused)
+	if (is_paused(look, job))
 	{
-		if (jobs_paused_applies(lfirst(cell), job->queue, job->owner, job->tenant))
-		{
-			*turn = true;
-			return psprintf("queue \"%s\" to be resumed", job->queue);
-		}
+		*turn = true;
+		return psprintf("queue \"%s\" to be resumed", job->queue);
 	}
 	if (job->outside)
 		return pstrdup(job->kind == JOB_BULK ? "a client to claim its items" : "a client to claim it");

@@ -118,7 +118,6 @@ static bool recover(Run *run, ErrorData *error);
 static void run_batch(Run *run);
 static void begin_batch(Run *run);
 static bool job_goes_on(Run *run);
-static bool is_paused(const Job *job);
 static bool next_item(Run *run);
 static bool take_chunk(Run *run);
 static bool take_this_chunk(Run *run, int64 first_no, bool wait);
@@ -370,7 +369,7 @@ job_goes_on(Run *run)
 		ereport(ERROR, (errcode(sqlstate), errmsg("%s", refused)));
 	else if (refused)
 		run->ending = LEAVE;
-	else if (is_paused(run->job))
+	else if (jobs_store_is_paused(run->job))
 		run->ending = PAUSED;
 	else if (run->helper &&
 			 (jobs_my_slot->leave || jobs_my_slot->inbox_n > 0 || run->leader->job != run->job->id ||
@@ -380,19 +379,6 @@ job_goes_on(Run *run)
 		run->ledger = jobs_ledger_open(run->job->id, run->job->round, NULL, false);
 	PopActiveSnapshot();
 	return run->ending == MORE;
-}
-
-static bool
-is_paused(const Job *job)
-{
-	ListCell   *cell;
-
-	foreach(cell, jobs_store_paused())
-	{
-		if (jobs_paused_applies(lfirst(cell), job->queue, job->owner, job->tenant))
-			return true;
-	}
-	return false;
 }
 
 /*

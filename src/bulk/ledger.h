@@ -181,8 +181,9 @@ extern List *jobs_failure_reasons(JobId job, int32 round, int max, int64 *others
  */
 
 /*
- * Notes that a job has been deleted, or an upload; its rows go in batches, by jobs_ledger_purge,
- * which removes about limit rows and returns whether there are more.
+ * Notes that a job has been deleted, an upload, or the file of an export; its rows go in batches,
+ * by jobs_ledger_purge, which removes about limit rows, fewer of bytes, and returns whether there
+ * are more.
  */
 extern void jobs_ledger_remove(JobId job);
 extern bool jobs_ledger_purge(int limit);

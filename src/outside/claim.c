@@ -62,7 +62,7 @@ typedef struct Claim
 	JobsOfferPlace place;		/* where something was found last */
 	Oid			owner;			/* whose jobs are looked at */
 	List	   *grants;			/* of Oid */
-	List	   *paused;			/* of JobsPaused * */
+	List	   *paused;			/* of JobsPaused *, of the queue */
 	int			wanted;
 	int64		lease_us;
 	int64		number;
@@ -159,7 +159,7 @@ jobs_claim(PG_FUNCTION_ARGS)
 	if (jobs_enabled)
 	{
 		claim.grants = jobs_claim_grants(claim.queue);
-		claim.paused = jobs_store_paused();
+		claim.paused = jobs_store_paused(claim.queue);
 		claim.look = recall(claim.queue);
 		if (is_recent(claim.look))
 		{

@@ -151,16 +151,8 @@ list_offer(const JobsOfferPlace *place, const char *tenant, bool items, void *ar
 static bool
 may_begin(const Job *job)
 {
-	ListCell   *cell;
-
-	if ((job->state != JOB_QUEUED && job->state != JOB_RUNNING) || job->origin != jobs_origin() || !jobs_enabled)
-		return false;
-	foreach(cell, jobs_store_paused())
-	{
-		if (jobs_paused_applies(lfirst(cell), job->queue, job->owner, job->tenant))
-			return false;
-	}
-	return true;
+	return (job->state == JOB_QUEUED || job->state == JOB_RUNNING) && job->origin == jobs_origin() && jobs_enabled &&
+		!jobs_store_is_paused(job);
 }
 
 /*

@@ -12,6 +12,7 @@
 #include "books.h"
 #include "bulk/bulk.h"
 #include "bulk/equal.h"
+#include "common/int.h"
 #include "guc.h"
 #include "held.h"
 #include "miscadmin.h"
@@ -224,8 +225,9 @@ look_at_items(const Job *job, JobsEntry *entry)
 		end_stopped(job, stop_after, tally.equal_no);
 	else
 	{
-		if (timeout > 0)
-			next = job->started_at + timeout;
+		/* One of a million years is never over. */
+		if (timeout > 0 && pg_add_s64_overflow(job->started_at, timeout, &next))
+			next = DT_NOEND;
 		if (look_at_leases(job, entry, &next))
 			jobs_books_announce(job);
 	}

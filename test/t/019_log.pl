@@ -66,6 +66,18 @@ is($node->sql("SELECT backend_type, usename, datname, application_name, state, q
 $node->open_gate;
 $node->wait_job($job);
 ok($node->poll(qq(SELECT application_name <> 'jobs $job run' AND state = 'idle' FROM pg_stat_activity WHERE pid = $pid)), 'and afterwards');
+
+# Where the worker's session is somebody else's, he need not see what runs in it.
+$node->sql(q{CREATE ROLE team; CREATE FUNCTION submit() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS
+	'SELECT jobs.run(''SELECT wait_to_go()'', title => ''Secret'')'; ALTER FUNCTION submit() OWNER TO team});
+$node->close_gate;
+$job = $node->safe_psql('postgres', 'SELECT submit()', extra_params => [ '-U', 'alice' ]);
+$pid = $node->wait_running($job);
+is($node->safe_psql('postgres', "SELECT application_name, query FROM pg_stat_activity WHERE pid = $pid", extra_params => [ '-U', 'alice' ]),
+	$node->sql('SHOW server_version_num') < 170000 ? "jobs $job run|job $job" : 'jobs ' . $job . ' run|<insufficient privilege>',
+	'a job of a role without LOGIN does not show its command to who had it submitted');
+$node->open_gate;
+$node->wait_job($job);
 is($node->sql(q{SELECT string_agg(format('%s %s %s', backend_type, coalesce(datname, '-'), application_name), ', ' ORDER BY 1)
 	FROM pg_stat_activity WHERE backend_type IN ('jobs launcher', 'jobs scheduler')}),
 	'jobs launcher - jobs launcher, jobs scheduler postgres jobs scheduler', 'launcher and scheduler');

@@ -45,6 +45,22 @@ $node->sql('ALTER DATABASE closed ALLOW_CONNECTIONS true');
 is($node->wait_job($job, 'closed'), 'succeeded', 'and runs once it is open again');
 unlike($node->log_since($from), qr/not currently accepting connections/, 'no scheduler was started for nothing');
 
+# Those that are closed while the launcher begins anew do not keep the others from being looked into.
+$node->sql("CREATE DATABASE $_") foreach 'closed2', 'behind';
+$node->sql('CREATE EXTENSION jobs', $_) foreach 'closed2', 'behind';
+for my $dbname ('closed', 'closed2')
+{
+	$node->wait_job($node->sql(q{SELECT jobs.run('SELECT 1')}, $dbname), $dbname);
+	$scheduler = $node->wait_process('scheduler', $dbname);
+	$node->sql("ALTER DATABASE $dbname ALLOW_CONNECTIONS false");
+	kill 'TERM', $scheduler;
+	$node->wait_gone($scheduler);
+}
+is(join(' ', $node->pids('scheduler', 'behind')), '', 'nobody has looked into a new database');
+kill 'TERM', $node->wait_process('launcher');
+ok($node->poll(q{EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'jobs scheduler' AND datname = 'behind')}),
+	'a new launcher does, behind two that are closed');
+
 $node->log_ok;
 $node->stop;
 done_testing();

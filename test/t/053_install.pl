@@ -109,6 +109,16 @@ like($node->error(q{SELECT jobs.run('SELECT 1')}, dbname => 'f18'), qr/ERROR:  5
 	'F18 tables of another version than the library: refused');
 is($node->sql(q{SELECT count(*) FROM pg_extension WHERE extname = 'jobs'}, 'f18'), '1', 'F18 nobody is harmed');
 
+# Two such databases do not keep the others from being looked into after a restart.
+make_database('f18b', '');
+$node->sql('CREATE EXTENSION jobs; ALTER TABLE jobs.live ADD COLUMN later integer', 'f18b');
+make_database('f18c', '');
+$node->sql('CREATE EXTENSION jobs', 'f18c');
+$node->sql(q{SELECT jobs.run('SELECT 1', run_at => now() + '1 day')}, 'f18c');
+$node->restart;
+ok($node->poll(q{EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'jobs scheduler' AND datname = 'f18c')}),
+	'F18 after a restart a database behind two of another version is looked into');
+
 # What makes that so, in every script.
 for my $script (glob 'sql/jobs--*.sql')
 {

@@ -138,6 +138,24 @@ ok($node->sql("SELECT lease_until <= now() FROM jobs.lease WHERE job = $job") eq
 my ($first, $claim) = split /\|/, $node->sql("SELECT min(item_no), min(claim) FROM jobs.claim_items($job, 2)");
 is($first, 1, 'and get the items');
 
+# A timeout beyond the end of time is none: it keeps nobody busy, nor from other jobs.
+sub is_busy
+{
+	my ($pid) = @_;
+
+	return slurp_file("/proc/$pid/stat") =~ /\) R /;
+}
+
+my $endless = $node->sql(q{SELECT jobs.bulk(NULL, '[1, 2]', timeout => '1000000 years')});
+is($node->sql("SELECT item_no FROM jobs.claim_items($endless)"), 1, 'an item of a job with a million years');
+my $scheduler = $node->wait_process('scheduler', 'postgres');
+is($node->job($endless, 'state'), 'running', 'runs');
+my $busy = grep { usleep(10_000); is_busy($scheduler) } 1 .. 100;
+cmp_ok($busy, '<', 50, 'and the scheduler rests');
+my $timed = $node->sql(q{SELECT jobs.run('SELECT 1', run_at => now() + '100 ms')});
+is($node->sql("SELECT jobs.wait($timed, '10 s')"), 'succeeded', 'but for what has its time');
+$node->sql("SELECT jobs.cancel($endless)");
+
 # Counts of many jobs at once.
 my $many = $node->sql(q{SELECT array_agg(jobs.bulk(NULL, '[1, 2, 3]', queue => 'many')) FROM generate_series(1, 200)});
 $node->sql("SELECT count(*) FROM unnest('$many'::bigint[]) AS j, jobs.claim_items(j, 3)\\; SELECT jobs.finish_items(j, '{2}'), jobs.fail_item(j, 1, 'no') FROM unnest('$many'::bigint[]) AS j");

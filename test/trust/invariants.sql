@@ -63,10 +63,12 @@ SELECT l.key, l.job, j.state, a.sha256, l.sha
   FROM trust.ledger l JOIN jobs.job j ON j.id = l.job LEFT JOIN jobs.artifact a ON a.job = l.job
  WHERE l.kind = 'export' AND ((a.job IS NOT NULL) <> (j.state = 'succeeded') OR a.sha256 <> l.sha);
 SELECT f.job, f.chunks, count(DISTINCT c.seq) FROM jobs.file f LEFT JOIN jobs.chunk c ON c.job = f.job
+ WHERE f.job NOT IN (SELECT job FROM jobs.garbage)
  GROUP BY f.job, f.chunks HAVING count(DISTINCT c.seq) <> f.chunks;
 SELECT c.job, h.kind, h.state, count(*)
   FROM jobs.chunk c LEFT JOIN jobs.file f ON f.job = c.job LEFT JOIN jobs.history h ON h.id = c.job LEFT JOIN jobs.upload_entry u ON u.id = c.job
  WHERE NOT (f.job IS NOT NULL OR u.id IS NOT NULL OR h.kind IN ('import_preview', 'import') AND h.state = 'succeeded') IS TRUE
+   AND c.job NOT IN (SELECT job FROM jobs.garbage)
  GROUP BY c.job, h.kind, h.state;
 SELECT i.job, h.kind, h.state, count(*) FROM jobs.issue i LEFT JOIN jobs.history h ON h.id = i.job
  WHERE (h.kind IN ('import_preview', 'import') AND h.state = 'succeeded') IS NOT TRUE GROUP BY i.job, h.kind, h.state;
