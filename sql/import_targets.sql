@@ -65,12 +65,12 @@ CREATE DOMAIN filled AS text NOT NULL;
 CREATE EXTENSION postgres_fdw;
 CREATE SERVER elsewhere FOREIGN DATA WRAPPER postgres_fdw;
 CREATE FOREIGN TABLE far (id int NOT NULL, name text, kind filled) SERVER elsewhere;
-CREATE TABLE parted (id int, name text) PARTITION BY RANGE (id);
-CREATE TABLE parted_near PARTITION OF parted FOR VALUES FROM (0) TO (10) PARTITION BY LIST (name);
-CREATE FOREIGN TABLE parted_far PARTITION OF parted_near DEFAULT SERVER elsewhere;
+CREATE TABLE pieces (id int, name text) PARTITION BY RANGE (id);
+CREATE TABLE pieces_near PARTITION OF pieces FOR VALUES FROM (0) TO (10) PARTITION BY LIST (name);
+CREATE FOREIGN TABLE pieces_far PARTITION OF pieces_near DEFAULT SERVER elsewhere;
 CREATE FOREIGN TABLE contact_far () INHERITS (contact) SERVER elsewhere;
 CREATE VIEW contacts AS SELECT id, email FROM contact;
-SELECT refused(target, options) FROM unnest('{far,parted,contact,contacts,vip}'::regclass[]) target,
+SELECT refused(target, options) FROM unnest('{far,pieces,contact,contacts,vip}'::regclass[]) target,
     unnest('{"{\"unique\": [\"id\"]}","{\"on_conflict\": \"update\"}","{\"on_conflict\": \"skip\"}"}'::jsonb[]) options;
 -- Only the server of a foreign table knows what it needs, but for a domain.
 CALL test_preview('far', E'name,kind\nx,y\n') \gset
@@ -78,7 +78,7 @@ CALL test_preview('far', E'name,kind\nx,y\n') \gset
 CALL test_preview('far', E'name\nx\n') \gset
 :show
 DROP FOREIGN TABLE contact_far;
-DROP TABLE parted;
+DROP TABLE pieces;
 DROP EXTENSION postgres_fdw CASCADE;
 
 -- Columns of a view through which no values go, by name, by position and by a mapping.
