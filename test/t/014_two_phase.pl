@@ -129,19 +129,20 @@ $node->sql("SELECT jobs.finish_items($job, '{3}', claim => $claim)");
 is($node->wait_job($job), 'succeeded', 'its job ends');
 
 # Items are counted again after COMMIT PREPARED.  An answer that comes meanwhile counts once.
-$job = $node->sql(q{SELECT jobs.bulk(NULL, '[1, 2, 3]')});
+$job = $node->sql(q{SELECT jobs.bulk(NULL, '[1, 2, 3, 4]')});
 $claim = $node->sql("SELECT min(claim) FROM jobs.claim_items($job, 3)");
+my $other = $node->sql("SELECT claim FROM jobs.claim_items($job)");
 my ($client, $gate) = map { $node->background_psql('postgres') } 1 .. 2;
 $client->query_safe("BEGIN; SELECT jobs.finish_items($job, '{1, 2}', claim => $claim)");
+prepare('recount', "SELECT jobs.finish_items($job, '{4}', claim => $other)");
 $gate->query_safe('BEGIN; LOCK TABLE jobs.item_chunk');
-prepare('recount', 'SELECT 1');
 $node->sql(q{COMMIT PREPARED 'recount'});
 ok($node->poll(q{EXISTS (SELECT FROM pg_locks WHERE relation = 'jobs.item_chunk'::regclass AND NOT granted)}),
 	'the scheduler counts');
 $client->query_safe('COMMIT');
 $gate->query_safe('COMMIT');
 is($node->wait_job($node->sql(q{SELECT jobs.run('SELECT 1')})), 'succeeded', 'and has counted');
-is($node->sql("SELECT processed, succeeded FROM jobs.progress WHERE id = $job"), '2|2', 'what was answered meanwhile counts once');
+is($node->sql("SELECT processed, succeeded FROM jobs.progress WHERE id = $job"), '3|3', 'what was answered meanwhile counts once');
 $node->sql("SELECT jobs.finish_items($job, '{3}', claim => $claim)");
 is($node->wait_job($job), 'succeeded', 'that job ends, too');
 $_->quit foreach ($client, $gate);
