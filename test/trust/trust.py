@@ -128,12 +128,23 @@ class Driver:
                 fault.after(context)
         except Exception as error:
             context.complain('driver', f'{type(error).__name__}: {error}')
-        self.check_round(context, fault, last=True)
+        try:
+            self.check_round(context, fault, last=True)
+        except psycopg2.Error as error:
+            context.complain('driver', f'the server cannot be asked: {error}')
+            self.tell_ends_of_logs(server)
+            server.stop('immediate')
+            server.start()
         found = context.found
         self.violated |= {invariant for invariant, _ in found}
         submitted = context.submitted + len(workload.ledger.entries)
         self.ok(not found, f'{fault.name} {fault.title}: {context.done} injections, {submitted} submissions, seed "{seed}", '
                 f'{time.monotonic() - started:.1f} s', [f'{i}: {t}' for i, t in found[:12]])
+
+    def tell_ends_of_logs(self, server):
+        for name in (server.log + '.start', server.log):
+            with open(name, errors='replace') as log:
+                self.note('\n# '.join([f'the end of {name}:'] + log.read()[-2000:].splitlines()))
 
     def check_round(self, context, fault, last):
         """Drains, checks, and where there is more to come begins anew with an empty ledger."""
