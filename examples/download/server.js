@@ -12,6 +12,7 @@ const RATE = Number(process.env.RATE ?? 32000) / 1000
 const PATIENCE = Number(process.env.PATIENCE ?? 60) * 1000
 const pool = new pg.Pool({ max: 20, application_name: 'download', connectionTimeoutMillis: 10000 })
 pool.on('error', error => console.error(error.message))
+pool.on('connect', client => client.on('error', () => {})) // lost while it is used: its query fails, and that is enough
 
 async function answer (request, response) {
   if (!['GET', 'HEAD'].includes(request.method)) return response.writeHead(405, { Allow: 'GET, HEAD' }).end()

@@ -9,7 +9,11 @@ const settings = { application_name: 'jobs panel', connectionTimeoutMillis: 5000
 const short = new pg.Pool({ ...settings, max: 8, statement_timeout: 15000, query_timeout: 20000 })
 const long = new pg.Pool({ ...settings, max: 16 }) // of downloads, so that slow readers take nothing from the others
 
-for (const pool of [short, long]) pool.on('error', error => console.error(`idle connection: ${error.message}`))
+for (const pool of [short, long]) {
+  pool.on('error', error => console.error(`idle connection: ${error.message}`))
+  // One that is lost while it is used: its query fails, and that is enough.
+  pool.on('connect', client => client.on('error', () => {}))
+}
 
 // Runs work in one transaction as a user's role.  The role lasts to the transaction's end and no longer, whatever the
 // way out, so no connection goes back to the pool with it.  It is a parameter, and all statements of this program are

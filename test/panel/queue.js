@@ -1,5 +1,5 @@
 // State five: the queue of all jobs, whatever happens to it.
-import { is, ok, one, order, sql, until } from './steps.js'
+import { hold, is, ok, one, order, sql, until } from './steps.js'
 
 const run = (title, command = 'SELECT 1') => one('SELECT jobs.run($1, title => $2)', [command, title], 'panel', 'ada')
 const NASTY = '<img src=x onerror="window.hit = 1"><script>window.hit = 2</script>'
@@ -46,6 +46,9 @@ export async function queue (world) {
   // -- The database is restarted --
   const long = await one('SELECT jobs.run($1, title => $2, max_attempts => 3)', ['SELECT pg_sleep(CASE WHEN (SELECT last_value FROM gate) = 2 THEN 60 ELSE 0 END)', 'Long'], 'panel', 'ada')
   await until(async () => await card('Long').getAttribute('data-state') === 'running', 'a job runs')
+  await hold('LOCK TABLE jobs.history')
+  await until(async () => await one(`SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+                                      WHERE NOT granted AND application_name = 'jobs panel'`) > 0, 'the panel is reading')
   await order('stop')
   await until(async () => await connection.getAttribute('data-state') === 'waiting', 'the database is away: it says so')
   await page.getByRole('button', { name: 'Start', exact: true }).click()

@@ -55,6 +55,14 @@ export async function sql (statement, parameters, user = 'postgres', role) {
   }
 }
 
+// Runs statements and keeps the transaction open, until the server ends it.
+export async function hold (statements) {
+  const client = new pg.Client({ user: 'postgres' })
+  client.on('error', () => {})
+  await client.connect()
+  await client.query(`BEGIN; ${statements}`)
+}
+
 export const one = async (...of) => Object.values((await sql(...of))[0])[0]
 
 // A program; ready resolves to the match of its first line that fits.
