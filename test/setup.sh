@@ -286,6 +286,7 @@ jobs_stop_strays()
 {
 	local pid
 
+	[ -n "$WORK" ] || return 0
 	for pid in $(grep -lsF "$WORK/" /proc/[0-9]*/cmdline | cut -d / -f 3); do
 		[ "$pid" = $$ ] || [ "$pid" = "$BASHPID" ] || kill -KILL "$pid" 2>/dev/null || true
 	done

@@ -141,7 +141,10 @@ jobs.worker_idle_timeout = '3s'
             return int(f.readline())
 
     def kill_postmaster(self):
-        """kill -9; returns how long the orphans stayed."""
+        """kill -9; returns how long the orphans stayed.  Stopped before, so that it forks none that we do not know."""
+        os.kill(self.pid, signal.SIGSTOP)
+        while state(self.pid) not in ('T', 'Z'):
+            time.sleep(0.0005)
         orphans = children(self.pid)
         os.kill(self.pid, signal.SIGKILL)
         started = time.monotonic()
@@ -193,9 +196,13 @@ def children(pid):
     return found
 
 
-def alive(pid):
+def state(pid):
     try:
         with open(f'/proc/{pid}/stat') as f:
-            return f.read().rsplit(')', 1)[1].split()[0] != 'Z'
+            return f.read().rsplit(')', 1)[1].split()[0]
     except OSError:
-        return False
+        return 'Z'
+
+
+def alive(pid):
+    return state(pid) != 'Z'
