@@ -68,6 +68,15 @@ export async function exporting (world) {
   await second.getByRole('button', { name: /^Delete/ }).press('Enter')
   await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
   await until(async () => await page.getByRole('article').count() === 1, 'deleted, when asked twice')
+  is(await page.evaluate(async () => {
+    const app = document.querySelector('jobs-app')
+    const first = app.confirm('Delete it?', 'Delete')
+    app.dialog.close()
+    const second = app.confirm('Delete it?', 'Delete')
+    await new Promise(resolve => app.dialog.addEventListener('close', resolve, { once: true }))
+    app.yes.click()
+    return [await first, await second]
+  }), [false, true], 'a question right after another has an answer of its own')
   ok(await page.evaluate(() => document.activeElement.closest('article, section') !== null), 'the focus is near')
 
   // -- Complete --

@@ -160,17 +160,19 @@ class JobsApp extends HTMLElement {
   #confirmation () {
     this.question = h('p', { id: 'question' })
     this.yes = h('button', { class: 'danger', value: 'yes' })
-    this.dialog = h('dialog', { 'aria-labelledby': 'question' },
+    // The event comes a moment after the dialog has gone, and may be that of the question before.
+    this.dialog = h('dialog', { 'aria-labelledby': 'question', onclose: () => this.dialog.open || this.answered?.(this.dialog.returnValue === 'yes') },
       h('form', { method: 'dialog' }, this.question, h('div', { class: 'buttons' }, h('button', { value: '' }, 'Keep it'), this.yes)))
     return this.dialog
   }
 
   confirm (question, yes) {
+    this.answered?.(false)
     this.question.textContent = question
     this.yes.textContent = yes
     this.dialog.returnValue = ''
     this.dialog.showModal()
-    return new Promise(resolve => this.dialog.addEventListener('close', () => resolve(this.dialog.returnValue === 'yes'), { once: true }))
+    return new Promise(resolve => { this.answered = resolve })
   }
 }
 customElements.define('jobs-app', JobsApp)
