@@ -470,7 +470,7 @@ pass_line(RowSplitter *s, size_t *pos, bool at_end)
 	const char *next = rows_behind_newline(newline, end);
 
 	/* A CR at the end may have its LF behind it. */
-	if (newline == end || (next == end && *newline == '\r' && !at_end))
+	if (newline == end || (newline + 1 == end && *newline == '\r' && !at_end))
 		return false;
 	*pos = next - text;
 	s->lines_done++;
