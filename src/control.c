@@ -479,10 +479,8 @@ static Job *
 find_awaited(JobId id)
 {
 	bool		own = false;
-	Job		   *job = jobs_store_find_brief(id, &own);
+	Job		   *job = jobs_find_seen(id, &own);
 
-	if (job == NULL || !jobs_may_see(job->owner, job->tenant))
-		jobs_no_such_job(id);
 	if (job_state_is_final(job->state))
 	{
 		jobs_flush();

@@ -25,6 +25,7 @@
 
 PG_FUNCTION_INFO_V1(jobs_visible);
 
+static Job *require_seen(JobId id, Job *job);
 static char *role_refused(Oid role, int *sqlstate, bool *can_login);
 static char *connection_refused(Oid role);
 
@@ -69,20 +70,24 @@ jobs_visible(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(jobs_may_see(PG_GETARG_OID(0), tenant));
 }
 
-Job *
-jobs_find_seen(JobId id, bool *own)
+static Job *
+require_seen(JobId id, Job *job)
 {
-	Job		   *job = jobs_store_find(id, own);
-
 	if (job == NULL || !jobs_may_see(job->owner, job->tenant))
 		jobs_no_such_job(id);
 	return job;
 }
 
 Job *
+jobs_find_seen(JobId id, bool *own)
+{
+	return require_seen(id, jobs_store_find_brief(id, own));
+}
+
+Job *
 jobs_find_controlled(JobId id, bool *own)
 {
-	Job		   *job = jobs_find_seen(id, own);
+	Job		   *job = require_seen(id, jobs_store_find(id, own));
 
 	if (jobs_may_control(job->owner, job->tenant))
 		return job;

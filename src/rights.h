@@ -23,8 +23,8 @@ extern bool jobs_may_control(Oid owner, const char *tenant);
 extern bool jobs_may_cancel(Oid owner, const char *tenant);
 
 /*
- * Finds a job, live or final.  Raises 42704 where it does not exist or the caller
- * may not see it.  *own as in jobs_store_find.
+ * Finds a job, live or final, as jobs_store_find_brief does.  Raises 42704 where it
+ * does not exist or the caller may not see it.
  */
 extern Job *jobs_find_seen(JobId id, bool *own);
 

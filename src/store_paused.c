@@ -79,7 +79,8 @@ check_max_paused(Oid owner)
 	if (n >= MAX_PAUSED)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("role \"%s\" has %d queues paused", GetUserNameFromId(owner, false), n),
+				 errmsg("too many queues are paused by role \"%s\"", GetUserNameFromId(owner, false)),
+				 errdetail("A role can have %d of them.", MAX_PAUSED),
 				 errhint("Resume those that need not be paused any more.")));
 }
 

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use IPC::Run;
+use POSIX ();
 use JobsTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -139,21 +140,23 @@ my ($first, $claim) = split /\|/, $node->sql("SELECT min(item_no), min(claim) FR
 is($first, 1, 'and get the items');
 
 # A timeout beyond the end of time is none: it keeps nobody busy, nor from other jobs.
-sub is_busy
+sub cpu_time
 {
 	my ($pid) = @_;
+	my @words = split ' ', slurp_file("/proc/$pid/stat") =~ s/.*\)//sr;
 
-	return slurp_file("/proc/$pid/stat") =~ /\) R /;
+	# Of user and system, in seconds.
+	return ($words[11] + $words[12]) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
 }
 
 my $endless = $node->sql(q{SELECT jobs.bulk(NULL, '[1, 2]', timeout => '1000000 years')});
 is($node->sql("SELECT item_no FROM jobs.claim_items($endless)"), 1, 'an item of a job with a million years');
 my $scheduler = $node->wait_process('scheduler', 'postgres');
 is($node->job($endless, 'state'), 'running', 'runs');
-my $busy = grep { usleep(10_000); is_busy($scheduler) } 1 .. 100;
-cmp_ok($busy, '<', 50, 'and the scheduler rests');
-my $timed = $node->sql(q{SELECT jobs.run('SELECT 1', run_at => now() + '100 ms')});
-is($node->sql("SELECT jobs.wait($timed, '10 s')"), 'succeeded', 'but for what has its time');
+my $used = cpu_time($scheduler);
+my $timed = $node->sql(q{SELECT jobs.run('SELECT 1', run_at => now() + '1 s')});
+is($node->sql("SELECT jobs.wait($timed, '10 s')"), 'succeeded', 'what has its time begins then');
+cmp_ok(cpu_time($scheduler) - $used, '<', 0.2, 'and the scheduler has rested until then');
 $node->sql("SELECT jobs.cancel($endless)");
 
 # Counts of many jobs at once.
